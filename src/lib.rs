@@ -1,1 +1,10 @@
-//! tapekey.
+//! tapekey puts the right AES-256 key into an LTO drive before a program writes, finds it again when a program reads, and proves
+//! afterwards that the tape holds only cipher text.
+//!
+//! Three programs share this library: `tapekeyd` on every host with drives, `tapekey` the command line, `tapekey-kms` the key service.
+//! The rooms and the arrows between them are drawn in `ARCHITECTURE.md` and tested by `tests/house_rules.rs`.
+
+pub mod clock;
+pub mod entropy;
+pub mod kad;
+pub mod secret;

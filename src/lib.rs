@@ -7,4 +7,6 @@
 pub mod clock;
 pub mod entropy;
 pub mod kad;
+pub mod scsi;
 pub mod secret;
+pub mod transport;

@@ -187,10 +187,16 @@ fn read_response(stream: &mut impl Read, sequence_number: u32, data_in: &mut [u8
     let response = Response::decode(&head, sequence_number, data_in.len())?;
     let mut sense = vec![0; response.sense_length];
     stream.read_exact(&mut sense)?;
-    let data_in = data_in.get_mut(..response.data_in_length).ok_or_else(|| violation("data-in longer than allowed"))?;
+    let data_in = data_in
+        .get_mut(..response.data_in_length)
+        .ok_or_else(|| violation("data-in longer than allowed"))?;
     stream.read_exact(data_in)?;
     Ok(match response.kind {
-        Kind::Status(status) => Answer::Completion(Completion { status, sense, transferred: response.data_in_length }),
+        Kind::Status(status) => Answer::Completion(Completion {
+            status,
+            sense,
+            transferred: response.data_in_length,
+        }),
         Kind::Host(host_status) => Answer::Host(host_status),
     })
 }
@@ -309,7 +315,13 @@ mod tests {
 
     fn vectors(frame: &str) -> Vec<Value> {
         let all: Value = serde_json::from_str(include_str!("../../tests/vectors/socket/socket.json")).unwrap();
-        let chosen: Vec<_> = all["vectors"].as_array().unwrap().iter().filter(|case| case["frame"] == frame).cloned().collect();
+        let chosen: Vec<_> = all["vectors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|case| case["frame"] == frame)
+            .cloned()
+            .collect();
         assert!(chosen.len() > 5, "{frame}");
         chosen
     }
@@ -325,7 +337,11 @@ mod tests {
     #[test]
     fn hellos_are_those_of_the_vectors_and_a_bad_name_is_never_sent() {
         for case in vectors("hello").iter().filter(|case| case["verdict"] == "ok") {
-            assert_eq!(encode_hello(case["fields"]["nexus"].as_str().unwrap()).unwrap(), bytes(&case["hex"]), "{case}");
+            assert_eq!(
+                encode_hello(case["fields"]["nexus"].as_str().unwrap()).unwrap(),
+                bytes(&case["hex"]),
+                "{case}"
+            );
         }
         for name in ["", "two words", "ü", &"n".repeat(65)] {
             assert!(encode_hello(name).is_err(), "{name:?}");
@@ -336,7 +352,11 @@ mod tests {
     fn only_an_accepted_hello_goes_on() {
         for case in vectors("hello_answer") {
             let accepted = read_hello_answer(&mut bytes(&case["hex"]).as_slice()).is_ok();
-            assert_eq!(accepted, case["verdict"] == "ok" && case["fields"]["outcome"] == 0, "{case}");
+            assert_eq!(
+                accepted,
+                case["verdict"] == "ok" && case["fields"]["outcome"] == 0,
+                "{case}"
+            );
         }
     }
 
@@ -346,7 +366,13 @@ mod tests {
             let fields = &case["fields"];
             let (cdb, data_out) = (bytes(&fields["cdb"]), bytes(&fields["data_out"]));
             let sequence = number(&fields["sequence"]).try_into().unwrap();
-            let head = encode_request_head(sequence, cdb.len(), data_out.len(), number(&fields["allocation_length"])).unwrap();
+            let head = encode_request_head(
+                sequence,
+                cdb.len(),
+                data_out.len(),
+                number(&fields["allocation_length"]),
+            )
+            .unwrap();
             assert_eq!([head, cdb, data_out].concat(), bytes(&case["hex"]), "{case}");
         }
         assert!(encode_request_head(1, 0, 0, 0).is_err() && encode_request_head(1, 261, 0, 0).is_err());
@@ -365,7 +391,9 @@ mod tests {
             }
             let fields = &case["fields"];
             match read.unwrap() {
-                Answer::Host(host_status) => assert_eq!(usize::from(host_status), number(&fields["host_status"]), "{case}"),
+                Answer::Host(host_status) => {
+                    assert_eq!(usize::from(host_status), number(&fields["host_status"]), "{case}")
+                }
                 Answer::Completion(completion) => {
                     assert_eq!(usize::from(completion.status), number(&fields["status"]), "{case}");
                     assert_eq!(completion.sense, bytes(&fields["sense"]), "{case}");
@@ -394,7 +422,9 @@ mod tests {
             greeted[1].write_all(&[0; 12]).unwrap();
         });
         let mut socket = SimSocket::connect(&path, "h", Duration::from_secs(5)).unwrap();
-        let late = socket.execute(&[0; 6], Data::None, Duration::from_millis(20)).unwrap_err();
+        let late = socket
+            .execute(&[0; 6], Data::None, Duration::from_millis(20))
+            .unwrap_err();
         assert!(matches!(late, TransportError::Timeout { timeout_ms: 20, .. }), "{late}");
         let answer = socket.execute(&[0; 6], Data::None, Duration::from_secs(5)).unwrap();
         assert_eq!(answer.status, 0);

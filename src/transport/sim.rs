@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Completion, Data, SENSE_LENGTH_MAX, Transport, TransportError};
-use crate::scsi::reader::{DecodeError, Reader};
 
 /// A connection to a simulated drive. It reconnects after an error, so that a late answer is never taken for another command's.
 pub struct SimSocket {
@@ -71,30 +70,14 @@ impl SimSocket {
         )?)?;
         stream.write_all(cdb)?;
         stream.write_all(data_out)?;
-        let mut head = [0; RESPONSE_LENGTH];
-        stream.read_exact(&mut head)?;
-        let response = Response::decode(&head, self.sequence_number, data_in.len())?;
-        let mut sense = vec![0; response.sense_length];
-        stream.read_exact(&mut sense)?;
-        let data_in = data_in
-            .get_mut(..response.data_in_length)
-            .ok_or_else(|| violation("data-in longer than allowed"))?;
-        stream.read_exact(data_in)?;
+        let answer = read_response(&mut stream, self.sequence_number, data_in)?;
         self.connection = Some(stream);
-        Ok(match response.kind {
-            Kind::Status(status) => {
-                let transferred = if data_out.is_empty() {
-                    response.data_in_length
-                } else {
-                    data_out.len()
-                };
-                Answer::Completion(Completion {
-                    status,
-                    sense,
-                    transferred,
-                })
-            }
-            Kind::Host(host_status) => Answer::Host(host_status),
+        Ok(match answer {
+            Answer::Completion(completion) if !data_out.is_empty() => Answer::Completion(Completion {
+                transferred: data_out.len(),
+                ..completion
+            }),
+            other => other,
         })
     }
 
@@ -153,12 +136,6 @@ fn violation(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("protocol violation: {reason}"))
 }
 
-impl From<DecodeError> for io::Error {
-    fn from(error: DecodeError) -> Self {
-        violation(&error.to_string())
-    }
-}
-
 fn encode_hello(it_nexus: &str) -> io::Result<Vec<u8>> {
     if !(1..=IT_NEXUS_LENGTH_MAX).contains(&it_nexus.len()) || !it_nexus.bytes().all(|byte| byte.is_ascii_graphic()) {
         let reason = format!(
@@ -174,7 +151,7 @@ fn encode_hello(it_nexus: &str) -> io::Result<Vec<u8>> {
 fn read_hello_answer(stream: &mut impl Read) -> io::Result<()> {
     let mut head = [0; HELLO_ANSWER_LENGTH];
     stream.read_exact(&mut head)?;
-    let answer = HelloAnswer::decode(&head)?;
+    let answer = HelloAnswer::decode(head)?;
     let mut reason = vec![0; answer.reason_length];
     stream.read_exact(&mut reason)?;
     answer.accept(&reason)
@@ -184,7 +161,7 @@ fn read_hello_answer(stream: &mut impl Read) -> io::Result<()> {
 fn read_response(stream: &mut impl Read, sequence_number: u32, data_in: &mut [u8]) -> io::Result<Answer> {
     let mut head = [0; RESPONSE_LENGTH];
     stream.read_exact(&mut head)?;
-    let response = Response::decode(&head, sequence_number, data_in.len())?;
+    let response = Response::decode(head, sequence_number, data_in.len())?;
     let mut sense = vec![0; response.sense_length];
     stream.read_exact(&mut sense)?;
     let data_in = data_in
@@ -208,13 +185,12 @@ struct HelloAnswer {
 }
 
 impl HelloAnswer {
-    fn decode(head: &[u8]) -> io::Result<Self> {
-        let mut reader = Reader::new("hello answer", head);
-        if reader.array()? != MAGIC {
+    fn decode(head: [u8; HELLO_ANSWER_LENGTH]) -> io::Result<Self> {
+        let [m0, m1, m2, m3, version, outcome, reason_high, reason_low] = head;
+        if [m0, m1, m2, m3] != MAGIC {
             return Err(violation("another magic than SGSM"));
         }
-        let [version, outcome] = reader.array()?;
-        let reason_length = usize::from(reader.u16()?);
+        let reason_length = usize::from(u16::from_be_bytes([reason_high, reason_low]));
         if reason_length > REASON_LENGTH_MAX {
             return Err(violation("a reason longer than 255 bytes"));
         }
@@ -270,17 +246,30 @@ struct Response {
 }
 
 impl Response {
-    fn decode(head: &[u8], sequence_number: u32, allocation_length: usize) -> io::Result<Self> {
-        let mut reader = Reader::new("response", head);
-        if reader.u32()? != sequence_number {
+    fn decode(head: [u8; RESPONSE_LENGTH], sequence_number: u32, allocation_length: usize) -> io::Result<Self> {
+        let [
+            q0,
+            q1,
+            q2,
+            q3,
+            kind,
+            status,
+            sense_high,
+            sense_low,
+            d0,
+            d1,
+            d2,
+            d3,
+            reserved @ ..,
+        ] = head;
+        if u32::from_be_bytes([q0, q1, q2, q3]) != sequence_number {
             return Err(violation("another command's sequence number"));
         }
-        let [kind, status] = reader.array()?;
-        let sense_length = usize::from(reader.u16()?);
-        let data_in_length = usize::try_from(reader.u32()?).unwrap_or(usize::MAX);
-        if reader.u32()? != 0 {
+        if reserved != [0; 4] {
             return Err(violation("a reserved field that is not zero"));
         }
+        let sense_length = usize::from(u16::from_be_bytes([sense_high, sense_low]));
+        let data_in_length = usize::try_from(u32::from_be_bytes([d0, d1, d2, d3])).unwrap_or(usize::MAX);
         if sense_length > SENSE_LENGTH_MAX || data_in_length > allocation_length {
             return Err(violation("more sense or data than allowed"));
         }

@@ -5,6 +5,7 @@
 //! The rooms and the arrows between them are drawn in `ARCHITECTURE.md` and tested by `tests/house_rules.rs`.
 
 pub mod clock;
+pub mod drive;
 pub mod entropy;
 pub mod kad;
 pub mod scsi;

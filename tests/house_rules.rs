@@ -158,7 +158,7 @@ fn time_and_randomness_come_from_outside() {
         "SystemTime::now",
         "now_utc",
         "now_local",
-        "getrandom",
+        "getrandom::",
         "OsRng",
         "rand::",
     ];
@@ -296,7 +296,6 @@ fn packages() -> Vec<[String; 3]> {
         "all",
         "--prefix",
         "none",
-        "--no-dedupe",
         "--format",
         "{p}|{l}",
     ];
@@ -313,9 +312,8 @@ fn packages() -> Vec<[String; 3]> {
         .collect();
     let packages: Vec<_> = lines
         .iter()
-        .filter(|line| !line.is_empty())
-        .map(|line| {
-            let (package, licence) = line.split_once('|').unwrap();
+        .filter_map(|line| line.trim_end_matches(" (*)").split_once('|'))
+        .map(|(package, licence)| {
             let (name, version_and_place) = package.split_once(' ').unwrap();
             [name, version_and_place, licence].map(str::to_owned)
         })

@@ -7,4 +7,6 @@
 pub mod clock;
 pub mod entropy;
 pub mod kad;
+pub mod kms_api;
+pub mod kms_client;
 pub mod secret;

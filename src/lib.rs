@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod entropy;
 pub mod kad;
+pub mod kms;
 pub mod kms_api;
 pub mod kms_client;
 pub mod secret;

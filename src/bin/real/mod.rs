@@ -33,6 +33,9 @@ pub struct KernelEntropy;
 impl Entropy for KernelEntropy {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         let wanted = bytes.len();
-        getrandom::fill(bytes).map_err(|error| EntropyError { wanted, reason: error.to_string() })
+        getrandom::fill(bytes).map_err(|error| EntropyError {
+            wanted,
+            reason: error.to_string(),
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! Three programs share this library: `tapekeyd` on every host with drives, `tapekey` the command line, `tapekey-kms` the key service.
 //! The rooms and the arrows between them are drawn in `ARCHITECTURE.md` and tested by `tests/house_rules.rs`.
 
+pub mod cli;
 pub mod clock;
 pub mod entropy;
 pub mod kad;

@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod entropy;
 pub mod kad;
 pub mod scsi;

@@ -10,6 +10,8 @@ pub mod config;
 pub mod control;
 pub mod entropy;
 pub mod kad;
+pub mod kms_api;
+pub mod kms_client;
 pub mod scsi;
 pub mod secret;
 pub mod transport;

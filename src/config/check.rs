@@ -11,6 +11,8 @@ use super::{
     PlainBlocks, Policy, files,
 };
 
+/// Prefix of the pools whose blocks are encrypted.
+const ENCRYPTED_PREFIX: &str = "ENCR_";
 const DEFAULT_STATE_DIRECTORY: &str = "/var/lib/tapekey";
 const DEFAULT_NEXUS: &str = "tapekey-host";
 const DEFAULT_TIMEOUT_MS: u64 = 10_000;
@@ -166,7 +168,7 @@ fn kms(problems: &mut Problems, raw: RawKms) -> KmsConfig {
         problems.add(
             "kms.addresses",
             what,
-            format!("give 1 to {ADDRESSES_MAX}, as [\"kms1.example.org:5697\"]"),
+            format!("give 1 to {ADDRESSES_MAX}, as [\"https://kms1.example.org:8443\"]"),
         );
     }
     let mut seen = BTreeSet::new();
@@ -174,8 +176,8 @@ fn kms(problems: &mut Problems, raw: RawKms) -> KmsConfig {
         if !is_address(address) {
             problems.add(
                 "kms.addresses",
-                format!("{address:?} is no host:port"),
-                "write it as \"kms1.example.org:5697\"",
+                format!("{address:?} is no address of a KMS"),
+                "write it as \"https://kms1.example.org:8443\"",
             );
         }
         if !seen.insert(address) {
@@ -204,14 +206,18 @@ fn kms(problems: &mut Problems, raw: RawKms) -> KmsConfig {
 }
 
 fn is_address(address: &str) -> bool {
-    let Some((host, port)) = address.rsplit_once(':') else {
+    let Some(authority) = address.strip_prefix("https://") else {
         return false;
+    };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (authority, "443"),
     };
     let host_in_form = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(literal) => literal.parse::<std::net::Ipv6Addr>().is_ok(),
         None => host
             .chars()
-            .all(|character| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_')),
+            .all(|character| character.is_ascii_alphanumeric() || matches!(character, '.' | '-')),
     };
     host_in_form && !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
@@ -268,14 +274,19 @@ fn policy(problems: &mut Problems, raw: &RawPolicy, raw_pools: Vec<RawPool>) -> 
 }
 
 fn pool_name(problems: &mut Problems, key: &str, name: &str) {
-    if !name.starts_with("ENCR_") {
+    if !name.starts_with(ENCRYPTED_PREFIX) {
         let hint = "remove the section: blocks of a plain pool are always plain";
         problems.add(key, "only pools with the prefix ENCR_ have settings", hint);
     }
-    if name.len() > POOL_LENGTH_MAX || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let hint = format!("use at most {POOL_LENGTH_MAX} printable characters without blanks");
+    if name.len() > POOL_LENGTH_MAX || !name.chars().all(in_pool_names) {
+        let hint = format!("use at most {POOL_LENGTH_MAX} letters, digits and any of . _ + : -");
         problems.add(key, "this cannot be the name of a pool", hint);
     }
+}
+
+/// The characters that key groups, which have the pools' names, may have.
+fn in_pool_names(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "._+:-".contains(character)
 }
 
 fn checked_plain_blocks(raw: RawPlainBlocks) -> PlainBlocks {

@@ -69,7 +69,7 @@ pub enum DrivePath {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KmsConfig {
-    /// `host:port` of the nodes of one KMS, asked in this order; at least one.
+    /// `https://host:port` of the nodes of one KMS, asked in this order; at least one.
     pub addresses: Vec<String>,
     /// PEM file of the root certificate that the KMS must descend from.
     pub ca: PathBuf,

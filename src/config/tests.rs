@@ -33,7 +33,7 @@ impl Host {
              allow_simulated_drives = true\n\
              [[drive]]\nname = \"d0\"\npath = \"/dev/sg3\"\nserial = \"HU1234\"\n\
              [[drive]]\nname = \"sim\"\nsocket = \"{directory}/sim.sock\"\n\
-             [kms]\naddresses = [\"kms1:5697\", \"[::1]:5697\"]\n\
+             [kms]\naddresses = [\"https://kms1:8443\", \"https://[::1]:8443\"]\n\
              ca = \"{directory}/ca.pem\"\ncertificate = \"{directory}/cert.pem\"\nkey = \"{directory}/key.pem\"\n\
              [control]\nsocket = \"{directory}/control.sock\"\n\
              [policy]\nscope = \"local\"\n\
@@ -89,7 +89,7 @@ fn a_file_that_is_no_toml_or_of_wrong_types_is_refused_with_its_line() {
     let host = Host::new();
     assert!(host.error("[kms]", "[kms").contains("line 10: "));
     assert!(
-        host.error("[\"kms1:5697\", \"[::1]:5697\"]", "5")
+        host.error("[\"https://kms1:8443\", \"https://[::1]:8443\"]", "5")
             .contains("line 11: invalid type")
     );
     assert!(
@@ -167,9 +167,13 @@ fn every_value_out_of_range_is_named_with_its_remedy() {
             "",
             "simulated drive, and those are not allowed",
         ),
-        ("kms1:5697", "kms1", "is no host:port"),
-        ("kms1:5697", "[::1]:5697", "is there twice"),
-        ("[\"kms1:5697\", \"[::1]:5697\"]", "[]", "0 addresses are given"),
+        ("https://kms1:8443", "kms1:8443", "is no address of a KMS"),
+        ("https://kms1:8443", "https://[::1]:8443", "is there twice"),
+        (
+            "[\"https://kms1:8443\", \"https://[::1]:8443\"]",
+            "[]",
+            "0 addresses are given",
+        ),
         ("ca = ", "timeout_ms = 5\nca = ", "5 is out of range"),
         (
             "[control]",
@@ -196,7 +200,7 @@ fn one_run_names_every_problem() {
     let host = Host::new();
     let text = host
         .text()
-        .replace("kms1:5697", "kms1")
+        .replace("https://kms1:8443", "kms1")
         .replace("ENCR_mixed", "mixed")
         .replace("name = \"d0\"", "name = \"\"");
     let Err(ConfigError::Invalid { problems, .. }) = host.load(&text) else {

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod drive;
 pub mod entropy;
 pub mod kad;
 pub mod kms_api;

@@ -3,6 +3,9 @@
 /// TEST UNIT READY (SPC-5).
 pub const TEST_UNIT_READY: [u8; 6] = [0x00, 0, 0, 0, 0, 0];
 
+/// READ POSITION (SSC-4), short form; its allocation length is zero by definition.
+pub const READ_POSITION_SHORT: [u8; 10] = [0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 /// SECURITY PROTOCOL 00h: security protocol information.
 pub const PROTOCOL_INFORMATION: u8 = 0x00;
 

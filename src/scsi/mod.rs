@@ -7,6 +7,7 @@ pub mod cdb;
 pub mod inquiry;
 pub mod log;
 pub mod mam;
+pub mod position;
 pub mod reader;
 pub mod security_protocol;
 pub mod sense;

@@ -1,7 +1,7 @@
 //! How a command reaches a drive and how its answer comes back: the one trait, and its two real ends.
 //!
 //! [`sg_io`] talks to a real drive through Linux's `sg` node, [`sim`] to the simulator's socket. A transport knows SCSI's outer shape
-//! (command, status, sense, data) and nothing of what is inside; it never retries and never interprets sense.
+//! (command, status, sense, data) and nothing of what is inside: it never interprets sense.
 
 pub mod sg_io;
 pub mod sim;
@@ -50,7 +50,9 @@ pub trait Transport: Send {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransportError {
     /// Nothing came back in time. The path must not be used for another command until this one has ended.
-    #[error("{path}: no answer in {timeout_ms} ms\nhint: the drive hangs or is busy with a long command; power-cycle it if it stays so")]
+    #[error(
+        "{path}: no answer in {timeout_ms} ms\nhint: the drive hangs or is busy with a long command; power-cycle it if it stays so"
+    )]
     Timeout {
         /// Name of the path.
         path: String,
@@ -64,7 +66,9 @@ pub enum TransportError {
         path: String,
     },
     /// The host adapter or the kernel gave up before the drive answered.
-    #[error("{path}: host status {host_status:02X}h, driver status {driver_status:02X}h\nhint: look at cabling and at the kernel's log")]
+    #[error(
+        "{path}: host status {host_status:02X}h, driver status {driver_status:02X}h\nhint: look at cabling and at the kernel's log"
+    )]
     Host {
         /// Name of the path.
         path: String,

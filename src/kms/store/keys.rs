@@ -52,7 +52,7 @@ pub(in crate::kms) fn insert_random(
 /// The key with that id: the look-up of a restore.
 pub(in crate::kms) fn by_id(session: &Session<'_>, id: KeyId) -> Result<Option<StoredKey>, StoreError> {
     let mut statement = session.connection.prepare_cached("SELECT * FROM keys WHERE id = ?1")?;
-    let Some(found) = statement.query_row([id.0], |row| Raw::read(row)).optional()? else {
+    let Some(found) = statement.query_row([id.0], Raw::read).optional()? else {
         return Ok(None);
     };
     let group = groups::by_id(session, found.group_id)?;
@@ -70,7 +70,7 @@ pub(in crate::kms) fn by_name(
         .connection
         .prepare_cached("SELECT * FROM keys WHERE group_id = ?1 AND name = ?2")?;
     let found = statement
-        .query_row(params![group.id.0, name.as_str()], |row| Raw::read(row))
+        .query_row(params![group.id.0, name.as_str()], Raw::read)
         .optional()?;
     found.map(|raw| raw.checked(group)).transpose()
 }
@@ -80,7 +80,7 @@ pub(in crate::kms) fn active(session: &Session<'_>, group: &Group) -> Result<Opt
     let mut statement = session
         .connection
         .prepare_cached("SELECT * FROM keys WHERE group_id = ?1 AND state = 'active'")?;
-    let found = statement.query_row([group.id.0], |row| Raw::read(row)).optional()?;
+    let found = statement.query_row([group.id.0], Raw::read).optional()?;
     found.map(|raw| raw.checked(group)).transpose()
 }
 

@@ -6,13 +6,13 @@ use tapekey::clock::{Clock, Timestamp};
 use tapekey::entropy::{Entropy, EntropyError};
 
 /// The machine's clock.
-pub struct SystemClock {
+pub(crate) struct SystemClock {
     start: Instant,
 }
 
 impl SystemClock {
     /// A clock whose monotonic time starts now.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { start: Instant::now() }
     }
 }
@@ -28,11 +28,14 @@ impl Clock for SystemClock {
 }
 
 /// The kernel's randomness, getrandom(2).
-pub struct KernelEntropy;
+pub(crate) struct KernelEntropy;
 
 impl Entropy for KernelEntropy {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         let wanted = bytes.len();
-        getrandom::fill(bytes).map_err(|error| EntropyError { wanted, reason: error.to_string() })
+        getrandom::fill(bytes).map_err(|error| EntropyError {
+            wanted,
+            reason: error.to_string(),
+        })
     }
 }

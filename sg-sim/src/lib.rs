@@ -9,6 +9,7 @@
 //! Standards: SPC-4 (commands every device has), SSC-4 (tape commands and security protocol 20h), SAM-5 (nexuses and unit attentions).
 
 pub mod cartridge;
+mod cipher;
 mod drive;
 mod event;
 mod nexus;

@@ -167,6 +167,7 @@ impl Sense {
     }
 
     /// Key, code and qualifier.
+    #[cfg(test)]
     pub(crate) const fn code(&self) -> SenseCode {
         self.code
     }

@@ -168,11 +168,11 @@ fn good_status_is_not_proof() {
     ];
     for event in events {
         let bench = Bench::with_blank_volume("VOLUME01");
-        let mut sent = false;
+        let (mut sent, mut happened) = (false, false);
         let path = bench.path(HOST).before(Box::new(move |cdb, drive| {
-            if sent && cdb[0] == SPIN {
+            if sent && !happened && cdb[0] == SPIN {
                 drive.apply(event());
-                sent = false;
+                happened = true;
             }
             sent |= cdb[0] == SPOUT;
             None

@@ -183,7 +183,7 @@ fn every_value_out_of_range_is_named_with_its_remedy() {
         ),
         ("ENCR_mixed", "mixed", "only pools with the prefix ENCR_"),
         ("ENCR_mixed", "ENCR_mi xed", "cannot be the name of a pool"),
-        ("/state\"", "/nowhere\"", "state_directory: "),
+        ("/state\"", "/no/where\"", "state_directory: "),
         ("/state\"", "/ca.pem\"", "is no directory"),
     ];
     for (from, to, expected) in broken {

@@ -7,8 +7,10 @@
 //! What must hold whatever fails: no key is loaded for a volume that is not its own, what cannot be read back counts as not
 //! encrypted, and whoever may have left a key in a drive clears it or says that it could not.
 
+pub mod job;
 pub mod operation;
 pub mod pool;
 pub mod record;
+pub mod report;
 pub mod runtime;
 pub mod step;

@@ -2,7 +2,7 @@
 
 use super::step::Change;
 use crate::clock::Timestamp;
-use crate::control::job::{JobInForce, JobKey, JobKms, JobMessage, JobProof, JobRecord, Level};
+use crate::controller::job::{JobInForce, JobKey, JobKms, JobMessage, JobProof, JobRecord, Level};
 use crate::drive::{DecryptionMode, EncryptionMode, KeyInForce, Scope};
 use crate::keysource::KeyFacts;
 

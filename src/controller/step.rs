@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::control::job::{Level, Outcome};
+use crate::controller::job::{Level, Outcome};
 use crate::drive::{
     Beginning, DriveError, DriveIdentity, KeyInForce, KeyLoaded, KeyParameters, LoadKeyError, Proof, Readiness,
     Refusal, VolumeIdentity,

@@ -3,58 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
-
 use super::{FetchedKey, Fetching, FoundKeys, GroupName, KeyFacts, KeySource, KeySourceError, KeyState, VolumeName};
-use crate::clock::Clock;
-use crate::config::KmsConfig;
 use crate::kad::OurKad;
-use crate::kms_client::{AddressError, BackupKey, ClientConfig, KmsClient, KmsClientError, RestoredKey, SetupError};
+use crate::kms_client::{BackupKey, KmsClient, KmsClientError, RestoredKey};
 
-/// What a request may take beyond the time of its addresses.
-const MARGIN: Duration = Duration::from_secs(5);
-
-/// The KMS that the configuration names.
+/// A KMS, reached through a client.
 pub struct Kms {
     client: Arc<KmsClient>,
     limit: Duration,
 }
 
-/// The configuration's KMS cannot be used.
-#[derive(Debug, Error)]
-pub enum KmsSetupError {
-    /// An address is none.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// A certificate or key cannot be used.
-    #[error(transparent)]
-    Files(#[from] SetupError),
-}
-
 impl Kms {
-    /// Reads the certificates and makes a client. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// [`KmsSetupError`] names the address or file that cannot be used: malformed, expired, no pair.
-    pub fn new(config: &KmsConfig, clock: &Arc<dyn Clock>) -> Result<Self, KmsSetupError> {
-        let addresses = config
-            .addresses
-            .iter()
-            .map(|address| address.parse())
-            .collect::<Result<Vec<_>, _>>()?;
-        let nodes = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        let client_config = ClientConfig {
-            addresses,
-            ca: config.ca.clone(),
-            certificate: config.certificate.clone(),
-            key: config.key.clone(),
-            timeout: config.timeout,
-        };
-        let client = Arc::new(KmsClient::new(&client_config, clock)?);
-        Ok(Self {
-            client,
-            limit: config.timeout.saturating_mul(nodes).saturating_add(MARGIN),
-        })
+    /// Asks through `client`; a whole request, with all addresses that the client tries, may take `limit`.
+    #[must_use]
+    pub fn new(client: KmsClient, limit: Duration) -> Self {
+        Self {
+            client: Arc::new(client),
+            limit,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Taking the key out: first the proof, as long as drive and volume still say what was written, then the key.
 
 use super::{Operation, State};
-use crate::control::job::{Level, Outcome};
+use crate::controller::job::{Level, Outcome};
 use crate::controller::step::{Ask, Change, Failure, Step};
 use crate::drive::{KeyInForce, Proof, Readiness, VolumeIdentity};
 

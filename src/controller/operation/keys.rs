@@ -1,12 +1,11 @@
 //! Asking for a key, and whether the one that came may be used for this volume.
 
 use super::{Operation, State, Wish};
-use crate::control::job::Level;
+use crate::controller::job::Level;
 use crate::controller::pool::Pool;
 use crate::controller::step::{Ask, Change, Step};
 use crate::kad::OurKad;
-use crate::keysource::{GroupName, KeyFacts, KeyState, ServerOutcome};
-use crate::kms_api::ServerResult;
+use crate::keysource::{GroupName, KeyFacts, KeyState, ServerOutcome, ServerResult};
 
 impl Operation {
     pub(super) fn fetch_new(&mut self, group: GroupName) -> Step {

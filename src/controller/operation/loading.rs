@@ -1,7 +1,7 @@
 //! The key goes into the drive. Only a receipt ends this well; anything else ends with the key cleared, or with an alarm that it was not.
 
 use super::{Operation, State};
-use crate::control::job::{Level, Outcome};
+use crate::controller::job::{Level, Outcome};
 use crate::controller::step::{Ask, Change, Failure, FailureKind, Receipt, Step};
 use crate::drive::KeyParameters;
 

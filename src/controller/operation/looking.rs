@@ -1,7 +1,7 @@
 //! Which volume is in the drive and what stands at its beginning: that decides which key may go in.
 
 use super::{Operation, State, Wish};
-use crate::control::job::Level;
+use crate::controller::job::Level;
 use crate::controller::pool::Pool;
 use crate::controller::step::{Ask, Change, Step};
 use crate::drive::{Beginning, Decryption, Proof, VolumeIdentity};

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::pool::Pool;
 use super::step::{Ask, Change, Event, Failure, FailureKind, Next, Step};
-use crate::control::job::{Level, Outcome};
+use crate::controller::job::{Level, Outcome};
 use crate::drive::{Beginning, Decryption, DriveIdentity, Readiness, SetScope, VolumeIdentity};
 use crate::keysource::{KeyFacts, VolumeName};
 

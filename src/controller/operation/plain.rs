@@ -1,7 +1,7 @@
 //! A volume of a plain pool: no key of ours may be in the drive, and the volume must not be one of ours.
 
 use super::{Operation, State};
-use crate::control::job::{Level, Outcome};
+use crate::controller::job::{Level, Outcome};
 use crate::controller::step::{Ask, Change, Failure, FailureKind, Step};
 use crate::drive::{Beginning, KeyInForce};
 

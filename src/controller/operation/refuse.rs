@@ -1,7 +1,7 @@
 //! Saying no: with the reason and the remedy, and without leaving another volume's key in the drive.
 
 use super::{Operation, State, Wish};
-use crate::control::job::{Level, Outcome};
+use crate::controller::job::{Level, Outcome};
 use crate::controller::step::{Ask, Failure, Step};
 use crate::drive::{Beginning, KeyInForce};
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::lane::{InFlight, LaneError};
 use super::mount::{Mount, Seen};
 use super::perform::{Hands, Performed};
-use super::{Daemon, DriveUnit};
-use crate::control::job::{JobDrive, JobKind, JobRecord, JobVolume, Level, Outcome};
-use crate::control::messages::{Refusal, RefusalCode};
-use crate::control::status::RunningJob;
+use super::{CommandError, Daemon, DriveUnit};
+use crate::controller::job::{JobDrive, JobKind, JobRecord, JobVolume, Level, Outcome};
 use crate::controller::operation::{Operation, Wish};
 use crate::controller::record;
+use crate::controller::report::RunningJob;
 use crate::controller::step::{Ask, Change, Event, Failure, FailureKind, Next, Receipt, Step};
 use crate::kad::OurKad;
 
@@ -21,19 +21,16 @@ impl Daemon {
         kind: JobKind,
         wish: Wish,
         requested_by: u32,
-    ) -> Result<JobRecord, Refusal> {
-        if let Some(call) = unit.lane.in_flight().filter(super::lane::InFlight::is_overdue) {
-            let what = format!(
-                "drive {} hangs: \"{}\" has had no answer for {} s",
-                unit.name,
-                call.name,
-                call.elapsed.as_secs()
-            );
-            return Err(Refusal::new(
-                RefusalCode::DriveHangs,
-                what,
-                "look at the drive; if it stays so, power-cycle it",
-            ));
+    ) -> Result<JobRecord, CommandError> {
+        if let Some(call) = unit.lane.in_flight().filter(InFlight::is_overdue) {
+            let error = LaneError::Hangs {
+                name: call.name,
+                seconds: call.elapsed.as_secs(),
+            };
+            return Err(CommandError::DriveHangs {
+                drive: unit.name.clone(),
+                error,
+            });
         }
         let mut place = Place::take(&self, &unit, kind)?;
         let id = self.jobs.begin(new_record(&self, &unit, kind, requested_by)).await?;
@@ -61,15 +58,15 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn take(daemon: &'a Daemon, unit: &'a DriveUnit, kind: JobKind) -> Result<Self, Refusal> {
+    fn take(daemon: &'a Daemon, unit: &'a DriveUnit, kind: JobKind) -> Result<Self, CommandError> {
         let mut state = unit.state();
         if let Some(running) = &state.running {
-            let what = format!("drive {} is busy with job {} ({})", unit.name, running.id, running.kind);
-            return Err(Refusal::new(
-                RefusalCode::Busy,
-                what,
-                "wait until it has ended; see tapekey job show",
-            ));
+            let (job, kind) = (running.id, running.kind);
+            return Err(CommandError::Busy {
+                drive: unit.name.clone(),
+                job,
+                kind,
+            });
         }
         state.running = Some(RunningJob {
             id: 0,
@@ -212,7 +209,7 @@ impl Run<'_> {
         }
     }
 
-    async fn finish(self, outcome: Outcome) -> Result<JobRecord, Refusal> {
+    async fn finish(self, outcome: Outcome) -> Result<JobRecord, CommandError> {
         if self.receipt.is_none() && outcome != Outcome::Cleared {
             self.daemon.conclude(self.unit, &self.seen).await;
         }
@@ -224,8 +221,7 @@ impl Run<'_> {
         });
         self.daemon.jobs.save(self.id).await?;
         tracing::info!(job = self.id, drive = self.unit.name, %outcome, "job ended");
-        let gone = || Refusal::new(RefusalCode::State, "the job record is gone", "see the daemon's log");
-        self.daemon.jobs.show(self.id).ok_or_else(gone)
+        self.daemon.jobs.show(self.id).ok_or(CommandError::Bug)
     }
 
     async fn note_mount(&self, outcome: Outcome) {

@@ -14,7 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 use thiserror::Error;
 
 use crate::clock::Timestamp;
-use crate::control::job::{JobRecord, Level, Outcome};
+use crate::controller::job::{JobRecord, Level, Outcome};
 use crate::controller::record;
 use crate::kad::OurKad;
 
@@ -57,14 +57,10 @@ impl JobBook {
     /// # Errors
     /// [`JobsError`] if another daemon holds the lock or the disk fails; unreadable records are no error, they are logged.
     pub fn open(state_directory: &Path, now: Timestamp) -> Result<Self, JobsError> {
+        make_directory(state_directory)?;
         let lock = lock(state_directory)?;
         let directory = state_directory.join("jobs");
-        match fs::DirBuilder::new().mode(0o700).create(&directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(failed("create", &directory)(error));
-            }
-            _ => {}
-        }
+        make_directory(&directory)?;
         let (records, newest) = read_all(&directory)?;
         let book = Self {
             directory,
@@ -187,6 +183,13 @@ fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JobsE
         attempt,
         path: path.into(),
         source,
+    }
+}
+
+fn make_directory(directory: &Path) -> Result<(), JobsError> {
+    match fs::DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("create", directory)(error)),
+        _ => Ok(()),
     }
 }
 

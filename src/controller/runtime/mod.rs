@@ -16,21 +16,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::sync::Notify;
 
 use self::jobs::{JobBook, JobsError};
-use self::lane::Lane;
+use self::lane::{Lane, LaneError};
 use self::mount::{Judgement, Mount, Seen, judge};
+use super::job::{JobKind, JobMessage, JobRecord, Level};
 use super::operation::{Rules, Wish};
-use super::pool::Pool;
 use super::record;
+use super::report::{RunningJob, StatusReport};
 use crate::clock::Clock;
-use crate::control::job::{JobKind, JobMessage, Level};
-use crate::control::messages::{Answer, Command, JOBS_MAX, Refusal, RefusalCode};
-use crate::control::peer::Peer;
-use crate::control::server::{Commands, Executing};
-use crate::control::status::{RunningJob, StatusReport};
-use crate::keysource::{KeySource, VolumeName};
+use crate::keysource::KeySource;
 
 /// Alarms that a drive keeps for its status.
 const ALARMS_MAX: usize = 16;
@@ -76,19 +73,19 @@ impl DriveUnit {
 }
 
 impl Daemon {
-    fn unit(&self, name: &str) -> Result<Arc<DriveUnit>, Refusal> {
+    fn unit(&self, name: &str) -> Result<Arc<DriveUnit>, CommandError> {
         self.drives
             .iter()
             .find(|unit| unit.name == name)
             .cloned()
-            .ok_or_else(|| {
-                let names: Vec<&str> = self.drives.iter().map(|unit| unit.name.as_str()).collect();
-                let what = format!("there is no drive {name:?}");
-                Refusal::new(
-                    RefusalCode::NoSuchDrive,
-                    what,
-                    format!("the drives of this host are {}", names.join(", ")),
-                )
+            .ok_or_else(|| CommandError::NoSuchDrive {
+                drive: name.into(),
+                drives: self
+                    .drives
+                    .iter()
+                    .map(|unit| unit.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
             })
     }
 
@@ -171,71 +168,85 @@ impl Daemon {
         self.running.load(Ordering::SeqCst)
     }
 
-    async fn run(self: Arc<Self>, peer: Peer, command: Command) -> Result<Answer, Refusal> {
-        let (name, kind, wish) = match command {
-            Command::Load { drive, pool, barcode } => (drive, JobKind::Load, load_wish(pool.as_deref(), barcode)?),
-            Command::Unlock { drive } => (drive, JobKind::Unlock, Wish::Unlock),
-            Command::Clear { drive } => (drive, JobKind::Clear, Wish::Clear),
-            Command::Status { drive } => return self.status(drive.as_deref()).await.map(Answer::Status),
-            Command::JobList { drive, limit } => {
-                return Ok(Answer::Jobs(self.jobs.list(drive.as_deref(), limit.min(JOBS_MAX))));
-            }
-            Command::JobShow { job } => {
-                let found = self.jobs.show(job).map(|record| Answer::Job(Box::new(record)));
-                return found.ok_or_else(|| {
-                    let what = format!("there is no job {job}");
-                    Refusal::new(RefusalCode::NoSuchJob, what, "see tapekey job list")
-                });
-            }
+    /// Carries out `wish` on `drive` for the user `requested_by`. Returns the job once it has ended and is durable; a job may have been refused
+    /// or have failed. Whoever stops waiting does not end the job.
+    ///
+    /// # Errors
+    /// [`CommandError`] if no job was begun, or its end could not be stored.
+    pub async fn carry_out(
+        self: &Arc<Self>,
+        drive: &str,
+        wish: Wish,
+        requested_by: u32,
+    ) -> Result<JobRecord, CommandError> {
+        let unit = self.unit(drive)?;
+        let kind = match wish {
+            Wish::Load { .. } => JobKind::Load,
+            Wish::Unlock => JobKind::Unlock,
+            Wish::Clear => JobKind::Clear,
         };
-        let unit = self.unit(&name)?;
-        // A task of its own: a client that goes away does not end what it began.
-        let job = tokio::spawn(self.run_job(unit, kind, wish, peer.uid));
-        match job.await {
-            Ok(outcome) => outcome.map(|record| Answer::Job(Box::new(record))),
-            Err(error) => {
+        tokio::spawn(self.clone().run_job(unit, kind, wish, requested_by))
+            .await
+            .unwrap_or_else(|error| {
                 tracing::error!(%error, "a job ended by a bug");
-                Err(Refusal::new(
-                    RefusalCode::State,
-                    "the job ended by a bug in tapekeyd",
-                    "see the daemon's log",
-                ))
-            }
-        }
+                Err(CommandError::Bug)
+            })
     }
 
-    async fn status(&self, drive: Option<&str>) -> Result<StatusReport, Refusal> {
+    /// What the drives do now, or one of them. A drive that is busy or hangs is shown as such.
+    ///
+    /// # Errors
+    /// [`CommandError::NoSuchDrive`].
+    pub async fn status(&self, drive: Option<&str>) -> Result<StatusReport, CommandError> {
         let units = match drive {
             Some(name) => vec![self.unit(name)?],
             None => self.drives.clone(),
         };
         Ok(self.look_at(units).await)
     }
-}
 
-impl Commands for Daemon {
-    fn execute(self: Arc<Self>, peer: Peer, command: Command) -> Executing<'static> {
-        Box::pin(self.run(peer, command))
+    /// The job records.
+    #[must_use]
+    pub fn jobs(&self) -> &JobBook {
+        &self.jobs
     }
 }
 
-impl From<JobsError> for Refusal {
-    fn from(error: JobsError) -> Self {
-        let text = error.to_string();
-        let (what, hint) = text.split_once("\nhint: ").unwrap_or((&text, "see the daemon's log"));
-        Self::new(RefusalCode::State, what, hint)
-    }
-}
-
-fn load_wish(pool: Option<&str>, barcode: Option<String>) -> Result<Wish, Refusal> {
-    let bad = |error: &dyn std::fmt::Display| {
-        let text = error.to_string();
-        let (what, hint) = text
-            .split_once("\nhint: ")
-            .unwrap_or((&text, "see tapekey load --help"));
-        Refusal::new(RefusalCode::BadRequest, what, hint)
-    };
-    let pool = pool.map(Pool::parse).transpose().map_err(|error| bad(&error))?;
-    let barcode = barcode.map(VolumeName::new).transpose().map_err(|error| bad(&error))?;
-    Ok(Wish::Load { pool, barcode })
+/// A command was not carried out.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// No drive has that name.
+    #[error("there is no drive {drive:?}\nhint: the drives of this host are {drives}")]
+    NoSuchDrive {
+        /// The name.
+        drive: String,
+        /// The names there are.
+        drives: String,
+    },
+    /// One job at a time.
+    #[error("drive {drive} is busy with job {job} ({kind})\nhint: wait until it has ended; see tapekey job show")]
+    Busy {
+        /// The drive.
+        drive: String,
+        /// The job; 0 if it has no number yet.
+        job: u64,
+        /// What it does.
+        kind: JobKind,
+    },
+    /// The drive has not answered an earlier call.
+    #[error("drive {drive}: {error}")]
+    DriveHangs {
+        /// The drive.
+        drive: String,
+        /// Which call, and for how long.
+        error: LaneError,
+    },
+    /// The job records cannot be kept.
+    #[error(transparent)]
+    Jobs(#[from] JobsError),
+    /// A bug of ours.
+    #[error(
+        "the job ended by a bug in tapekeyd\nhint: please report it with the daemon's log; tapekey status shows what the drive holds"
+    )]
+    Bug,
 }

@@ -1,7 +1,9 @@
 //! Puts the daemon together from a checked configuration, and looks at every drive before it takes commands.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -11,11 +13,9 @@ use super::lane::{Lane, Opener};
 use super::mount::Mount;
 use super::{Daemon, DriveUnit, UnitState};
 use crate::clock::Clock;
-use crate::config::{self, Config, DriveConfig, DrivePath, KeyScope};
-use crate::control::job::{JobRecord, Level, Outcome};
-use crate::control::status::{DriveStatus, MediumStatus, Reading};
-use crate::controller::operation::{PlainBlocks, Rules};
-use crate::drive::SetScope;
+use crate::controller::job::{JobRecord, Level, Outcome};
+use crate::controller::operation::Rules;
+use crate::controller::report::{DriveStatus, MediumStatus, Reading};
 use crate::kad::OurKad;
 use crate::keysource::KeySource;
 
@@ -35,14 +35,32 @@ pub enum StartError {
     },
 }
 
-/// What the daemon is given from outside.
+/// What the daemon is made of.
 pub struct Given {
+    /// Where jobs are kept; made if it is not there.
+    pub state_directory: PathBuf,
+    /// The drives.
+    pub drives: Vec<GivenDrive>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where keys come from.
     pub keys: Arc<dyn KeySource>,
-    /// How drives are opened.
-    pub opener: fn(&DriveConfig) -> Opener,
+}
+
+/// What a drive is made of.
+pub struct GivenDrive {
+    /// Its name.
+    pub name: String,
+    /// How it is reached, for people.
+    pub path: String,
+    /// Whether it is a simulated drive.
+    pub simulated: bool,
+    /// What its jobs have to obey.
+    pub rules: Rules,
+    /// How long one command may take.
+    pub command_timeout: Duration,
+    /// How to open it.
+    pub opener: Opener,
 }
 
 impl Daemon {
@@ -50,9 +68,9 @@ impl Daemon {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn new(config: &Config, given: Given) -> Result<Arc<Self>, StartError> {
-        let jobs = Arc::new(JobBook::open(&config.state_directory, given.clock.now())?);
-        let drives = config.drives.iter().map(|drive| unit(config, drive, &given, &jobs));
+    pub fn new(given: Given) -> Result<Arc<Self>, StartError> {
+        let jobs = Arc::new(JobBook::open(&given.state_directory, given.clock.now())?);
+        let drives = given.drives.into_iter().map(|drive| unit(drive, &given.clock, &jobs));
         Ok(Arc::new(Self {
             drives: drives.collect::<Result<_, _>>()?,
             jobs,
@@ -79,64 +97,39 @@ impl Daemon {
     }
 }
 
-fn unit(config: &Config, drive: &DriveConfig, given: &Given, jobs: &JobBook) -> Result<Arc<DriveUnit>, StartError> {
-    let (path, simulated) = match &drive.path {
-        DrivePath::Node(path) => (path.display().to_string(), false),
-        DrivePath::Simulator { socket, .. } => (format!("sim:{}", socket.display()), true),
-    };
+fn unit(given: GivenDrive, clock: &Arc<dyn Clock>, jobs: &JobBook) -> Result<Arc<DriveUnit>, StartError> {
+    let GivenDrive {
+        name,
+        path,
+        simulated,
+        rules,
+        command_timeout,
+        opener,
+    } = given;
     if simulated {
         tracing::warn!(
-            drive = drive.name,
+            drive = name,
             path,
             "THIS IS A SIMULATED DRIVE: it gets real keys, because the configuration allows simulated drives"
         );
     }
-    let lane = Lane::start(
-        &drive.name,
-        (given.opener)(drive),
-        drive.command_timeout,
-        given.clock.clone(),
-    )
-    .map_err(|source| StartError::Thread {
-        drive: drive.name.clone(),
+    let lane = Lane::start(&name, opener, command_timeout, clock.clone()).map_err(|source| StartError::Thread {
+        drive: name.clone(),
         source,
     })?;
     let state = UnitState {
-        mount: jobs.list(Some(&drive.name), usize::MAX).iter().find_map(left_by),
+        mount: jobs.list(Some(&name), usize::MAX).iter().find_map(left_by),
         ..UnitState::default()
     };
     Ok(Arc::new(DriveUnit {
-        name: drive.name.clone(),
+        name,
         path,
         simulated,
-        rules: rules(config, drive),
-        command_timeout: drive.command_timeout,
+        rules,
+        command_timeout,
         lane,
         state: Mutex::new(state),
     }))
-}
-
-fn rules(config: &Config, drive: &DriveConfig) -> Rules {
-    Rules {
-        expected_serial: drive.serial.clone(),
-        finish_volumes: config.policy.finish_volumes,
-        scope: match config.policy.scope {
-            KeyScope::AllItNexus => SetScope::AllItNexus,
-            KeyScope::Local => SetScope::Local,
-        },
-        plain_blocks: PlainBlocks {
-            otherwise: config.policy.plain_blocks(None) == config::PlainBlocks::Allow,
-            named: config
-                .policy
-                .named_pools()
-                .map(|name| (name.to_owned(), allows(config, name)))
-                .collect(),
-        },
-    }
-}
-
-fn allows(config: &Config, pool: &str) -> bool {
-    config.policy.plain_blocks(Some(pool)) == config::PlainBlocks::Allow
 }
 
 fn just_interrupted(job: &JobRecord) -> bool {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::lane::{Heard, InFlight};
 use super::mount::Seen;
 use super::{Daemon, DriveUnit};
-use crate::control::status::{
+use crate::controller::record::{decryption_word, encryption_word};
+use crate::controller::report::{
     CommandInFlight, DriveStatus, IdentityStatus, MediumStatus, ModesStatus, Reading, StatusReport,
 };
-use crate::controller::record::{decryption_word, encryption_word};
 use crate::drive::{Drive, DriveError, DriveIdentity, KeyInForce, Readiness, VolumeIdentity};
 
 /// How long a look at a drive may take.

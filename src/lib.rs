@@ -13,6 +13,7 @@ pub mod drive;
 pub mod entropy;
 pub mod kad;
 pub mod keysource;
+pub mod kms;
 pub mod kms_api;
 pub mod kms_client;
 pub mod scsi;

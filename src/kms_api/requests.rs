@@ -56,7 +56,7 @@ pub struct CreateGroup {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateKey {
-    /// Its name; without one the KMS makes one from the date and a number.
+    /// Its name; without one the KMS makes one from the date and the key's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<KeyName>,
     /// A note for people.

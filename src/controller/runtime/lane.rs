@@ -13,13 +13,12 @@ use tokio::sync::oneshot;
 use crate::clock::{Clock, Timestamp};
 use crate::controller::step::{Failure, FailureKind};
 use crate::drive::{Attention, Drive, DriveError, LoadKeyError};
-use crate::transport::{Transport, TransportError};
 
 /// Calls that may wait for a drive: one of a job, some of status queries.
 const WAITING_MAX: usize = 16;
 
-/// Opens the way to a drive. It may block.
-pub type Opener = Box<dyn Fn() -> Result<Box<dyn Transport>, TransportError> + Send>;
+/// Opens a drive. It may block.
+pub type Opener = Box<dyn Fn() -> Result<Drive, DriveError> + Send>;
 
 type Errand = Box<dyn FnOnce(&mut Slot) + Send>;
 
@@ -91,7 +90,6 @@ impl From<LaneError> for Failure {
 /// The drive as its thread has it: opened when it is first needed, and again after its path was lost.
 struct Slot {
     open: Opener,
-    command_timeout: Duration,
     drive: Option<Drive>,
 }
 
@@ -99,13 +97,7 @@ impl Slot {
     fn drive(&mut self) -> Result<&mut Drive, DriveError> {
         let drive = match self.drive.take() {
             Some(drive) => drive,
-            None => {
-                let transport = (self.open)().map_err(|source| DriveError::Transport {
-                    attempt: "open the drive",
-                    source,
-                })?;
-                Drive::new(transport, self.command_timeout)
-            }
+            None => (self.open)()?,
         };
         Ok(self.drive.insert(drive))
     }
@@ -119,13 +111,7 @@ pub trait PathLoss: From<DriveError> + Send + 'static {
 
 impl PathLoss for DriveError {
     fn path_is_lost(&self) -> bool {
-        matches!(
-            self,
-            Self::Transport {
-                source: TransportError::Path { .. },
-                ..
-            }
-        )
+        self.is_path_lost()
     }
 }
 
@@ -157,13 +143,9 @@ impl Lane {
     ///
     /// # Errors
     /// What the system answers if it has no more threads.
-    pub fn start(name: &str, open: Opener, command_timeout: Duration, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
+    pub fn start(name: &str, open: Opener, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
         let (errands, waiting) = sync_channel::<Errand>(WAITING_MAX);
-        let mut slot = Slot {
-            open,
-            command_timeout,
-            drive: None,
-        };
+        let mut slot = Slot { open, drive: None };
         std::thread::Builder::new()
             .name(format!("drive {name}"))
             .spawn(move || {

@@ -113,7 +113,7 @@ fn unit(given: GivenDrive, clock: &Arc<dyn Clock>, jobs: &JobBook) -> Result<Arc
             "THIS IS A SIMULATED DRIVE: it gets real keys, because the configuration allows simulated drives"
         );
     }
-    let lane = Lane::start(&name, opener, command_timeout, clock.clone()).map_err(|source| StartError::Thread {
+    let lane = Lane::start(&name, opener, clock.clone()).map_err(|source| StartError::Thread {
         drive: name.clone(),
         source,
     })?;

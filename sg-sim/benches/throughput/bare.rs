@@ -101,7 +101,6 @@ impl OnDisk {
 
 impl Tape for OnDisk {
     fn write(&mut self, data: &[u8], size: usize) -> Duration {
-        self.file.sync_data().unwrap();
         self.tags.clear();
         self.scratch.resize(size, 0);
         let began = Instant::now();
@@ -121,13 +120,15 @@ impl Tape for OnDisk {
     }
 
     fn read(&mut self, into: &mut [u8], size: usize) -> Duration {
+        self.scratch.resize(size, 0);
         let began = Instant::now();
         for (number, (block, tag)) in into.chunks_mut(size).zip(&self.tags).enumerate() {
+            let sealed = self.scratch.as_mut_slice();
             self.file
-                .read_exact_at(block, u64::try_from(number * size).unwrap())
+                .read_exact_at(sealed, u64::try_from(number * size).unwrap())
                 .unwrap();
             self.key
-                .open_in_place_separate_tag(nonce(number), Aad::empty(), tag, block)
+                .open_separate_gather(nonce(number), Aad::empty(), sealed, tag, block)
                 .unwrap();
         }
         began.elapsed()

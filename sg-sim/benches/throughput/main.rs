@@ -1,7 +1,10 @@
 //! Write and read throughput of the drive against the bare work that nobody can leave out, as ratios.
 //!
 //! Both sides of a row move the same bytes in turns, in one run, and the ratio is the median of the turns' ratios, so that what else the
-//! machine does falls on both. Every side starts a turn at the beginning of its tape; positioning is not timed.
+//! machine does falls on both. Every side starts a turn at the beginning of its tape; positioning is not timed. Nothing is synced.
+//!
+//! In process the bare side copies a block and then seals or opens it where it lies. The drive does both in one pass, from the caller's
+//! buffer to the tape and back, which is why its ratio can be above 1. Over the socket the bare side seals where the block arrived.
 
 #![expect(
     clippy::unwrap_used,

@@ -31,6 +31,10 @@ fn there_is_one_logical_unit() {
     let mut host = Initiator::with_empty_drive();
     let list = host.ask(&[0xA0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]).good();
     assert_eq!(list, [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        host.ask(&[0xA0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 0, 0]).field(),
+        Some((true, 6))
+    );
 }
 
 #[test]

@@ -18,6 +18,10 @@ const DEFAULT_NEXUS: &str = "tapekey-host";
 const DEFAULT_TIMEOUT_MS: u64 = 10_000;
 const TIMEOUT_MS_MIN: u64 = 100;
 const TIMEOUT_MS_MAX: u64 = 120_000;
+/// Real drives queue a command behind another host's LOCATE, which takes minutes at worst.
+const DEFAULT_COMMAND_TIMEOUT_MS: u64 = 60_000;
+const COMMAND_TIMEOUT_MS_MIN: u64 = 1_000;
+const COMMAND_TIMEOUT_MS_MAX: u64 = 600_000;
 const ADDRESSES_MAX: usize = 16;
 const DRIVES_MAX: usize = 1024;
 const NAME_LENGTH_MAX: usize = 32;
@@ -107,10 +111,20 @@ fn drive(problems: &mut Problems, key: &str, raw: RawDrive, allow_simulated: boo
             None
         }
     };
+    let timeout_ms = raw.command_timeout_ms.unwrap_or(DEFAULT_COMMAND_TIMEOUT_MS);
+    if !(COMMAND_TIMEOUT_MS_MIN..=COMMAND_TIMEOUT_MS_MAX).contains(&timeout_ms) {
+        let hint = format!("choose {COMMAND_TIMEOUT_MS_MIN} to {COMMAND_TIMEOUT_MS_MAX} milliseconds, or leave it out");
+        problems.add(
+            format!("{key}: command_timeout_ms"),
+            format!("{timeout_ms} is out of range"),
+            hint,
+        );
+    }
     path.map(|path| DriveConfig {
         name: raw.name,
         path,
         serial: raw.serial,
+        command_timeout: Duration::from_millis(timeout_ms),
     })
 }
 

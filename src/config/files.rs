@@ -1,6 +1,7 @@
 //! Checks of files and directories that the configuration names: they must be there, and secrets must be kept from others.
 
 use std::fs::{self, File, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -76,13 +77,15 @@ pub(super) fn secret(problems: &mut Problems, key: &str, path: &Path) {
     }
 }
 
-/// Requires a directory that nobody else can write to.
+/// Requires a directory that nobody else can write to, or one that can be made.
 pub(super) fn private_directory(problems: &mut Problems, key: &str, path: &Path) {
     if !absolute(problems, key, path) {
         return;
     }
     let hint = format!("create it: install -d -m 0700 {}", path.display());
+    let parent_is_there = path.parent().is_some_and(Path::is_dir);
     match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && parent_is_there => {}
         Err(error) => problems.add(key, format!("{}: {error}", path.display()), hint),
         Ok(metadata) if !metadata.is_dir() => problems.add(key, format!("{} is no directory", path.display()), hint),
         Ok(metadata) if metadata.permissions().mode() & 0o022 != 0 => {

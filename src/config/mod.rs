@@ -49,6 +49,8 @@ pub struct DriveConfig {
     pub path: DrivePath,
     /// The serial number that it must report, if given.
     pub serial: Option<String>,
+    /// How long it may take to answer one command.
+    pub command_timeout: Duration,
 }
 
 /// How to reach a drive.
@@ -131,11 +133,16 @@ pub enum PlainBlocks {
 }
 
 impl Policy {
-    /// What to do with a plain volume of `pool`.
+    /// What to do with a plain volume of `pool`, or of a pool without a section.
     #[must_use]
-    pub fn plain_blocks(&self, pool: &str) -> PlainBlocks {
-        let own = self.pools.iter().find(|(name, _)| name == pool);
+    pub fn plain_blocks(&self, pool: Option<&str>) -> PlainBlocks {
+        let own = self.pools.iter().find(|(name, _)| pool == Some(name.as_str()));
         own.map_or(self.plain_blocks, |(_, plain_blocks)| *plain_blocks)
+    }
+
+    /// The pools that have a section.
+    pub fn named_pools(&self) -> impl Iterator<Item = &str> {
+        self.pools.iter().map(|(name, _)| name.as_str())
     }
 }
 

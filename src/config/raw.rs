@@ -30,6 +30,7 @@ pub(super) struct RawDrive {
     pub(super) socket: Option<PathBuf>,
     pub(super) nexus: Option<String>,
     pub(super) serial: Option<String>,
+    pub(super) command_timeout_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -68,8 +68,8 @@ fn a_good_file_means_what_it_says() {
     );
     assert_eq!(config.policy.scope, KeyScope::Local);
     assert!(config.policy.finish_volumes);
-    assert_eq!(config.policy.plain_blocks("ENCR_mixed"), PlainBlocks::Allow);
-    assert_eq!(config.policy.plain_blocks("ENCR_other"), PlainBlocks::Refuse);
+    assert_eq!(config.policy.plain_blocks(Some("ENCR_mixed")), PlainBlocks::Allow);
+    assert_eq!(config.policy.plain_blocks(Some("ENCR_other")), PlainBlocks::Refuse);
     assert_eq!(config.kms.timeout, Duration::from_secs(10));
 }
 
@@ -162,6 +162,7 @@ fn every_value_out_of_range_is_named_with_its_remedy() {
             "only for a simulated drive",
         ),
         ("serial = \"HU1234\"", "serial = \" \"", "is no serial number"),
+        ("serial = \"HU1234\"", "command_timeout_ms = 999", "999 is out of range"),
         (
             "allow_simulated_drives = true",
             "",
@@ -182,7 +183,7 @@ fn every_value_out_of_range_is_named_with_its_remedy() {
         ),
         ("ENCR_mixed", "mixed", "only pools with the prefix ENCR_"),
         ("ENCR_mixed", "ENCR_mi xed", "cannot be the name of a pool"),
-        ("/state\"", "/nowhere\"", "state_directory: "),
+        ("/state\"", "/no/where\"", "state_directory: "),
         ("/state\"", "/ca.pem\"", "is no directory"),
     ];
     for (from, to, expected) in broken {

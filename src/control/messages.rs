@@ -5,8 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::job::JobRecord;
-use super::status::StatusReport;
+pub use crate::controller::job;
+pub use crate::controller::report;
+
+use job::JobRecord;
+use report::StatusReport;
 
 /// The version of these messages.
 pub const VERSION: u32 = 1;

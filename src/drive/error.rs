@@ -95,6 +95,18 @@ impl DriveError {
         }
     }
 
+    /// Whether the way to the drive is gone, so that it must be opened anew.
+    #[must_use]
+    pub fn is_path_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::Transport {
+                source: TransportError::Path { .. },
+                ..
+            }
+        )
+    }
+
     /// Whether the drive left us without an answer, so that nothing is known about the command.
     #[must_use]
     pub fn is_timeout(&self) -> bool {

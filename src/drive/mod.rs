@@ -22,6 +22,9 @@ pub use key::{KeyCleared, KeyInForce, KeyLoaded, KeyParameters};
 pub use offer::EncryptionOffer;
 pub use proof::Proof;
 
+pub use crate::scsi::tde::set_data_encryption::{Decryption, SetScope};
+pub use crate::scsi::tde::{DecryptionMode, EncryptionMode, Scope};
+
 use crate::scsi::tde::management::ManagementCapabilities;
 use crate::transport::Transport;
 

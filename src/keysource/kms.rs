@@ -3,65 +3,43 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
-
 use super::{FetchedKey, Fetching, FoundKeys, GroupName, KeyFacts, KeySource, KeySourceError, KeyState, VolumeName};
-use crate::clock::Clock;
-use crate::config::KmsConfig;
 use crate::kad::OurKad;
-use crate::kms_client::{AddressError, BackupKey, ClientConfig, KmsClient, KmsClientError, RestoredKey, SetupError};
+use crate::kms_client::{BackupKey, KmsClient, KmsClientError, RestoredKey};
 
-/// What a request may take beyond the time of its addresses.
-const MARGIN: Duration = Duration::from_secs(5);
-
-/// The KMS that the configuration names.
+/// A KMS, reached through a client.
 pub struct Kms {
     client: Arc<KmsClient>,
     limit: Duration,
 }
 
-/// The configuration's KMS cannot be used.
-#[derive(Debug, Error)]
-pub enum KmsSetupError {
-    /// An address is none.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// A certificate or key cannot be used.
-    #[error(transparent)]
-    Files(#[from] SetupError),
-}
-
 impl Kms {
-    /// Reads the certificates and makes a client. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// [`KmsSetupError`] names the address or file that cannot be used: malformed, expired, no pair.
-    pub fn new(config: &KmsConfig, clock: &Arc<dyn Clock>) -> Result<Self, KmsSetupError> {
-        let addresses = config.addresses.iter().map(|address| address.parse()).collect::<Result<Vec<_>, _>>()?;
-        let nodes = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        let client_config = ClientConfig {
-            addresses,
-            ca: config.ca.clone(),
-            certificate: config.certificate.clone(),
-            key: config.key.clone(),
-            timeout: config.timeout,
-        };
-        let client = Arc::new(KmsClient::new(&client_config, clock)?);
-        Ok(Self { client, limit: config.timeout.saturating_mul(nodes).saturating_add(MARGIN) })
+    /// Asks through `client`; a whole request, with all addresses that the client tries, may take `limit`.
+    #[must_use]
+    pub fn new(client: KmsClient, limit: Duration) -> Self {
+        Self {
+            client: Arc::new(client),
+            limit,
+        }
     }
 }
 
 impl KeySource for Kms {
     fn key_for_backup(&self, group: GroupName, volume: VolumeName) -> Fetching<FetchedKey> {
         let client = self.client.clone();
-        within(self.limit, async move { client.backup_key(group.as_str(), &volume).await.map(fresh) })
+        within(self.limit, async move {
+            client.backup_key(group.as_str(), &volume).await.map(fresh)
+        })
     }
 
     fn keys_for_restore(&self, kad: OurKad, volume: Option<VolumeName>) -> Fetching<FoundKeys> {
         let client = self.client.clone();
         within(self.limit, async move {
             let answer = client.restore_keys(&kad.encode(), volume.as_ref()).await?;
-            Ok(FoundKeys { keys: answer.keys.into_iter().map(known).collect(), outcomes: answer.outcomes })
+            Ok(FoundKeys {
+                keys: answer.keys.into_iter().map(known).collect(),
+                outcomes: answer.outcomes,
+            })
         })
     }
 }
@@ -73,21 +51,51 @@ fn within<T: Send + 'static>(
     Box::pin(async move {
         match tokio::time::timeout(limit, request).await {
             Ok(answer) => answer.map_err(KeySourceError::from),
-            Err(_) => Err(KeySourceError::TimedOut { seconds: limit.as_secs() }),
+            Err(_) => Err(KeySourceError::TimedOut {
+                seconds: limit.as_secs(),
+            }),
         }
     })
 }
 
 fn fresh(answer: BackupKey) -> FetchedKey {
-    let BackupKey { key, kad, key_name, group, server } = answer;
+    let BackupKey {
+        key,
+        kad,
+        key_name,
+        group,
+        server,
+    } = answer;
     // Only an active key is given for backup.
-    let facts = KeyFacts { kad, key_name: key_name.into(), group, state: KeyState::Active, server };
+    let facts = KeyFacts {
+        kad,
+        key_name: key_name.into(),
+        group,
+        state: KeyState::Active,
+        server,
+    };
     FetchedKey { key, facts }
 }
 
 fn known(answer: RestoredKey) -> FetchedKey {
-    let RestoredKey { key, kad, key_name, group, state, server } = answer;
-    FetchedKey { key, facts: KeyFacts { kad, key_name: key_name.into(), group, state, server } }
+    let RestoredKey {
+        key,
+        kad,
+        key_name,
+        group,
+        state,
+        server,
+    } = answer;
+    FetchedKey {
+        key,
+        facts: KeyFacts {
+            kad,
+            key_name: key_name.into(),
+            group,
+            state,
+            server,
+        },
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use thiserror::Error;
 
 use crate::kad::OurKad;
-pub use crate::kms_api::{GroupName, KeyState, NameError, VolumeName};
+pub use crate::kms_api::{GroupName, KeyState, NameError, ServerResult, VolumeName};
 use crate::kms_client::KmsClientError;
 pub use crate::kms_client::{KeyServer, ServerOutcome};
 use crate::secret::DataKey;

@@ -1,0 +1,399 @@
+//! A cartridge: a volume with an identity, blocks and filemarks, in one file or in memory.
+//!
+//! This room stores and finds objects. It must never decide whether a block may be read or written, and never sees a key's bytes.
+//!
+//! # The file, version 1
+//!
+//! All integers are unsigned and big-endian, lengths are in bytes, CRC is CRC-32C. Reserved bytes are zero.
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 0-127 | header, written once: 0-7 `SGSIMLTO`; 8-9 version; 10 density code; 11-15 reserved; 16-23 capacity; 24-31 early warning distance; 32-63 medium serial number, ASCII padded with spaces; 64-123 reserved; 124-127 CRC of 0-123 (the *seed* below) |
+//! | 4096, 20480 | two copies of the state, 16 KiB of room each: `SGST`; sequence (8); body length (4); body; CRC of all before it. The whole copy with the higher sequence counts |
+//! | 36864.. | records, one behind the other, to the end of the file |
+//!
+//! State body: load count (8), bytes written (8), bytes read (8), flags (1; bit 0 write-protected), then host attributes: identifier (2), format
+//! (1), length (2), value.
+//!
+//! | record bytes | content |
+//! |---|---|
+//! | 0-3 | `SGRC` |
+//! | 4-11 | sequence: rises with every record ever written, so that a record left over from before an overwrite is known for what it is |
+//! | 12-27 | tag of a sealed block, else zero |
+//! | 28-39 | nonce of a sealed block, else zero |
+//! | 40-43 | CRC of the payload of a plain block, else zero |
+//! | 44-51 | object number: position on the tape, from 0; blocks and filemarks count alike |
+//! | 52 | kind: 1 plain block, 2 sealed block, 3 filemark |
+//! | 53 | algorithm of a sealed block: 1 AES-256-GCM |
+//! | 54 | flags: bit 0 raw-enabled |
+//! | 55 | KAD format |
+//! | 56-59 | payload length P |
+//! | 60-61 | KAD length K |
+//! | 62-63 | reserved |
+//! | 64-71 | key check: HMAC-SHA-256 (key, `sg-sim key check v1`), first 8 bytes |
+//! | 72.. | K bytes of KAD descriptors (type, reserved, length (2), data), as they were given with the key |
+//! | 72+K | CRC of (seed, then bytes 0 to 71+K); continuing the CRC of the header from its value |
+//! | 76+K.. | P bytes of payload: the block, or its cipher text of the same length |
+//! | 76+K+P | the CRC before, every bit inverted: a record without it is torn |
+//!
+//! A sealed block is AES-256-GCM with the record's nonce and tag; additional authenticated data are bytes 44 to 71+K of the record. So object
+//! number, raw mark, all KADs (also the "unauthenticated" one), lengths and key check are bound to the cipher text. A nonce is 8 random bytes, drawn each
+//! time a key is taken into use, and a counter.
+//!
+//! A tape that is overwritten in the middle is first cut there, then written on; killed between the two, it ends at the cut. The payload of sealed
+//! blocks has no CRC of its own: its tag tells.
+
+mod checksum;
+mod error;
+mod file;
+mod header;
+mod index;
+mod memory;
+mod record;
+mod scan;
+mod spec;
+mod state;
+
+pub use error::CartridgeError;
+pub(crate) use index::{Index, Object};
+pub(crate) use record::{AES_256_GCM, ObjectKind, Record, Seal, SealAttributes};
+pub use spec::MediumSpec;
+pub(crate) use state::HostAttribute;
+
+use file::FileStore;
+use header::MediumHeader;
+use memory::MemoryStore;
+use record::{OVERHEAD_BYTES, Place, record_bytes, write_block, write_filemark};
+use state::CartridgeState;
+use std::{fmt, io, path::Path};
+
+/// MAM identifier of the barcode.
+const BARCODE: u16 = 0x0806;
+
+/// A cartridge: a volume with an identity, in one file or in memory.
+pub struct Cartridge {
+    medium: MediumHeader,
+    state: CartridgeState,
+    index: Index,
+    store: Store,
+    sequence: u64,
+    seed: u32,
+}
+
+enum Store {
+    Memory(MemoryStore),
+    File(FileStore),
+}
+
+/// Why an object could not be written or read.
+#[derive(Debug)]
+pub(crate) enum TapeFault {
+    /// There is no room for it.
+    Full,
+    /// The medium does not hold it whole.
+    Unreadable,
+    /// The file could not be read or written, or the cipher library refused.
+    Failed,
+}
+
+impl From<io::Error> for TapeFault {
+    fn from(_: io::Error) -> Self {
+        Self::Failed
+    }
+}
+
+impl fmt::Debug for Cartridge {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Cartridge")
+            .field("medium", &self.medium)
+            .field("path", &self.path())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cartridge {
+    /// Makes a blank cartridge in a new file, readable by its owner alone, and locks it against other drives.
+    ///
+    /// # Errors
+    /// The file exists, cannot be written, or the specification is impossible.
+    pub fn create(path: &Path, spec: &MediumSpec) -> Result<Self, CartridgeError> {
+        spec.validate()?;
+        let (medium, state) = (MediumHeader::new(spec), first_state(spec));
+        let store = FileStore::create(path, &medium, &state)?;
+        Ok(Self::blank(medium, state, Store::File(store)))
+    }
+
+    /// Opens a cartridge file and locks it against other drives. The file is not changed by this.
+    ///
+    /// # Errors
+    /// The file is not a cartridge, is of a newer version, is damaged, or is in use.
+    pub fn open(path: &Path) -> Result<Self, CartridgeError> {
+        let opened = FileStore::open(path)?;
+        Ok(Self {
+            medium: opened.medium,
+            state: opened.state,
+            index: opened.scan.index,
+            store: Store::File(opened.store),
+            sequence: opened.scan.sequence,
+            seed: opened.seed,
+        })
+    }
+
+    /// Makes a blank cartridge that lives in memory.
+    ///
+    /// # Errors
+    /// The specification is impossible.
+    pub fn in_memory(spec: &MediumSpec) -> Result<Self, CartridgeError> {
+        spec.validate()?;
+        Ok(Self::blank(
+            MediumHeader::new(spec),
+            first_state(spec),
+            Store::Memory(MemoryStore::default()),
+        ))
+    }
+
+    fn blank(medium: MediumHeader, state: CartridgeState, store: Store) -> Self {
+        let seed = MediumHeader::decode(&medium.encode()).map_or(0, |(_, seed)| seed);
+        Self {
+            medium,
+            state,
+            index: Index::default(),
+            store,
+            sequence: 0,
+            seed,
+        }
+    }
+
+    /// The file; none for a cartridge in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.store {
+            Store::Memory(_) => None,
+            Store::File(store) => Some(store.path()),
+        }
+    }
+
+    /// Medium serial number (MAM 0401h).
+    #[must_use]
+    pub fn medium_serial(&self) -> &str {
+        &self.medium.medium_serial
+    }
+
+    /// Barcode (MAM 0806h), without the spaces it may be padded with.
+    #[must_use]
+    pub fn barcode(&self) -> Option<String> {
+        let attribute = self.state.host_attributes.get(&BARCODE)?;
+        Some(String::from_utf8_lossy(&attribute.value).trim_end().to_owned()).filter(|barcode| !barcode.is_empty())
+    }
+
+    /// Sets or releases the write-protect tab.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn set_write_protected(&mut self, write_protected: bool) -> io::Result<()> {
+        self.change_state(|state| state.write_protected = write_protected)
+    }
+
+    /// Density code.
+    pub(crate) const fn density(&self) -> u8 {
+        self.medium.density
+    }
+
+    /// Room for records in bytes, used and free.
+    pub(crate) const fn capacity_bytes(&self) -> u64 {
+        self.medium.capacity_bytes
+    }
+
+    /// Room left in bytes.
+    pub(crate) const fn remaining_bytes(&self) -> u64 {
+        self.medium.capacity_bytes.saturating_sub(self.index.end())
+    }
+
+    /// Whether writing has come near the end of the tape.
+    pub(crate) const fn past_early_warning(&self) -> bool {
+        self.remaining_bytes() < self.medium.early_warning_bytes
+    }
+
+    /// Whether the write-protect tab is set.
+    pub(crate) const fn write_protected(&self) -> bool {
+        self.state.write_protected
+    }
+
+    /// Counters and attributes: load count, payload bytes written, payload bytes read.
+    pub(crate) const fn counters(&self) -> [u64; 3] {
+        [self.state.load_count, self.state.written_bytes, self.state.read_bytes]
+    }
+
+    /// Attributes that hosts wrote.
+    pub(crate) fn host_attribute(&self, identifier: u16) -> Option<&HostAttribute> {
+        self.state.host_attributes.get(&identifier)
+    }
+
+    /// Sets or removes attributes: all of them or, on error, none.
+    ///
+    /// # Errors
+    /// They do not fit, or the file cannot be written.
+    pub(crate) fn write_attributes(&mut self, changes: Vec<(u16, Option<HostAttribute>)>) -> io::Result<()> {
+        self.change_state(|state| {
+            for (identifier, attribute) in changes {
+                match attribute {
+                    Some(attribute) => state.host_attributes.insert(identifier, attribute),
+                    None => state.host_attributes.remove(&identifier),
+                };
+            }
+        })
+    }
+
+    /// Counts a load.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn count_load(&mut self) -> io::Result<()> {
+        self.change_state(|state| state.load_count += 1)
+    }
+
+    fn change_state(&mut self, change: impl FnOnce(&mut CartridgeState)) -> io::Result<()> {
+        let mut state = self.state.clone();
+        change(&mut state);
+        if let Store::File(store) = &mut self.store {
+            store.write_state(&state)?;
+        }
+        self.state = state;
+        Ok(())
+    }
+
+    /// What lies where.
+    pub(crate) const fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Appends a block at the end of data, sealed or as it is.
+    ///
+    /// # Errors
+    /// See [`TapeFault`]. On any the tape is as before.
+    pub(crate) fn append_block(&mut self, plain: &[u8], seal: Option<&Seal<'_>>) -> Result<(), TapeFault> {
+        let block_bytes = u32::try_from(plain.len()).map_err(|_| TapeFault::Failed)?;
+        let length = record_bytes(plain.len(), seal.map_or(0, |seal| seal.attributes.kads.len()));
+        let kind = if seal.is_some() {
+            ObjectKind::Sealed
+        } else {
+            ObjectKind::Plain
+        };
+        self.append(kind, block_bytes, length, |out, place| {
+            write_block(out, place, plain, seal).map_err(|_| io::ErrorKind::InvalidInput.into())
+        })?;
+        self.state.written_bytes += u64::from(block_bytes);
+        Ok(())
+    }
+
+    /// Appends a filemark at the end of data.
+    ///
+    /// # Errors
+    /// See [`TapeFault`]. On any the tape is as before.
+    pub(crate) fn append_filemark(&mut self) -> Result<(), TapeFault> {
+        self.append(ObjectKind::Filemark, 0, OVERHEAD_BYTES, |out, place| {
+            write_filemark(out, place).map_err(|_| io::ErrorKind::InvalidInput.into())
+        })
+    }
+
+    fn append(
+        &mut self,
+        kind: ObjectKind,
+        block_bytes: u32,
+        length: usize,
+        fill: impl FnOnce(&mut [u8], Place) -> io::Result<()>,
+    ) -> Result<(), TapeFault> {
+        let record_length = u64::try_from(length).map_err(|_| TapeFault::Failed)?;
+        if record_length > self.remaining_bytes() {
+            return Err(TapeFault::Full);
+        }
+        let (start, object) = (self.index.end(), self.index.objects());
+        let place = |payload_crc| Place {
+            object,
+            sequence: self.sequence + 1,
+            seed: self.seed,
+            payload_crc,
+        };
+        match &mut self.store {
+            Store::File(store) => store.append(start, length, |out| fill(out, place(true)))?,
+            Store::Memory(store) => {
+                let filled = fill(store.append(length).ok_or(TapeFault::Failed)?, place(false));
+                filled.inspect_err(|_| store.truncate(usize::try_from(object).unwrap_or(usize::MAX)))?;
+            }
+        }
+        self.sequence += 1;
+        self.index.push(kind, block_bytes, record_length);
+        Ok(())
+    }
+
+    /// Makes object `number` the end of data: forgets it and all after it.
+    ///
+    /// # Errors
+    /// The file cannot be shortened. The tape is as before.
+    pub(crate) fn truncate(&mut self, number: u64) -> Result<(), TapeFault> {
+        let Some((start, _)) = self.index.extent(number) else {
+            return Ok(());
+        };
+        match &mut self.store {
+            Store::File(store) => store.truncate(start)?,
+            Store::Memory(store) => store.truncate(usize::try_from(number).map_err(|_| TapeFault::Failed)?),
+        }
+        self.index.truncate(number);
+        Ok(())
+    }
+
+    /// The record of object `number`, checked.
+    ///
+    /// # Errors
+    /// There is none, it is damaged, or the file cannot be read.
+    pub(crate) fn record(&mut self, number: u64) -> Result<Record<'_>, TapeFault> {
+        let (start, end) = self.index.extent(number).ok_or(TapeFault::Unreadable)?;
+        let (bytes, in_file) = match &mut self.store {
+            Store::File(store) => (store.record(start, end)?, true),
+            Store::Memory(store) => {
+                let position = usize::try_from(number).map_err(|_| TapeFault::Failed)?;
+                (store.record(position).ok_or(TapeFault::Unreadable)?, false)
+            }
+        };
+        let record = Record::parse(bytes, self.seed).ok_or(TapeFault::Unreadable)?;
+        if in_file && !record.payload_intact() {
+            return Err(TapeFault::Unreadable);
+        }
+        Ok(record)
+    }
+
+    /// Counts payload bytes that were read.
+    pub(crate) const fn count_read(&mut self, bytes: u64) {
+        self.state.read_bytes += bytes;
+    }
+
+    /// Returns once everything written is on the disk.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub(crate) fn sync(&mut self) -> Result<(), TapeFault> {
+        if let Store::File(store) = &mut self.store {
+            store.write_state(&self.state)?;
+            store.sync()?;
+        }
+        Ok(())
+    }
+}
+
+fn first_state(spec: &MediumSpec) -> CartridgeState {
+    let mut state = CartridgeState {
+        write_protected: spec.write_protected,
+        ..CartridgeState::default()
+    };
+    if let Some(barcode) = &spec.barcode {
+        let value = format!("{barcode:<32}").into_bytes();
+        state
+            .host_attributes
+            .insert(BARCODE, HostAttribute { format: 1, value });
+    }
+    state
+}
+
+#[cfg(test)]
+mod tests;

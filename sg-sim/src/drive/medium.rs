@@ -1,0 +1,217 @@
+//! The cartridge in the drive: where it sits, and where on the tape the head stands. LOAD UNLOAD, PREVENT ALLOW, and what the operator does.
+
+use super::{
+    Drive, LoadError,
+    call::{Call, CommandResult},
+    nexuses::MEDIUM_CHANGED,
+};
+use crate::{Cartridge, cartridge::TapeFault, sense::Sense};
+
+/// Where the cartridge sits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Seat {
+    /// In the mouth of the drive, or nowhere.
+    #[default]
+    Out,
+    /// In the drive, not threaded (UNLOAD with HOLD).
+    Held,
+    /// Threaded: the tape can be read and written.
+    Threaded,
+}
+
+/// Cartridge and position.
+#[derive(Default)]
+pub(super) struct Medium {
+    cartridge: Option<Cartridge>,
+    seat: Seat,
+    position: u64,
+    fresh: bool,
+    loaded_since_power_on: bool,
+}
+
+impl Medium {
+    /// The cartridge, if its tape is threaded.
+    ///
+    /// # Errors
+    /// 02/3A/00 without one, 02/04/02 if it must be loaded first.
+    pub(super) fn threaded(&self) -> Result<&Cartridge, Sense> {
+        self.check_threaded()?;
+        self.cartridge.as_ref().ok_or(MEDIUM_NOT_PRESENT)
+    }
+
+    /// The cartridge, if its tape is threaded.
+    ///
+    /// # Errors
+    /// As [`threaded`](Self::threaded).
+    pub(super) fn threaded_mut(&mut self) -> Result<&mut Cartridge, Sense> {
+        self.check_threaded()?;
+        self.cartridge.as_mut().ok_or(MEDIUM_NOT_PRESENT)
+    }
+
+    const fn check_threaded(&self) -> Result<(), Sense> {
+        match self.seat {
+            Seat::Threaded => Ok(()),
+            Seat::Held => Err(INITIALIZING_COMMAND_REQUIRED),
+            Seat::Out => Err(MEDIUM_NOT_PRESENT),
+        }
+    }
+
+    /// Whether a tape is threaded.
+    pub(super) fn is_threaded(&self) -> bool {
+        self.threaded().is_ok()
+    }
+
+    /// Number of the object before the head; 0 without a tape.
+    pub(super) const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Moves the head before object `position`.
+    pub(super) const fn move_to(&mut self, position: u64) {
+        self.position = position;
+        self.fresh = false;
+    }
+
+    /// Whether the tape has been neither read nor moved since it was loaded.
+    pub(super) const fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Whether a cartridge was loaded since power on.
+    pub(super) const fn loaded_since_power_on(&self) -> bool {
+        self.loaded_since_power_on
+    }
+
+    /// Takes the tape to its beginning, as a reset does.
+    pub(super) const fn rewind(&mut self) {
+        self.position = 0;
+    }
+
+    /// Power on: the tape, if there is one, is threaded again.
+    pub(super) const fn power_on(&mut self) {
+        self.position = 0;
+        self.fresh = true;
+        self.loaded_since_power_on = false;
+    }
+
+    fn thread(&mut self) {
+        self.seat = Seat::Threaded;
+        self.position = 0;
+        self.fresh = true;
+        self.loaded_since_power_on = true;
+        if let Some(cartridge) = &mut self.cartridge {
+            // A load that could not be counted is no reason to keep the data from its owner; a write will say what is wrong with the file.
+            let _ = cartridge.count_load();
+        }
+    }
+}
+
+impl Drive {
+    /// Puts a cartridge in and threads it; every nexus is told 28h/00h.
+    ///
+    /// # Errors
+    /// The drive holds a cartridge already, or cannot read this one.
+    pub fn load(&mut self, cartridge: Cartridge) -> Result<(), LoadError> {
+        if self.medium.cartridge.is_some() {
+            return Err(LoadError::Occupied(Box::new(cartridge)));
+        }
+        let density = cartridge.density();
+        if !self.profile.densities.contains(&density) {
+            return Err(LoadError::Unsuitable {
+                cartridge: Box::new(cartridge),
+                density,
+            });
+        }
+        self.medium.cartridge = Some(cartridge);
+        self.medium.thread();
+        self.nexuses.all_mut().for_each(|nexus| nexus.attend(MEDIUM_CHANGED));
+        Ok(())
+    }
+
+    /// Takes the cartridge out, synced; a set of encryption parameters with CKOD goes with it. None if the drive is empty.
+    ///
+    /// PREVENT MEDIUM REMOVAL does not hold a hand back.
+    pub fn eject(&mut self) -> Option<Cartridge> {
+        // What the disk could not take is known at the last write or filemark; the hand that pulls the cartridge out does not care.
+        let _ = self.demount();
+        self.medium.seat = Seat::Out;
+        self.medium.cartridge.take()
+    }
+
+    /// Unthreads the tape.
+    fn demount(&mut self) -> Result<(), TapeFault> {
+        if self.medium.seat != Seat::Threaded {
+            return Ok(());
+        }
+        self.medium.seat = Seat::Held;
+        self.medium.position = 0;
+        self.encryption.demount(&mut self.nexuses, &self.quirks);
+        self.medium.cartridge.as_mut().map_or(Ok(()), Cartridge::sync)
+    }
+
+    /// TEST UNIT READY (SPC-4).
+    pub(super) fn test_unit_ready(&self) -> CommandResult {
+        self.medium.threaded()?;
+        Ok(0)
+    }
+
+    /// LOAD UNLOAD (SSC-4). IMMED makes no difference: loading takes no time.
+    pub(super) fn load_unload(&mut self, call: &Call<'_>) -> CommandResult {
+        const HOLD: u8 = 3;
+        const EOT: u8 = 2;
+        const LOAD: u8 = 0;
+        let (hold, load) = (call.cdb.bit(4, HOLD), call.cdb.bit(4, LOAD));
+        if call.cdb.bit(4, EOT) && (load || hold) {
+            return Err(Sense::invalid_cdb_field(4, EOT).into());
+        }
+        if load {
+            return self.load_command(call, hold);
+        }
+        if !hold && self.nexuses.all().any(|nexus| nexus.prevents_removal) {
+            return Err(MEDIUM_REMOVAL_PREVENTED.into());
+        }
+        let synced = self.demount();
+        if !hold {
+            self.medium.seat = Seat::Out;
+        }
+        synced.map(|()| 0).map_err(|_| WRITE_ERROR.into())
+    }
+
+    fn load_command(&mut self, call: &Call<'_>, hold: bool) -> CommandResult {
+        if self.medium.cartridge.is_none() {
+            return Err(MEDIUM_NOT_PRESENT.into());
+        }
+        match self.medium.seat {
+            // LOAD of a loaded tape takes it to its beginning.
+            Seat::Threaded if !hold => self.medium.move_to(0),
+            Seat::Threaded => {}
+            Seat::Out | Seat::Held if hold => self.medium.seat = Seat::Held,
+            Seat::Out | Seat::Held => {
+                self.medium.thread();
+                self.nexuses
+                    .others_mut(call.nexus)
+                    .for_each(|nexus| nexus.attend(MEDIUM_CHANGED));
+            }
+        }
+        Ok(0)
+    }
+
+    /// PREVENT ALLOW MEDIUM REMOVAL (SPC-4).
+    pub(super) fn prevent_allow(&mut self, call: &Call<'_>) -> CommandResult {
+        let prevent = call.cdb.byte(4) & 0x03;
+        if prevent > 1 {
+            return Err(Sense::invalid_cdb_field(4, 1).into());
+        }
+        if let Some(nexus) = self.nexuses.find_mut(call.nexus) {
+            nexus.prevents_removal = prevent == 1;
+        }
+        Ok(0)
+    }
+}
+
+/// No cartridge.
+pub(super) const MEDIUM_NOT_PRESENT: Sense = Sense::new(0x2, 0x3A, 0x00);
+const INITIALIZING_COMMAND_REQUIRED: Sense = Sense::new(0x2, 0x04, 0x02);
+const MEDIUM_REMOVAL_PREVENTED: Sense = Sense::new(0x5, 0x53, 0x02);
+/// The medium, that is the file, could not be written.
+pub(super) const WRITE_ERROR: Sense = Sense::new(0x3, 0x0C, 0x00);

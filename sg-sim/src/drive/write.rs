@@ -1,0 +1,178 @@
+//! WRITE(6), WRITE FILEMARKS and ERASE (SSC-4). The data path: a block goes from the caller's buffer into the cartridge in one pass.
+
+use super::{
+    Drive,
+    call::{Call, CommandResult, DATA_PHASE_ERROR},
+    encryption::EncryptionMode,
+    log::TapeAlert,
+    medium::WRITE_ERROR,
+};
+use crate::{
+    ItNexus,
+    cartridge::{Seal, TapeFault},
+    sense::Sense,
+};
+
+impl Drive {
+    /// WRITE(6). What lay behind the head before is gone.
+    pub(super) fn write(&mut self, call: &Call<'_>) -> CommandResult {
+        let fixed = call.cdb.bit(1, 0);
+        self.check_writable()?;
+        if fixed && self.mode.block_bytes == 0 {
+            return Err(Sense::invalid_cdb_field(1, 0).into());
+        }
+        let length = call.cdb.u24(2);
+        if length == 0 {
+            return Ok(0);
+        }
+        let (blocks, block_bytes) = if fixed {
+            (length, self.mode.block_bytes)
+        } else {
+            (1, length)
+        };
+        if block_bytes > self.profile.block_bytes_max {
+            return Err(Sense::invalid_cdb_field(2, 7).into());
+        }
+        let step = usize::try_from(block_bytes).unwrap_or(usize::MAX);
+        let total = step.saturating_mul(usize::try_from(blocks).unwrap_or(usize::MAX));
+        let data = call.data_out.get(..total).ok_or(DATA_PHASE_ERROR)?;
+        self.check_encryption_for_write(call.nexus)?;
+        self.cut_tape()?;
+        for (written, block) in (0_i64..).zip(data.chunks_exact(step)) {
+            let residue = if fixed {
+                i64::from(blocks) - written
+            } else {
+                i64::from(length)
+            };
+            self.write_block(call.nexus, block)
+                .map_err(|fault| write_fault(&fault).with_information(residue))?;
+        }
+        self.check_early_warning()
+    }
+
+    fn write_block(&mut self, nexus: &ItNexus, block: &[u8]) -> Result<(), TapeFault> {
+        let Self {
+            medium,
+            encryption,
+            nexuses,
+            randomness,
+            ..
+        } = self;
+        let nexus = nexuses.find_mut(nexus).ok_or(TapeFault::Failed)?;
+        let set = encryption
+            .in_force_mut(nexus)
+            .filter(|set| set.encryption_mode() == EncryptionMode::Encrypt);
+        let cartridge = medium.threaded_mut().map_err(|_| TapeFault::Failed)?;
+        match set {
+            None => cartridge.append_block(block, None)?,
+            Some(set) => {
+                let (key, attributes) = set.sealing().ok_or(TapeFault::Failed)?;
+                let nonce = key.next_nonce(randomness.as_mut());
+                cartridge.append_block(block, Some(&Seal { key, nonce, attributes }))?;
+            }
+        }
+        medium.move_to(medium.position() + 1);
+        Ok(())
+    }
+
+    /// LOCK, VCELBRE and an external key manager may forbid a block (filemarks need no key).
+    fn check_encryption_for_write(&self, nexus: &ItNexus) -> Result<(), Sense> {
+        if self.quirks.external_key_required {
+            return Err(KEY_REQUIRED);
+        }
+        let Some(nexus) = self.nexuses.find(nexus) else {
+            return Ok(());
+        };
+        self.encryption.check_lock(nexus)?;
+        let encrypts = self
+            .encryption
+            .in_force(nexus)
+            .is_some_and(|set| set.encryption_mode() == EncryptionMode::Encrypt);
+        let holds_encrypted = self.medium.threaded()?.index().first_sealed().is_some();
+        if self.mode.encrypted_volume_requires_encryption && holds_encrypted && !encrypts {
+            return Err(Sense::from_code(self.quirks.plain_write_refused));
+        }
+        Ok(())
+    }
+
+    /// Ready, and neither tab nor mode page protects the tape.
+    fn check_writable(&mut self) -> Result<(), Sense> {
+        if self.medium.threaded()?.write_protected() {
+            self.tape_alerts.raise(TapeAlert::WriteProtect);
+            return Err(HARDWARE_WRITE_PROTECTED);
+        }
+        if self.mode.software_write_protect {
+            Err(SOFTWARE_WRITE_PROTECTED)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Everything from the head on is overwritten.
+    fn cut_tape(&mut self) -> Result<(), Sense> {
+        let position = self.medium.position();
+        self.medium
+            .threaded_mut()?
+            .truncate(position)
+            .map_err(|fault| write_fault(&fault))
+    }
+
+    fn check_early_warning(&self) -> CommandResult {
+        if self.medium.threaded()?.past_early_warning() {
+            Err(EARLY_WARNING.with_information(0).into())
+        } else {
+            Ok(0)
+        }
+    }
+
+    /// WRITE FILEMARKS(6) and (16). Without IMMED, or with a count of 0, what was written is on the disk when it returns.
+    pub(super) fn write_filemarks(&mut self, call: &Call<'_>) -> CommandResult {
+        const FIRST_SIXTEEN_BYTE_CODE: u8 = 0x80;
+        self.check_writable()?;
+        let immediate = call.cdb.bit(1, 0);
+        let count = call.cdb.u24(if call.cdb.byte(0) < FIRST_SIXTEEN_BYTE_CODE {
+            2
+        } else {
+            12
+        });
+        if count > 0 {
+            self.cut_tape()?;
+        }
+        for written in 0..count {
+            let appended = self.medium.threaded_mut()?.append_filemark();
+            appended.map_err(|fault| write_fault(&fault).with_information(i64::from(count - written)))?;
+            self.medium.move_to(self.medium.position() + 1);
+        }
+        if !immediate || count == 0 {
+            self.medium
+                .threaded_mut()?
+                .sync()
+                .map_err(|fault| write_fault(&fault))?;
+        }
+        if count == 0 { Ok(0) } else { self.check_early_warning() }
+    }
+
+    /// ERASE(6): the tape ends here. LONG and IMMED make no difference: what is erased is gone at once.
+    pub(super) fn erase(&mut self) -> CommandResult {
+        self.check_writable()?;
+        self.cut_tape()?;
+        self.medium
+            .threaded_mut()?
+            .sync()
+            .map_err(|fault| write_fault(&fault))?;
+        Ok(0)
+    }
+}
+
+const fn write_fault(fault: &TapeFault) -> Sense {
+    match fault {
+        TapeFault::Full => VOLUME_OVERFLOW,
+        TapeFault::Unreadable | TapeFault::Failed => WRITE_ERROR,
+    }
+}
+
+const EARLY_WARNING: Sense = Sense::new(0x0, 0x00, 0x02).at_end_of_medium();
+const VOLUME_OVERFLOW: Sense = Sense::new(0xD, 0x00, 0x02).at_end_of_medium();
+const HARDWARE_WRITE_PROTECTED: Sense = Sense::new(0x7, 0x27, 0x01);
+const SOFTWARE_WRITE_PROTECTED: Sense = Sense::new(0x7, 0x27, 0x02);
+const KEY_REQUIRED: Sense = Sense::new(0x7, 0xEF, 0x10);

@@ -305,3 +305,6 @@ impl Operation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

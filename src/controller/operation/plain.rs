@@ -36,6 +36,7 @@ impl Operation {
     }
 
     pub(super) fn plain_looked(&mut self, beginning: &Beginning) -> Step {
+        self.beginning = Some(beginning.clone());
         match beginning {
             Beginning::Ours(kad) => self.conflict(&format!("it begins with blocks under our key {}", kad.key_id())),
             Beginning::NotAtBeginning { object } => {

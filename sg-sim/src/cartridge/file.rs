@@ -96,7 +96,10 @@ impl FileStore {
         read_up_to(&file, FILE_HEADER_BYTES, 0, &mut header).map_err(failed)?;
         let (medium, seed) = MediumHeader::decode(&header).map_err(|fault| header_error(path, fault))?;
         if length < RECORDS_AT {
-            return Err(CartridgeError::Damaged { path: path.to_owned(), what: "the end (it is cut short before its records)" });
+            return Err(CartridgeError::Damaged {
+                path: path.to_owned(),
+                what: "the end (it is cut short before its records)",
+            });
         }
         let (state, state_sequence) = read_state(&file)
             .map_err(failed)?

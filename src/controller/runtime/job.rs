@@ -152,7 +152,7 @@ impl Run<'_> {
         let now = self.daemon.clock.now();
         for change in &changes {
             if let Change::Message { level, text, hint } = change {
-                tracing::info!(job = self.id, drive = self.unit.name, %level, hint, "{text}");
+                self.log(*level, text, hint.as_deref());
             }
             if let Change::Key { facts, .. } = change {
                 let (key, server) = (facts.kad.key_id(), &facts.server.name);
@@ -162,6 +162,15 @@ impl Run<'_> {
         self.daemon.jobs.change(self.id, |job| {
             changes.into_iter().for_each(|change| record::apply(job, change, now))
         });
+    }
+
+    fn log(&self, level: Level, text: &str, hint: Option<&str>) {
+        let (job, drive) = (self.id, &self.unit.name);
+        match level {
+            Level::Note => tracing::info!(job, drive, hint, "{text}"),
+            Level::Error => tracing::warn!(job, drive, hint, "{text}"),
+            Level::Alarm => tracing::error!(job, drive, hint, "ALARM: {text}"),
+        }
     }
 
     async fn perform(&mut self, ask: Ask) -> Event {

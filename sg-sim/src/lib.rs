@@ -18,6 +18,7 @@ mod quirks;
 mod randomness;
 mod reply;
 mod sense;
+mod units;
 
 pub use cartridge::{Cartridge, CartridgeError, MediumSpec};
 pub use drive::{Drive, DriveStatus, LoadError, MediumStatus};
@@ -28,3 +29,4 @@ pub use quirks::{BlankAnswer, LibraryManaged, Quirks};
 pub use randomness::{Randomness, SeededRandomness};
 pub use reply::{Reply, Status};
 pub use sense::SenseCode;
+pub use units::{UnitKind, Units, no_such_unit};

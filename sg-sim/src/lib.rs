@@ -29,7 +29,7 @@ pub use event::Event;
 pub use library::{Holding, Library, LibraryError, Place, PlaceError, StationError};
 pub use nexus::{ItNexus, ItNexusError};
 pub use profile::{EncryptionProfile, Profile, ProfileError};
-pub use quirks::{BlankAnswer, LibraryManaged, Quirks};
+pub use quirks::{BlankAnswer, EmptyAnswer, EndOfDataAnswer, LibraryManaged, OutsideOwner, Quirks};
 pub use randomness::{Randomness, SeededRandomness};
 pub use reply::{Reply, Status};
 pub use sense::SenseCode;

@@ -24,8 +24,6 @@ pub struct Profile {
     pub(crate) block_bytes_max: u32,
     /// Length of fixed-format sense data in bytes.
     pub(crate) sense_bytes: usize,
-    /// Length of the counters in log page 17h's partition records: 6 or 8 bytes.
-    pub(crate) partition_counter_bytes: usize,
     /// What the drive says about encryption.
     pub encryption: EncryptionProfile,
 }
@@ -51,6 +49,8 @@ pub struct EncryptionProfile {
     pub external_control: u8,
     /// RDMC_C, raw decryption mode control capability (0 to 7).
     pub raw_decryption_mode_control: u8,
+    /// DKAD_C, decryption KAD capability: 0 not specified, 1 a key to decrypt with needs a KAD, 2 it must have none, 3 it may have one.
+    pub decryption_kad: u8,
 }
 
 /// A serial number that no drive can have.
@@ -74,7 +74,6 @@ impl Profile {
             densities: &[0x5E, 0x5C],
             block_bytes_max: 0x80_0000,
             sense_bytes: 36,
-            partition_counter_bytes: 6,
             encryption: EncryptionProfile {
                 algorithm_index: 1,
                 u_kad_bytes_max: 32,
@@ -85,6 +84,7 @@ impl Profile {
                 vcelb_capable: false,
                 external_control: 0,
                 raw_decryption_mode_control: 4,
+                decryption_kad: 0,
             },
         }
     }

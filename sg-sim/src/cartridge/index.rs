@@ -22,6 +22,7 @@ pub(crate) struct Index {
     sealed_blocks: u64,
     plain_blocks: u64,
     first_sealed: Option<u64>,
+    first_plain: Option<u64>,
     first_plain_after: Option<u64>,
 }
 
@@ -77,6 +78,16 @@ impl Index {
         self.first_sealed
     }
 
+    /// Whether a block that is not encrypted lies before object `number`.
+    pub(crate) fn plain_before(&self, number: u64) -> bool {
+        self.first_plain.is_some_and(|first| first < number)
+    }
+
+    /// Whether an encrypted block lies before object `number`.
+    pub(crate) fn sealed_before(&self, number: u64) -> bool {
+        self.first_sealed.is_some_and(|first| first < number)
+    }
+
     /// First block after it that is not encrypted. Filemarks do not count.
     pub(crate) const fn first_plain_after_sealed(&self) -> Option<u64> {
         self.first_plain_after
@@ -93,6 +104,7 @@ impl Index {
             }
             ObjectKind::Plain => {
                 self.plain_blocks += 1;
+                self.first_plain.get_or_insert(number);
                 if self.first_sealed.is_some() {
                     self.first_plain_after.get_or_insert(number);
                 }
@@ -121,6 +133,7 @@ impl Index {
         self.filemarks
             .truncate(self.filemarks.partition_point(|filemark| *filemark < number));
         self.first_sealed = self.first_sealed.filter(|first| *first < number);
+        self.first_plain = self.first_plain.filter(|first| *first < number);
         self.first_plain_after = self.first_plain_after.filter(|first| *first < number);
         self.end = start;
     }
@@ -155,6 +168,13 @@ mod tests {
             (clean.first_sealed(), clean.first_plain_after_sealed()),
             (Some(1), None)
         );
+    }
+
+    #[test]
+    fn knows_which_kinds_lie_before_a_place() {
+        let mixed = index(&[Filemark, Plain, Sealed]);
+        assert_eq!([1, 2, 3].map(|at| mixed.plain_before(at)), [false, true, true]);
+        assert_eq!([2, 3].map(|at| mixed.sealed_before(at)), [false, true]);
     }
 
     #[test]

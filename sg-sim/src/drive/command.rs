@@ -27,6 +27,10 @@ pub(super) enum Operation {
     Inquiry,
     /// MODE SELECT(6) and (10).
     ModeSelect,
+    /// RESERVE(6).
+    Reserve,
+    /// RELEASE(6).
+    Release,
     /// ERASE(6).
     Erase,
     /// MODE SENSE(6) and (10).
@@ -141,7 +145,7 @@ const fn plain(operation: Operation, usage: &'static [u8]) -> Command {
 }
 
 /// Every command of the drive, by operation code.
-pub(super) static COMMANDS: [Command; 29] = [
+pub(super) static COMMANDS: [Command; 31] = [
     plain(Operation::TestUnitReady, &[0x00, 0, 0, 0, 0, 0]),
     plain(Operation::Rewind, &[0x01, 0x01, 0, 0, 0, 0]),
     plain(Operation::RequestSense, &[0x03, 0x01, 0, 0, 0xFF, 0]),
@@ -152,6 +156,8 @@ pub(super) static COMMANDS: [Command; 29] = [
     plain(Operation::Space, &[0x11, 0x0F, 0xFF, 0xFF, 0xFF, 0]),
     plain(Operation::Inquiry, &[0x12, 0x01, 0xFF, 0xFF, 0xFF, 0]),
     plain(Operation::ModeSelect, &[0x15, 0x11, 0, 0, 0xFF, 0]),
+    plain(Operation::Reserve, &[0x16, 0, 0, 0, 0, 0]),
+    plain(Operation::Release, &[0x17, 0, 0, 0, 0, 0]),
     plain(Operation::Erase, &[0x19, 0x03, 0, 0, 0, 0]),
     plain(Operation::ModeSense, &[0x1A, 0x08, 0xFF, 0xFF, 0xFF, 0]),
     plain(Operation::LoadUnload, &[0x1B, 0x01, 0, 0, 0x0F, 0]),

@@ -120,11 +120,12 @@ impl Drive {
         parameters
     }
 
-    /// A partition record for partition 0: length, reserved, partition, counter; all ones stand for none.
+    /// A partition record for partition 0: length, reserved, partition, counter; 48 ones stand for none, however wide the counter is.
     fn partition_record(&self, value: Option<u64>) -> Vec<u8> {
-        let width = self.profile.partition_counter_bytes;
+        const NONE: u64 = 0xFFFF_FFFF_FFFF;
+        let width = if self.quirks.wide_partition_records { 8 } else { 6 };
         let mut record = vec![u8::try_from(width + 3).unwrap_or(0), 0, 0, 0];
-        record.extend(value.map_or_else(|| vec![0xFF; width], |value| counter(value, width)));
+        record.extend(counter(value.unwrap_or(NONE), width));
         record
     }
 

@@ -166,6 +166,7 @@ impl Drive {
         }
         self.medium.seat = Seat::Held;
         self.medium.position = 0;
+        self.last_kads = None;
         self.encryption.demount(&mut self.nexuses, &self.quirks);
         self.medium.cartridge.as_mut().map_or(Ok(()), Cartridge::sync)
     }

@@ -14,6 +14,7 @@ mod mode;
 mod motion;
 mod nexuses;
 mod read;
+mod reservation;
 mod status;
 mod support;
 mod write;
@@ -42,6 +43,10 @@ pub struct Drive {
     tape_alerts: TapeAlerts,
     /// Where a block is opened that does not fit into the caller's buffer.
     spill: Vec<u8>,
+    /// KADs of the encrypted block that was read last, where the drive reports that they change.
+    last_kads: Option<Vec<u8>>,
+    /// Who holds the drive by RESERVE.
+    reservation: Option<ItNexus>,
 }
 
 /// Why a cartridge did not go in. The cartridge comes back.
@@ -78,6 +83,8 @@ impl Drive {
             mode: ModeParameters::default(),
             tape_alerts: TapeAlerts::default(),
             spill: Vec::new(),
+            last_kads: None,
+            reservation: None,
         }
     }
 
@@ -95,12 +102,13 @@ impl Drive {
             .into_iter()
             .flatten()
             .filter(|_| self.quirks.first_seen_unit_attention);
-        if self.nexuses.admit(nexus, welcome).is_none() {
-            return Reply {
-                status: Status::BUSY,
-                sense: Vec::new(),
-                data_in: 0,
-            };
+        let Some(state) = self.nexuses.admit(nexus, welcome) else {
+            return without_sense(Status::BUSY);
+        };
+        state.registered |= self.quirks.every_nexus_is_registered;
+        // Before any unit attention, which stays (SAM-5, "Status precedence").
+        if self.conflicts_with_reservation(nexus, cdb) {
+            return without_sense(Status::RESERVATION_CONFLICT);
         }
         match self.check_and_dispatch(nexus, cdb, data_out, data_in) {
             Ok(data_in) => Reply {
@@ -157,6 +165,8 @@ impl Drive {
             Operation::Write => self.write(&call),
             Operation::WriteFilemarks => self.write_filemarks(&call),
             Operation::Space => self.space(&call),
+            Operation::Reserve => self.reserve(&call),
+            Operation::Release => self.release(&call),
             Operation::Inquiry => self.inquiry(call),
             Operation::ModeSelect => self.mode_select(&call),
             Operation::Erase => self.erase(),
@@ -190,28 +200,52 @@ impl Drive {
             Event::KeyDropped => self.encryption.drop_all(&mut self.nexuses),
             Event::KeySetByAnotherNexus => self.set_key_by_stranger(),
             Event::Reset => {
-                self.encryption.reset();
                 self.mode = ModeParameters::default();
                 self.medium.rewind();
-                self.nexuses.all_mut().for_each(|nexus| nexus.reset(BUS_RESET));
+                self.reservation = None;
+                if self.quirks.reset_keeps_keys {
+                    self.nexuses
+                        .all_mut()
+                        .for_each(|nexus| nexus.reset_keeping_keys(BUS_RESET));
+                } else {
+                    self.encryption.reset();
+                    self.nexuses.all_mut().for_each(|nexus| nexus.reset(BUS_RESET));
+                }
             }
             Event::PowerCycle => {
                 self.encryption.power_on();
                 self.mode = ModeParameters::default();
                 self.tape_alerts = TapeAlerts::default();
                 self.medium.power_on();
+                self.reservation = None;
                 self.nexuses.all_mut().for_each(|nexus| nexus.reset(POWER_ON));
             }
-            Event::ItNexusLoss(nexus) => {
-                if let Some(nexus) = self.nexuses.find_mut(&nexus) {
-                    nexus.reset(NEXUS_LOSS);
-                }
-            }
+            Event::ItNexusLoss(nexus) => self.lose_nexus(&nexus),
+        }
+    }
+
+    fn lose_nexus(&mut self, nexus: &ItNexus) {
+        if self.holds_reservation(nexus) {
+            self.end_reservation();
+        }
+        let keeps = self.quirks.nexus_loss_keeps_keys;
+        match self.nexuses.find_mut(nexus) {
+            Some(nexus) if keeps => nexus.reset_keeping_keys(NEXUS_LOSS),
+            Some(nexus) => nexus.reset(NEXUS_LOSS),
+            None => {}
         }
     }
 
     /// The switches that hold.
     pub const fn quirks(&mut self) -> &mut Quirks {
         &mut self.quirks
+    }
+}
+
+const fn without_sense(status: Status) -> Reply {
+    Reply {
+        status,
+        sense: Vec::new(),
+        data_in: 0,
     }
 }

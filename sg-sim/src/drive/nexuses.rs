@@ -56,6 +56,13 @@ impl NexusState {
         *self = Self::default();
         self.attend(unit_attention);
     }
+
+    /// Forgets everything but scope and set, and queues this one unit attention.
+    pub(super) fn reset_keeping_keys(&mut self, unit_attention: SenseCode) {
+        let (scope, local) = (self.scope, self.local.take());
+        self.reset(unit_attention);
+        (self.scope, self.local) = (scope, local);
+    }
 }
 
 /// All nexuses that were ever seen.

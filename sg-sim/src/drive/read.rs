@@ -12,7 +12,8 @@ enum Stop {
     Filemark,
     /// The sense without its INFORMATION field.
     Sense(Sense),
-    WrongKey,
+    /// The block must not be given out.
+    Refused(Refusal),
 }
 
 impl From<Sense> for Stop {
@@ -106,18 +107,23 @@ impl Drive {
         Ok(moved)
     }
 
-    /// The failure of a READ that met `stop` with `residue` left to read. Only a filemark is passed.
+    /// The failure of a READ that met `stop` with `residue` left to read. A filemark is passed, a refused block only by drives that do so.
     fn stopped(&mut self, nexus: &ItNexus, stop: &Stop, residue: i64, data_in: usize) -> Failure {
         let sense = match stop {
             Stop::Filemark => {
                 self.medium.move_to(self.medium.position() + 1);
                 FILEMARK_DETECTED
             }
-            Stop::WrongKey => {
-                if let Some(nexus) = self.nexuses.find_mut(nexus) {
+            Stop::Refused(refusal) => {
+                if let Some(nexus) = self.nexuses.find_mut(nexus)
+                    && *refusal == Refusal::WrongKey
+                {
                     self.encryption.count_wrong_key(nexus);
                 }
-                Refusal::WrongKey.sense()
+                if self.quirks.passes_refused_blocks {
+                    self.medium.move_to(self.medium.position() + 1);
+                }
+                refusal.sense()
             }
             Stop::Sense(sense) => *sense,
         };
@@ -135,6 +141,7 @@ impl Drive {
             nexuses,
             quirks,
             spill,
+            last_kads,
             ..
         } = self;
         let position = medium.position();
@@ -144,6 +151,15 @@ impl Drive {
             return Err(Stop::Filemark);
         }
         let record = cartridge.record(position).map_err(|_| UNRECOVERED_READ_ERROR)?;
+        if let Some(code) = quirks.key_associated_data_changed
+            && object.kind == ObjectKind::Sealed
+        {
+            let kads = record.header.attributes().kads;
+            let before = last_kads.replace(kads);
+            if before.is_some() && before != *last_kads {
+                return Err(Stop::Sense(Sense::from_code(code)));
+            }
+        }
         let set = nexuses.find(nexus).and_then(|nexus| encryption.in_force(nexus));
         let delivered = match room.get_mut(..record.payload.len()) {
             Some(exact) => deliver(&record, set, quirks, exact),
@@ -154,11 +170,7 @@ impl Drive {
                     .inspect(|()| room.iter_mut().zip(&*spill).for_each(|(to, from)| *to = *from))
             }
         };
-        match delivered {
-            Ok(()) => Ok(object.block_bytes),
-            Err(Refusal::WrongKey) => Err(Stop::WrongKey),
-            Err(Refusal::Other(sense)) => Err(Stop::Sense(sense)),
-        }
+        delivered.map(|()| object.block_bytes).map_err(Stop::Refused)
     }
 
     /// READ BLOCK LIMITS (SSC-4): any length from one byte up.

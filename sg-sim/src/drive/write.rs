@@ -88,8 +88,16 @@ impl Drive {
             .encryption
             .in_force(nexus)
             .is_some_and(|set| set.encryption_mode() == EncryptionMode::Encrypt);
-        let holds_encrypted = self.medium.threaded()?.index().first_sealed().is_some();
-        if self.mode.encrypted_volume_requires_encryption && holds_encrypted && !encrypts {
+        let (index, position) = (self.medium.threaded()?.index(), self.medium.position());
+        let mixes = if encrypts {
+            index.plain_before(position)
+        } else {
+            index.sealed_before(position)
+        };
+        if let Some(code) = self.quirks.mixing_refused.filter(|_| mixes) {
+            return Err(Sense::from_code(code));
+        }
+        if self.mode.encrypted_volume_requires_encryption && index.first_sealed().is_some() && !encrypts {
             return Err(Sense::from_code(self.quirks.plain_write_refused));
         }
         Ok(())

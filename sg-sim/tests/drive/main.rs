@@ -9,9 +9,12 @@
 
 mod any_command;
 mod cartridge_file;
+mod doubts;
 mod encryption;
 mod initiator;
+mod outcomes;
 mod pages;
 mod quirks;
+mod reservation;
 mod tape;
 mod vectors;

@@ -32,10 +32,10 @@ pub(super) enum Authenticated {
 }
 
 impl Authenticated {
-    /// The field: a U-KAD is never covered by it.
-    const fn code(self, kind: u8) -> u8 {
+    /// The field: a U-KAD is never covered by it, and drives differ in how they say so.
+    const fn code(self, kind: u8, of_u_kad: u8) -> u8 {
         match (kind, self) {
-            (UNAUTHENTICATED, _) => 1,
+            (UNAUTHENTICATED, _) => of_u_kad & 0x07,
             (_, Self::NotAttempted) => 2,
             (_, Self::Succeeded) => 3,
             (_, Self::Failed) => 4,
@@ -101,9 +101,9 @@ pub(super) fn decode_stored(mut descriptors: &[u8]) -> Vec<Kad> {
     kads
 }
 
-/// Descriptors for a status page.
-pub(super) fn encode(kads: &[Kad], authenticated: Authenticated) -> Vec<u8> {
-    encode_with(kads, |kind| authenticated.code(kind))
+/// Descriptors for a status page; `of_u_kad` is what every U-KAD's AUTHENTICATED field says.
+pub(super) fn encode(kads: &[Kad], authenticated: Authenticated, of_u_kad: u8) -> Vec<u8> {
+    encode_with(kads, |kind| authenticated.code(kind, of_u_kad))
 }
 
 /// Descriptors to lie beside a block; padded to their maximum length if `padding` says with what.
@@ -153,7 +153,7 @@ mod tests {
             b"\0\0\0\x03abc\x01\0\0\x02de"
         );
         assert_eq!(
-            encode(&kads, Authenticated::Succeeded),
+            encode(&kads, Authenticated::Succeeded, 1),
             b"\0\x01\0\x03abc\x01\x03\0\x02de"
         );
         assert_eq!(decode_stored(b"\0\0\0\x03abc\x01\0\0\x02de"), kads);

@@ -189,6 +189,11 @@ impl Encryption {
         });
     }
 
+    /// The reservation is released or lost: sets with CKORL go.
+    pub(super) fn lose_reservation(&mut self, nexuses: &mut Nexuses) {
+        self.drop_sets(nexuses, true, |set| set.clear_key_on_reservation_loss);
+    }
+
     /// Drops every set when encryption has passed from the host to the library since the last command.
     pub(super) fn follow(&mut self, nexuses: &mut Nexuses, library_managed: LibraryManaged) {
         let owned_outside = library_managed != LibraryManaged::Off;

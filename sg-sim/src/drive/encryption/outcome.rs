@@ -49,7 +49,7 @@ pub(crate) fn deliver(
     };
     // No block is ever written in EXTERNAL mode here, so only the check against ENCRYPT can hit.
     if set.ceem == 3 {
-        return Err(Refusal::Other(ENCRYPTION_MODE_MISMATCH));
+        return Err(Refusal::Other(Sense::from_code(quirks.encryption_mode_mismatch)));
     }
     if mode == DecryptionMode::Raw {
         if !record.header.raw_enabled() {
@@ -77,4 +77,3 @@ fn open(record: &Record<'_>, set: &ParameterSet, quirks: &Quirks, out: &mut [u8]
 const UNABLE_TO_DECRYPT: Sense = Sense::new(0x7, 0x74, 0x01);
 const PLAIN_WHILE_DECRYPTING: Sense = Sense::new(0x7, 0x74, 0x02);
 const INCORRECT_KEY: Sense = Sense::new(0x7, 0x74, 0x03);
-const ENCRYPTION_MODE_MISMATCH: Sense = Sense::new(0x7, 0x74, 0x09);

@@ -99,6 +99,8 @@ pub(crate) struct ParameterSet {
     pub(super) ceem: u8,
     /// CKOD.
     pub(super) clear_key_on_demount: bool,
+    /// CKORL.
+    pub(super) clear_key_on_reservation_loss: bool,
     /// The key, if a mode needs one.
     pub(super) key: Option<BlockKey>,
     /// KADs as they were given.
@@ -127,6 +129,7 @@ impl ParameterSet {
             decryption_mode: page.decryption_mode,
             ceem: page.ceem,
             clear_key_on_demount: page.clear_key_on_demount,
+            clear_key_on_reservation_loss: page.clear_key_on_reservation_loss,
             key: page.key.as_ref().and_then(BlockKey::new),
             attributes: SealAttributes {
                 algorithm: AES_256_GCM,

@@ -34,6 +34,10 @@ pub(super) struct Rules<'a> {
     pub(super) capabilities: &'a EncryptionProfile,
     /// A volume is mounted: CKOD makes sense.
     pub(super) mounted: bool,
+    /// The sender holds a reservation: CKORL makes sense.
+    pub(super) reserved: bool,
+    /// CKOD does not go with MIXED.
+    pub(super) refuses_clear_on_demount_with_mixed: bool,
     /// Reserved bits are ignored.
     pub(super) ignores_reserved_bits: bool,
     /// KADs are ignored while ENCRYPTION MODE is DISABLE.
@@ -52,6 +56,8 @@ pub(super) struct SetDataEncryption {
     pub(super) raw_enabled: bool,
     /// CKOD, clear key on demount.
     pub(super) clear_key_on_demount: bool,
+    /// CKORL, clear key on reservation loss.
+    pub(super) clear_key_on_reservation_loss: bool,
     /// ENCRYPTION MODE.
     pub(super) encryption_mode: EncryptionMode,
     /// DECRYPTION MODE.
@@ -68,7 +74,7 @@ impl SetDataEncryption {
     /// Reads a parameter list.
     ///
     /// # Errors
-    /// 05/1A/00 for a list too short to be a page, 05/26/00 for everything else.
+    /// 05/1A/00 for a list too short to be a page, 05/26/11 for a missing KAD, 05/26/00 for everything else.
     pub(super) fn decode(list: &[u8], rules: &Rules<'_>) -> Result<Self, Sense> {
         let fixed = list.first_chunk::<FIXED_BYTES>().ok_or(PARAMETER_LIST_LENGTH_ERROR)?;
         let behind = list.get(FIXED_BYTES..).unwrap_or_default();
@@ -109,6 +115,7 @@ impl SetDataEncryption {
             ceem: 0,
             raw_enabled: false,
             clear_key_on_demount: false,
+            clear_key_on_reservation_loss: false,
             encryption_mode: EncryptionMode::Disable,
             decryption_mode: DecryptionMode::Disable,
             kad_format: 0,
@@ -128,11 +135,16 @@ impl SetDataEncryption {
         if rdmc == 1 || (rdmc >= 2 && self.encryption_mode == EncryptionMode::Encrypt && uncontrollable) {
             return Err(refusal(field::CONTROL, 5));
         }
-        // Supplemental decryption keys (SDK_C 0), and reservations for CKORP and CKORL to go by, do not exist.
-        refuse_bits(fixed, field::CONTROL, 0b0000_1011)?;
+        // Supplemental decryption keys (SDK_C 0), and persistent reservations for CKORP to go by, do not exist.
+        refuse_bits(fixed, field::CONTROL, 0b0000_1010)?;
         self.clear_key_on_demount = control & 0x04 != 0;
-        if self.clear_key_on_demount && !rules.mounted {
+        let refused_mix = rules.refuses_clear_on_demount_with_mixed && self.decryption_mode == DecryptionMode::Mixed;
+        if self.clear_key_on_demount && (!rules.mounted || refused_mix) {
             return Err(refusal(field::CONTROL, 2));
+        }
+        self.clear_key_on_reservation_loss = control & 0x01 != 0;
+        if self.clear_key_on_reservation_loss && !rules.reserved {
+            return Err(refusal(field::CONTROL, 0));
         }
         self.ceem = ceem;
         self.raw_enabled = match rdmc {
@@ -184,9 +196,17 @@ impl SetDataEncryption {
 
     fn decode_kads(&mut self, descriptors: &[u8], offset: usize, rules: &Rules<'_>) -> Result<(), Sense> {
         let kads = kad::decode(descriptors, offset, rules.capabilities, rules.ignores_reserved_bits)?;
-        if self.encryption_mode == EncryptionMode::Encrypt {
+        let encrypts = self.encryption_mode == EncryptionMode::Encrypt;
+        let decrypts = matches!(self.decryption_mode, DecryptionMode::Decrypt | DecryptionMode::Mixed);
+        let fits = match rules.capabilities.decryption_kad {
+            1 if decrypts && kads.is_empty() => return Err(INCOMPLETE_KEY_ASSOCIATED_DATA_SET),
+            1 | 3 if decrypts => true,
+            2 if decrypts => kads.is_empty(),
+            _ => encrypts || kads.is_empty(),
+        };
+        if fits {
             self.kads = kads;
-        } else if !kads.is_empty() && !rules.ignores_kad_without_encryption {
+        } else if !rules.ignores_kad_without_encryption {
             return Err(refusal(offset, 7));
         }
         Ok(())
@@ -224,6 +244,7 @@ fn refusal(byte: usize, bit: u8) -> Sense {
 }
 
 const PARAMETER_LIST_LENGTH_ERROR: Sense = Sense::new(0x5, 0x1A, 0x00);
+const INCOMPLETE_KEY_ASSOCIATED_DATA_SET: Sense = Sense::new(0x5, 0x26, 0x11);
 
 #[cfg(test)]
 #[path = "set_page_tests.rs"]

@@ -7,6 +7,8 @@ fn rules(capabilities: &EncryptionProfile) -> Rules<'_> {
     Rules {
         capabilities,
         mounted: true,
+        reserved: false,
+        refuses_clear_on_demount_with_mixed: false,
         ignores_reserved_bits: false,
         ignores_kad_without_encryption: false,
     }
@@ -126,6 +128,59 @@ fn refuses_supplemental_keys_and_reservations() {
     assert_refused(with(&[(5, 0x48)]), 5, 3);
     assert_refused(with(&[(5, 0x42)]), 5, 1);
     assert_refused(with(&[(5, 0x41)]), 5, 0);
+}
+
+#[test]
+fn takes_a_key_to_be_cleared_with_a_reservation_that_there_is() {
+    let capabilities = Profile::ibm_lto8().encryption;
+    let reserved = Rules {
+        reserved: true,
+        ..rules(&capabilities)
+    };
+    let mut page = page();
+    page[5] = 0x41;
+    assert!(SetDataEncryption::decode(&page, &reserved).is_ok_and(|page| page.clear_key_on_reservation_loss));
+    page[5] = 0x42;
+    assert_refused(SetDataEncryption::decode(&page, &reserved), 5, 1);
+}
+
+#[test]
+fn refuses_to_clear_on_demount_together_with_mixed_only_when_told_to() {
+    let capabilities = Profile::ibm_lto8().encryption;
+    let strict = Rules {
+        refuses_clear_on_demount_with_mixed: true,
+        ..rules(&capabilities)
+    };
+    let mut page = page();
+    (page[5], page[7]) = (0x44, 3);
+    assert!(decode(&page).is_ok());
+    assert_refused(SetDataEncryption::decode(&page, &strict), 5, 2);
+    page[7] = 2;
+    assert!(SetDataEncryption::decode(&page, &strict).is_ok());
+}
+
+#[test]
+fn wants_refuses_or_takes_a_name_for_decryption_as_the_capability_says() {
+    let judged = |decryption_kad: u8, encryption_mode: u8, with_name: bool| {
+        let capabilities = EncryptionProfile {
+            decryption_kad,
+            ..Profile::ibm_lto8().encryption
+        };
+        let mut page = page();
+        page[6] = encryption_mode;
+        if !with_name {
+            page.truncate(52);
+            page[3] = 0x30;
+        }
+        SetDataEncryption::decode(&page, &rules(&capabilities))
+            .map(|page| page.kads.len())
+            .map_err(|sense| sense.code())
+    };
+    let (incomplete, refused) = (SenseCode::new(5, 0x26, 0x11), SenseCode::new(5, 0x26, 0));
+    assert_eq!((judged(1, 0, true), judged(1, 0, false)), (Ok(1), Err(incomplete)));
+    assert_eq!((judged(2, 2, true), judged(2, 2, false)), (Err(refused), Ok(0)));
+    assert_eq!((judged(3, 0, true), judged(3, 0, false)), (Ok(1), Ok(0)));
+    assert_eq!((judged(0, 0, true), judged(0, 2, true)), (Err(refused), Ok(1)));
 }
 
 #[test]

@@ -78,15 +78,21 @@ impl Drive {
         let mut body = vec![0; 16 + 24];
         let (header, descriptor) = body.split_at_mut(16);
         if let Some(byte) = header.first_mut() {
-            *byte = ((capabilities.external_control & 0x03) << 2) | if prevented { 2 } else { 1 };
+            let configuration_prevented = match (self.quirks.configuration_prevented_unreported, prevented) {
+                (true, _) => 0,
+                (false, true) => 2,
+                (false, false) => 1,
+            };
+            *byte = ((capabilities.external_control & 0x03) << 2) | configuration_prevented;
         }
         if let Some(descriptor) = descriptor.first_chunk_mut::<24>() {
             descriptor[0] = capabilities.algorithm_index;
             descriptor[3] = 0x14;
             // AVFMV; MAC_C, DELB_C, DECRYPT_C and ENCRYPT_C in hardware.
             descriptor[4] = if self.medium.is_threaded() { 0xBA } else { 0x3A };
-            // NONCE_C 1: the drive makes the nonce.
-            descriptor[5] = 0x10
+            // AVFCLP; NONCE_C 1: the drive makes the nonce.
+            descriptor[5] = (self.validity_at_position() << 6)
+                | 0x10
                 | (u8::from(capabilities.kad_format_capable) << 3)
                 | (u8::from(capabilities.vcelb_capable) << 2)
                 | (u8::from(capabilities.u_kad_fixed) << 1)
@@ -94,11 +100,27 @@ impl Drive {
             descriptor[6..8].copy_from_slice(&capabilities.u_kad_bytes_max.to_be_bytes());
             descriptor[8..10].copy_from_slice(&capabilities.a_kad_bytes_max.to_be_bytes());
             descriptor[11] = 0x20;
-            // RDMC_C; EAREM: the encryption mode is recorded with the block.
-            descriptor[12] = ((capabilities.raw_decryption_mode_control & 0x07) << 1) | 0x01;
+            // DKAD_C; RDMC_C; EAREM: the encryption mode is recorded with the block.
+            descriptor[12] = ((capabilities.decryption_kad & 0x03) << 6)
+                | ((capabilities.raw_decryption_mode_control & 0x07) << 1)
+                | 0x01;
             descriptor[20..24].copy_from_slice(&AES_256_GCM_128.to_be_bytes());
         }
         body
+    }
+
+    /// AVFCLP: 0 not applicable, 1 no encrypted block may be written here, 2 it may.
+    fn validity_at_position(&self) -> u8 {
+        match self.medium.threaded() {
+            Ok(cartridge) if self.quirks.mixing_refused.is_some() => {
+                if cartridge.index().plain_before(self.medium.position()) {
+                    1
+                } else {
+                    2
+                }
+            }
+            _ => 0,
+        }
     }
 }
 

@@ -33,18 +33,20 @@ impl Drive {
             return Err(Sense::invalid_cdb_field(2, 7).into());
         }
         if self.quirks.library_managed == LibraryManaged::ConfigurationPrevented {
-            return Err(CONFIGURATION_PREVENTED.into());
+            return Err(Sense::from_code(self.quirks.configuration_prevented).into());
         }
         let list = call.parameter_list(call.cdb.u32(6))?;
         let rules = Rules {
             capabilities: &self.profile.encryption,
             mounted: self.medium.is_threaded(),
+            reserved: self.holds_reservation(call.nexus),
+            refuses_clear_on_demount_with_mixed: self.quirks.refuses_clear_on_demount_with_mixed,
             ignores_reserved_bits: self.quirks.ignores_reserved_bits,
             ignores_kad_without_encryption: self.quirks.ignores_kad_without_encryption,
         };
         let page = SetDataEncryption::decode(list, &rules)?;
         if page.key.is_some() && self.encryption.takes_no_more_keys(&self.quirks) {
-            return Err(KEY_FAIL_LIMIT_REACHED.into());
+            return Err(Sense::from_code(self.quirks.wrong_key_limit_reached).into());
         }
         if let Some(nexus) = self.nexuses.find_mut(call.nexus) {
             nexus.registered = true;
@@ -69,6 +71,7 @@ impl Drive {
             ceem: 1,
             raw_enabled: false,
             clear_key_on_demount: false,
+            clear_key_on_reservation_loss: false,
             encryption_mode: EncryptionMode::Encrypt,
             decryption_mode: DecryptionMode::Mixed,
             kad_format: 0,
@@ -87,6 +90,3 @@ impl Drive {
         }
     }
 }
-
-const CONFIGURATION_PREVENTED: Sense = Sense::new(0x5, 0x24, 0x00);
-const KEY_FAIL_LIMIT_REACHED: Sense = Sense::new(0x7, 0x26, 0x10);

@@ -7,7 +7,7 @@ use super::{
     parameters::DecryptionMode,
 };
 use crate::{
-    BlankAnswer, ItNexus, LibraryManaged,
+    BlankAnswer, EmptyAnswer, EndOfDataAnswer, ItNexus, LibraryManaged, OutsideOwner,
     cartridge::{AES_256_GCM, ObjectKind, Record},
     drive::Drive,
     sense::Sense,
@@ -57,10 +57,10 @@ impl Drive {
             Some(_) if nexus.local.is_some() => 1,
             Some(_) => 2,
         };
-        let controlled = if self.quirks.library_managed == LibraryManaged::Off {
-            1
-        } else {
-            3
+        let controlled = match (self.quirks.library_managed, self.quirks.outside_owner) {
+            (LibraryManaged::Off, _) => 1,
+            (_, OutsideOwner::Library) => 3,
+            (_, OutsideOwner::Management) => 4,
         };
         let holds_encrypted = capabilities.vcelb_capable
             && self
@@ -85,7 +85,7 @@ impl Drive {
         body.push(set.map_or(0, |set| set.attributes.kad_format));
         body.extend_from_slice(&[0; 10]);
         body.extend(
-            set.map(|set| kad::encode(&set.kads, Authenticated::NotAttempted))
+            set.map(|set| kad::encode(&set.kads, Authenticated::NotAttempted, self.quirks.u_kad_authenticated))
                 .unwrap_or_default(),
         );
         body
@@ -94,8 +94,11 @@ impl Drive {
     /// Next Block Encryption Status page: what lies before the head.
     ///
     /// # Errors
-    /// 02/3A/00 without a volume, 08/14/03 on a blank tape where the quirk says so.
+    /// 02/3A/00 without a volume; 08/14/03 on a blank tape and 08/00/05 at the end of data where the quirks say so.
     pub(super) fn next_block_encryption_status(&mut self, nexus: &ItNexus) -> Result<Vec<u8>, Sense> {
+        if self.quirks.next_block_without_volume == EmptyAnswer::Zeros && !self.medium.is_threaded() {
+            return Ok(vec![0; PAGE_WITHOUT_KADS_BYTES]);
+        }
         let position = self.medium.position();
         let next = self.next_block(nexus, position)?;
         let mut body = position.to_be_bytes().to_vec();
@@ -116,6 +119,13 @@ impl Drive {
         }
         if self.quirks.next_block_unknown_after_load && self.medium.is_fresh() {
             return Ok(NextBlock::only(encryption_status::NOT_NOW));
+        }
+        if position == index.objects() && position > 0 {
+            return match self.quirks.next_block_at_end_of_data {
+                EndOfDataAnswer::NotNow => Ok(NextBlock::only(encryption_status::NOT_NOW)),
+                EndOfDataAnswer::NotABlock => Ok(NextBlock::only(encryption_status::NOT_A_BLOCK)),
+                EndOfDataAnswer::EndOfDataDetected => Err(END_OF_DATA_DETECTED),
+            };
         }
         Ok(match index.object(position).map(|object| object.kind) {
             None | Some(ObjectKind::Damaged) => NextBlock::only(encryption_status::NOT_NOW),
@@ -166,7 +176,7 @@ impl Drive {
             algorithm_index: profile.encryption.algorithm_index,
             raw_disabled: !attributes.raw_enabled,
             kad_format: attributes.kad_format,
-            kads: kad::encode(&kads, authenticated),
+            kads: kad::encode(&kads, authenticated, quirks.u_kad_authenticated),
         };
         if key.is_some() && !fits {
             encryption.count_wrong_key(nexus);
@@ -185,4 +195,7 @@ fn authenticate(record: &Record<'_>, key: &crate::cipher::BlockKey) -> Authentic
     }
 }
 
+/// Length of the page behind its header while it carries no KAD.
+const PAGE_WITHOUT_KADS_BYTES: usize = 12;
+const END_OF_DATA_DETECTED: Sense = Sense::new(0x8, 0x00, 0x05);
 const END_OF_DATA_NOT_FOUND: Sense = Sense::new(0x8, 0x14, 0x03);

@@ -89,6 +89,15 @@ impl Profile {
         }
     }
 
+    /// Vendor and serial number as a cartridge remembers its drives (MAM 020Ah): 40 characters.
+    pub(crate) fn identification(&self) -> String {
+        let (vendor, serial) = (
+            String::from_utf8_lossy(&self.vendor),
+            String::from_utf8_lossy(&self.serial_number),
+        );
+        format!("{vendor:<8}{serial:<32}")
+    }
+
     /// The same model with this unit serial number.
     ///
     /// # Errors

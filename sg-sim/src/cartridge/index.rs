@@ -48,6 +48,11 @@ impl Index {
         self.end
     }
 
+    /// Bytes of records before object `number`; all of them from the end of data on.
+    pub(crate) fn bytes_before(&self, number: u64) -> u64 {
+        self.object(number).map_or(self.end, |object| object.start)
+    }
+
     /// Number of filemarks.
     pub(crate) fn filemarks(&self) -> u64 {
         as_u64(self.filemarks.len())

@@ -12,8 +12,8 @@
 //! | 4096, 20480 | two copies of the state, 16 KiB of room each: `SGST`; sequence (8); body length (4); body; CRC of all before it. The whole copy with the higher sequence counts |
 //! | 36864.. | records, one behind the other, to the end of the file |
 //!
-//! State body: load count (8), bytes written (8), bytes read (8), flags (1; bit 0 write-protected), then host attributes: identifier (2), format
-//! (1), length (2), value.
+//! State body: load count (8), bytes written (8), bytes read (8), flags (1; bit 0 write-protected), then kept attributes: identifier (2), format
+//! (1), length (2), value: those that hosts wrote, the last four drives (020Ah to 020Dh) and the volume change reference (0009h).
 //!
 //! | record bytes | content |
 //! |---|---|
@@ -69,6 +69,10 @@ use std::{fmt, io, path::Path};
 
 /// MAM identifier of the barcode.
 const BARCODE: u16 = 0x0806;
+/// MAM identifier of the volume change reference.
+const VOLUME_CHANGE_REFERENCE: u16 = 0x0009;
+/// MAM identifiers of the drives that loaded the cartridge last, the latest first.
+pub(crate) const LAST_DRIVES: std::ops::RangeInclusive<u16> = 0x020A..=0x020D;
 
 /// A cartridge: a volume with an identity, in one file or in memory.
 pub struct Cartridge {
@@ -78,6 +82,8 @@ pub struct Cartridge {
     store: Store,
     sequence: u64,
     seed: u32,
+    /// The volume change reference is that of this load.
+    contents_marked: bool,
 }
 
 enum Store {
@@ -137,6 +143,7 @@ impl Cartridge {
             store: Store::File(opened.store),
             sequence: opened.scan.sequence,
             seed: opened.seed,
+            contents_marked: false,
         })
     }
 
@@ -162,6 +169,7 @@ impl Cartridge {
             store,
             sequence: 0,
             seed,
+            contents_marked: false,
         }
     }
 
@@ -210,6 +218,11 @@ impl Cartridge {
         self.medium.capacity_bytes.saturating_sub(self.index.end())
     }
 
+    /// How far before the end early warning comes, in bytes.
+    pub(crate) const fn early_warning_bytes(&self) -> u64 {
+        self.medium.early_warning_bytes
+    }
+
     /// Whether writing has come near the end of the tape.
     pub(crate) const fn past_early_warning(&self) -> bool {
         self.remaining_bytes() < self.medium.early_warning_bytes
@@ -245,12 +258,50 @@ impl Cartridge {
         })
     }
 
-    /// Counts a load.
+    /// Counts a load by `drive`, and remembers it as the last of four.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(crate) fn count_load(&mut self) -> io::Result<()> {
-        self.change_state(|state| state.load_count += 1)
+    pub(crate) fn count_load(&mut self, drive: &str) -> io::Result<()> {
+        self.contents_marked = false;
+        self.change_state(|state| {
+            state.load_count += 1;
+            for identifier in LAST_DRIVES.rev().skip(1) {
+                if let Some(before) = state.host_attributes.get(&identifier).cloned() {
+                    state.host_attributes.insert(identifier + 1, before);
+                }
+            }
+            let value = drive.as_bytes().to_vec();
+            state
+                .host_attributes
+                .insert(*LAST_DRIVES.start(), HostAttribute { format: 1, value });
+        })
+    }
+
+    /// Before the first change of its contents since the load: the volume change reference becomes another one.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn mark_contents(&mut self) -> io::Result<()> {
+        if self.contents_marked {
+            return Ok(());
+        }
+        let value = self.volume_change_reference().wrapping_add(1).to_be_bytes().to_vec();
+        self.change_state(|state| {
+            state
+                .host_attributes
+                .insert(VOLUME_CHANGE_REFERENCE, HostAttribute { format: 0, value });
+        })?;
+        self.contents_marked = true;
+        Ok(())
+    }
+
+    /// A number that is another one whenever the contents may have changed (MAM 0009h); 0 for a cartridge that was never written.
+    pub(crate) fn volume_change_reference(&self) -> u32 {
+        let attribute = self.state.host_attributes.get(&VOLUME_CHANGE_REFERENCE);
+        attribute
+            .and_then(|attribute| attribute.value.first_chunk())
+            .map_or(0, |value| u32::from_be_bytes(*value))
     }
 
     fn change_state(&mut self, change: impl FnOnce(&mut CartridgeState)) -> io::Result<()> {

@@ -6,7 +6,11 @@ use super::{
     log::{TapeAlerts, counter, padded},
     medium::WRITE_ERROR,
 };
-use crate::{Cartridge, cartridge::HostAttribute, sense::Sense};
+use crate::{
+    Cartridge,
+    cartridge::{HostAttribute, LAST_DRIVES},
+    sense::Sense,
+};
 
 const BINARY: u8 = 0;
 const ASCII: u8 = 1;
@@ -37,7 +41,7 @@ const fn writable(identifier: u16, format: u8, length: u16) -> Writable {
 }
 
 /// All attributes that hosts may write, ascending.
-const WRITABLE: [Writable; 13] = [
+const WRITABLE: [Writable; 14] = [
     writable(0x0800, ASCII, 8),
     writable(0x0801, ASCII, 32),
     writable(0x0802, ASCII, 8),
@@ -56,6 +60,8 @@ const WRITABLE: [Writable; 13] = [
     },
     writable(0x0820, BINARY, 36),
     writable(0x0821, BINARY, 36),
+    // Volume lock, as LTFS uses it.
+    writable(0x1623, BINARY, 1),
 ];
 
 /// Identifier, READ ONLY and FORMAT, value.
@@ -69,13 +75,13 @@ impl Drive {
         const VOLUMES: u8 = 2;
         const PARTITIONS: u8 = 3;
         const SUPPORTED: u8 = 5;
-        let cartridge = self.medium.threaded()?;
+        let cartridge = self.medium.memory()?;
         for at in [5, 7] {
             if call.cdb.byte(at) != 0 {
                 return Err(Sense::invalid_cdb_field(u16::try_from(at).unwrap_or(0), 7).into());
             }
         }
-        let attributes = attributes(cartridge, self.tape_alerts);
+        let attributes = attributes(cartridge, self.tape_alerts, self.statistics.this_mount());
         let first = call.cdb.u16(8);
         let body: Vec<u8> = match call.cdb.byte(1) & 0x1F {
             VALUES if attributes.iter().all(|(identifier, ..)| *identifier < first) => {
@@ -108,7 +114,7 @@ impl Drive {
 
     /// WRITE ATTRIBUTE: everything in the list or, on error, nothing. It is always written through.
     pub(super) fn write_attribute(&mut self, call: &Call<'_>) -> CommandResult {
-        let cartridge = self.medium.threaded_mut()?;
+        let cartridge = self.medium.memory_mut()?;
         for at in [5, 7] {
             if call.cdb.byte(at) != 0 {
                 return Err(Sense::invalid_cdb_field(u16::try_from(at).unwrap_or(0), 7).into());
@@ -128,7 +134,7 @@ impl Drive {
 }
 
 /// Every attribute that the cartridge has now, ascending.
-fn attributes(cartridge: &Cartridge, alerts: TapeAlerts) -> Vec<Attribute> {
+fn attributes(cartridge: &Cartridge, alerts: TapeAlerts, this_mount: [u64; 2]) -> Vec<Attribute> {
     const MEBIBYTE: u64 = 1 << 20;
     let index = cartridge.index();
     let [loads, written, read] = cartridge.counters();
@@ -145,8 +151,18 @@ fn attributes(cartridge: &Cartridge, alerts: TapeAlerts) -> Vec<Attribute> {
         text(0x0005, "LTO-CVE", 8),
         number(0x0006, u64::from(cartridge.density()), 1),
         number(0x0007, 1, 2),
+        number(0x0009, u64::from(cartridge.volume_change_reference()), 4),
+    ];
+    for identifier in LAST_DRIVES {
+        if let Some(attribute) = cartridge.host_attribute(identifier) {
+            attributes.push((identifier, READ_ONLY | ASCII, attribute.value.clone()));
+        }
+    }
+    attributes.extend([
         number(0x0220, written / MEBIBYTE, 8),
         number(0x0221, read / MEBIBYTE, 8),
+        number(0x0222, this_mount[0] / MEBIBYTE, 8),
+        number(0x0223, this_mount[1] / MEBIBYTE, 8),
         block(0x0224, index.first_sealed()),
         block(0x0225, index.first_plain_after_sealed()),
         text(0x0400, "SG-SIM", 8),
@@ -158,7 +174,7 @@ fn attributes(cartridge: &Cartridge, alerts: TapeAlerts) -> Vec<Attribute> {
         text(0x0406, "20200101", 8),
         number(0x0407, MEMORY_BYTES, 8),
         number(0x0408, 0, 1),
-    ];
+    ]);
     for Writable { identifier, .. } in WRITABLE {
         if let Some(attribute) = cartridge.host_attribute(identifier) {
             attributes.push((identifier, attribute.format, attribute.value.clone()));

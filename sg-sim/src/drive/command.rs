@@ -11,6 +11,8 @@ pub(super) enum Operation {
     TestUnitReady,
     /// REWIND.
     Rewind,
+    /// FORMAT MEDIUM.
+    FormatMedium,
     /// REQUEST SENSE.
     RequestSense,
     /// READ BLOCK LIMITS.
@@ -23,6 +25,8 @@ pub(super) enum Operation {
     WriteFilemarks,
     /// SPACE(6) and (16).
     Space,
+    /// VERIFY(6).
+    Verify,
     /// INQUIRY.
     Inquiry,
     /// MODE SELECT(6) and (10).
@@ -45,6 +49,8 @@ pub(super) enum Operation {
     ReadPosition,
     /// REPORT DENSITY SUPPORT.
     ReportDensity,
+    /// LOG SELECT.
+    LogSelect,
     /// LOG SENSE.
     LogSense,
     /// READ ATTRIBUTE.
@@ -57,6 +63,10 @@ pub(super) enum Operation {
     SecurityProtocolIn,
     /// SECURITY PROTOCOL OUT.
     SecurityProtocolOut,
+    /// REPORT TIMESTAMP.
+    ReportTimestamp,
+    /// SET TIMESTAMP.
+    SetTimestamp,
     /// REPORT SUPPORTED OPERATION CODES.
     ReportOperationCodes,
 }
@@ -145,16 +155,18 @@ const fn plain(operation: Operation, usage: &'static [u8]) -> Command {
 }
 
 /// Every command of the drive, by operation code.
-pub(super) static COMMANDS: [Command; 31] = [
+pub(super) static COMMANDS: [Command; 36] = [
     plain(Operation::TestUnitReady, &[0x00, 0, 0, 0, 0, 0]),
     plain(Operation::Rewind, &[0x01, 0x01, 0, 0, 0, 0]),
     plain(Operation::RequestSense, &[0x03, 0x01, 0, 0, 0xFF, 0]),
+    plain(Operation::FormatMedium, &[0x04, 0x03, 0x0F, 0xFF, 0xFF, 0]),
     plain(Operation::ReadBlockLimits, &[0x05, 0, 0, 0, 0, 0]),
     plain(Operation::Read, &[0x08, 0x03, 0xFF, 0xFF, 0xFF, 0]),
     plain(Operation::Write, &[0x0A, 0x01, 0xFF, 0xFF, 0xFF, 0]),
     plain(Operation::WriteFilemarks, &[0x10, 0x01, 0xFF, 0xFF, 0xFF, 0]),
     plain(Operation::Space, &[0x11, 0x0F, 0xFF, 0xFF, 0xFF, 0]),
     plain(Operation::Inquiry, &[0x12, 0x01, 0xFF, 0xFF, 0xFF, 0]),
+    plain(Operation::Verify, &[0x13, 0x07, 0xFF, 0xFF, 0xFF, 0]),
     plain(Operation::ModeSelect, &[0x15, 0x11, 0, 0, 0xFF, 0]),
     plain(Operation::Reserve, &[0x16, 0, 0, 0, 0, 0]),
     plain(Operation::Release, &[0x17, 0, 0, 0, 0, 0]),
@@ -165,6 +177,7 @@ pub(super) static COMMANDS: [Command; 31] = [
     plain(Operation::Locate, &[0x2B, 0x07, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0xFF, 0]),
     plain(Operation::ReadPosition, &[0x34, 0x1F, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0]),
     plain(Operation::ReportDensity, &[0x44, 0x03, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0]),
+    plain(Operation::LogSelect, &[0x4C, 0x03, 0xFF, 0xFF, 0, 0, 0, 0xFF, 0xFF, 0]),
     plain(
         Operation::LogSense,
         &[0x4D, 0, 0xFF, 0xFF, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0],
@@ -208,7 +221,17 @@ pub(super) static COMMANDS: [Command; 31] = [
     Command {
         operation: Operation::ReportOperationCodes,
         service_action: Some(0x0C),
-        usage: &[0xA3, 0x0C, 0x07, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0],
+        usage: &[0xA3, 0x0C, 0x87, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0],
+    },
+    Command {
+        operation: Operation::ReportTimestamp,
+        service_action: Some(0x0F),
+        usage: &[0xA3, 0x0F, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0],
+    },
+    Command {
+        operation: Operation::SetTimestamp,
+        service_action: Some(0x0F),
+        usage: &[0xA4, 0x0F, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0],
     },
     plain(
         Operation::SecurityProtocolOut,
@@ -236,7 +259,7 @@ mod tests {
 
     #[test]
     fn refuses_what_it_does_not_know() {
-        for cdb in [&[][..], &[0xFF], &[0x04, 0, 0, 0, 0, 0]] {
+        for cdb in [&[][..], &[0xFF], &[0x3B, 0, 0, 0, 0, 0]] {
             assert_eq!(
                 Command::find(cdb).err().map(|sense| sense.code()),
                 Some(SenseCode::new(5, 0x20, 0)),

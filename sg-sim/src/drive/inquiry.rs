@@ -3,6 +3,7 @@
 use super::{
     Drive,
     call::{Call, CommandResult},
+    log::TapeAlerts,
 };
 use crate::{Profile, sense::Sense};
 
@@ -15,11 +16,13 @@ impl Drive {
         let (vital, page_code) = (call.cdb.bit(1, 0), call.cdb.byte(2));
         let answer = match (vital, page_code) {
             (false, 0x00) => standard_inquiry_data(&self.profile),
-            (true, 0x00) => vital_product_data(0x00, &[0x00, 0x80, 0x83, 0xB0]),
+            (true, 0x00) => vital_product_data(0x00, &[0x00, 0x80, 0x83, 0xB0, 0xB1, 0xB2]),
             (true, 0x80) => vital_product_data(0x80, &self.profile.serial_number),
             (true, 0x83) => vital_product_data(0x83, &device_identification(&self.profile)),
             // Sequential-access device capabilities: neither WORM nor tamper-resistant.
             (true, 0xB0) => vital_product_data(0xB0, &[0; 4]),
+            (true, 0xB1) => vital_product_data(0xB1, &self.profile.serial_number),
+            (true, 0xB2) => vital_product_data(0xB2, &TapeAlerts::supported().most_significant_first().to_be_bytes()),
             _ => return Err(Sense::invalid_cdb_field(2, 7).into()),
         };
         let allocation_length = u32::from(call.cdb.u16(3));

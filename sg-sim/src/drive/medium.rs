@@ -3,13 +3,14 @@
 use super::{
     Drive, LoadError,
     call::{Call, CommandResult},
+    log::TapeAlert,
     nexuses::MEDIUM_CHANGED,
 };
 use crate::{Cartridge, cartridge::TapeFault, sense::Sense};
 
 /// Where the cartridge sits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum Seat {
+pub(super) enum Seat {
     /// In the mouth of the drive, or nowhere.
     #[default]
     Out,
@@ -48,6 +49,38 @@ impl Medium {
     pub(super) fn threaded_mut(&mut self) -> Result<&mut Cartridge, Sense> {
         self.check_threaded()?;
         self.cartridge.as_mut().ok_or(MEDIUM_NOT_PRESENT)
+    }
+
+    /// The cartridge, if the chip in it can be reached: threaded, or held without being threaded.
+    ///
+    /// # Errors
+    /// 02/3A/00 without one.
+    pub(super) fn memory(&self) -> Result<&Cartridge, Sense> {
+        match self.seat {
+            Seat::Held => self.cartridge.as_ref().ok_or(MEDIUM_NOT_PRESENT),
+            _ => self.threaded(),
+        }
+    }
+
+    /// The cartridge, if the chip in it can be reached.
+    ///
+    /// # Errors
+    /// As [`memory`](Self::memory).
+    pub(super) fn memory_mut(&mut self) -> Result<&mut Cartridge, Sense> {
+        match self.seat {
+            Seat::Held => self.cartridge.as_mut().ok_or(MEDIUM_NOT_PRESENT),
+            _ => self.threaded_mut(),
+        }
+    }
+
+    /// Where the cartridge sits.
+    pub(super) const fn seat(&self) -> Seat {
+        self.seat
+    }
+
+    /// Whether there is a cartridge in the drive or in its mouth.
+    pub(super) const fn is_present(&self) -> bool {
+        self.cartridge.is_some() || matches!(self.seat, Seat::Cleaning)
     }
 
     const fn check_threaded(&self) -> Result<(), Sense> {
@@ -97,14 +130,14 @@ impl Medium {
         self.loaded_since_power_on = false;
     }
 
-    fn thread(&mut self) {
+    fn thread(&mut self, drive: &str) {
         self.seat = Seat::Threaded;
         self.position = 0;
         self.fresh = true;
         self.loaded_since_power_on = true;
         if let Some(cartridge) = &mut self.cartridge {
             // A load that could not be counted is no reason to keep the data from its owner; a write will say what is wrong with the file.
-            let _ = cartridge.count_load();
+            let _ = cartridge.count_load(drive);
         }
     }
 }
@@ -126,7 +159,7 @@ impl Drive {
             });
         }
         self.medium.cartridge = Some(cartridge);
-        self.medium.thread();
+        self.thread();
         self.nexuses.all_mut().for_each(|nexus| nexus.attend(MEDIUM_CHANGED));
         Ok(())
     }
@@ -153,10 +186,19 @@ impl Drive {
     ///
     /// PREVENT MEDIUM REMOVAL does not hold a hand back.
     pub fn eject(&mut self) -> Option<Cartridge> {
+        if self.medium.seat == Seat::Threaded && self.prevents_removal() {
+            self.tape_alerts.raise(TapeAlert::ForcedEject);
+        }
         // What the disk could not take is known at the last write or filemark; the hand that pulls the cartridge out does not care.
         let _ = self.demount();
         self.medium.seat = Seat::Out;
         self.medium.cartridge.take()
+    }
+
+    /// Threads the tape.
+    fn thread(&mut self) {
+        self.medium.thread(&self.profile.identification());
+        self.statistics.count_load();
     }
 
     /// Unthreads the tape.
@@ -190,6 +232,7 @@ impl Drive {
             return self.load_command(call, hold);
         }
         if !hold && self.prevents_removal() {
+            self.tape_alerts.raise(TapeAlert::NoRemoval);
             return Err(MEDIUM_REMOVAL_PREVENTED.into());
         }
         let synced = self.demount();
@@ -208,7 +251,7 @@ impl Drive {
             Seat::Threaded => {}
             Seat::Out | Seat::Held if hold => self.medium.seat = Seat::Held,
             Seat::Out | Seat::Held => {
-                self.medium.thread();
+                self.thread();
                 self.nexuses
                     .others_mut(call.nexus)
                     .for_each(|nexus| nexus.attend(MEDIUM_CHANGED));

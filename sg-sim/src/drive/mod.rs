@@ -6,6 +6,7 @@
 mod attribute;
 pub(crate) mod call;
 mod command;
+mod density;
 mod encryption;
 mod inquiry;
 mod log;
@@ -13,10 +14,11 @@ mod medium;
 mod mode;
 mod motion;
 mod nexuses;
+mod operation_codes;
 mod read;
 mod reservation;
 mod status;
-mod support;
+mod timestamp;
 mod write;
 
 pub use status::{DriveStatus, MediumStatus};
@@ -25,11 +27,12 @@ use crate::{Cartridge, Event, ItNexus, Profile, Quirks, Randomness, Reply, Statu
 use call::{Call, Cdb, CommandResult, Failure};
 use command::{Command, Operation};
 use encryption::Encryption;
-use log::TapeAlerts;
+use log::{Statistics, TapeAlerts};
 use medium::Medium;
 use mode::ModeParameters;
 use nexuses::{BUS_RESET, MEDIUM_CHANGED, NEXUS_LOSS, Nexuses, POWER_ON};
 use thiserror::Error;
+use timestamp::Timestamp;
 
 /// An LTO drive.
 pub struct Drive {
@@ -41,6 +44,8 @@ pub struct Drive {
     encryption: Encryption,
     mode: ModeParameters,
     tape_alerts: TapeAlerts,
+    statistics: Statistics,
+    timestamp: Timestamp,
     /// Where a block is opened that does not fit into the caller's buffer.
     spill: Vec<u8>,
     /// KADs of the encrypted block that was read last, where the drive reports that they change.
@@ -82,6 +87,8 @@ impl Drive {
             encryption: Encryption::default(),
             mode: ModeParameters::default(),
             tape_alerts: TapeAlerts::default(),
+            statistics: Statistics::default(),
+            timestamp: Timestamp::default(),
             spill: Vec::new(),
             last_kads: None,
             reservation: None,
@@ -159,6 +166,7 @@ impl Drive {
         match operation {
             Operation::TestUnitReady => self.test_unit_ready(),
             Operation::Rewind => self.rewind(),
+            Operation::FormatMedium => self.format_medium(&call),
             Operation::RequestSense => self.request_sense(call),
             Operation::ReadBlockLimits => self.read_block_limits(call),
             Operation::Read => self.read(&mut call),
@@ -167,6 +175,7 @@ impl Drive {
             Operation::Space => self.space(&call),
             Operation::Reserve => self.reserve(&call),
             Operation::Release => self.release(&call),
+            Operation::Verify => self.verify(&call),
             Operation::Inquiry => self.inquiry(call),
             Operation::ModeSelect => self.mode_select(&call),
             Operation::Erase => self.erase(),
@@ -176,12 +185,15 @@ impl Drive {
             Operation::Locate => self.locate(&call),
             Operation::ReadPosition => self.read_position(call),
             Operation::ReportDensity => self.report_density(call),
+            Operation::LogSelect => self.log_select(&call),
             Operation::LogSense => self.log_sense(call),
             Operation::ReadAttribute => self.read_attribute(call),
             Operation::WriteAttribute => self.write_attribute(&call),
             Operation::ReportLuns => self.report_luns(call),
             Operation::SecurityProtocolIn => self.security_protocol_in(call),
             Operation::SecurityProtocolOut => self.security_protocol_out(&call),
+            Operation::ReportTimestamp => self.report_timestamp(call),
+            Operation::SetTimestamp => self.set_timestamp(&call),
             Operation::ReportOperationCodes => self.report_operation_codes(call),
         }
     }
@@ -216,6 +228,8 @@ impl Drive {
                 self.encryption.power_on();
                 self.mode = ModeParameters::default();
                 self.tape_alerts = TapeAlerts::default();
+                self.statistics.count_power_cycle();
+                self.timestamp = Timestamp::default();
                 self.medium.power_on();
                 self.reservation = None;
                 self.nexuses.all_mut().for_each(|nexus| nexus.reset(POWER_ON));

@@ -5,6 +5,7 @@
 use super::{
     Drive,
     call::{Call, CommandResult},
+    log::MEGABYTE,
 };
 use crate::{cartridge::Index, sense::Sense};
 
@@ -72,14 +73,26 @@ impl Drive {
     /// READ POSITION: short form (01h is the one with vendor-specific locations, which are object numbers too), long and extended form.
     pub(super) fn read_position(&mut self, call: Call<'_>) -> CommandResult {
         let cartridge = self.medium.threaded()?;
-        let (position, end) = (self.medium.position(), cartridge.past_early_warning());
-        let flags = (u8::from(position == 0) << 7) | (u8::from(end) << 6);
+        let position = self.medium.position();
+        // EOP and BPEW go by the head, not by what is written behind it.
+        let left = cartridge
+            .capacity_bytes()
+            .saturating_sub(cartridge.index().bytes_before(position));
+        let warning = cartridge.early_warning_bytes();
+        let zone = u64::from(self.mode.programmable_early_warning_mb) * MEGABYTE;
+        let flags = (u8::from(position == 0) << 7)
+            | (u8::from(left < warning) << 6)
+            | u8::from(zone > 0 && left < warning.saturating_add(zone));
         let allocation_length = u32::from(call.cdb.u16(7));
         match call.cdb.byte(1) & 0x1F {
             0x00 | 0x01 | 0x06 if allocation_length != 0 => Err(Sense::invalid_cdb_field(7, 7).into()),
             0x00 | 0x01 => call.reply(&short_form(flags, position), u32::MAX),
             0x06 => call.reply(
-                &long_form(flags, position, cartridge.index().filemarks_before(position)),
+                &long_form(
+                    flags & LONG_FORM_FLAGS,
+                    position,
+                    cartridge.index().filemarks_before(position),
+                ),
                 u32::MAX,
             ),
             0x08 => call.reply(&extended_form(flags, position), allocation_length),
@@ -181,6 +194,8 @@ fn extended_form(flags: u8, position: u64) -> [u8; 32] {
     form
 }
 
+/// BOP and EOP; BPEW has no place in the long form.
+const LONG_FORM_FLAGS: u8 = 0xC0;
 const FILEMARK_DETECTED: Sense = Sense::new(0x0, 0x00, 0x01).at_filemark();
 const BEGINNING_OF_PARTITION: Sense = Sense::new(0x0, 0x00, 0x04).at_end_of_medium();
 const END_OF_DATA: Sense = Sense::new(0x8, 0x00, 0x05);

@@ -15,6 +15,8 @@ pub(super) const BUS_RESET: SenseCode = SenseCode::new(0x6, 0x29, 0x02);
 pub(super) const NEXUS_LOSS: SenseCode = SenseCode::new(0x6, 0x29, 0x07);
 /// Not ready to ready change, medium may have changed.
 pub(super) const MEDIUM_CHANGED: SenseCode = SenseCode::new(0x6, 0x28, 0x00);
+/// Timestamp changed.
+pub(super) const TIMESTAMP_CHANGED: SenseCode = SenseCode::new(0x6, 0x2A, 0x10);
 /// Mode parameters changed.
 pub(super) const MODE_CHANGED: SenseCode = SenseCode::new(0x6, 0x2A, 0x01);
 /// Data encryption parameters changed by another I_T nexus.

@@ -1,9 +1,10 @@
-//! READ(6) and READ BLOCK LIMITS (SSC-4). The data path: a sealed block goes from the cartridge to the caller's buffer in one pass.
+//! READ(6), VERIFY(6) and READ BLOCK LIMITS (SSC-4). The data path: a sealed block goes from the cartridge to the caller's buffer in one pass.
 
 use super::{
     Drive,
     call::{Call, CommandResult, Failure},
     encryption::{Refusal, deliver},
+    log::TapeAlert,
 };
 use crate::{ItNexus, cartridge::ObjectKind, sense::Sense};
 
@@ -14,6 +15,8 @@ enum Stop {
     Sense(Sense),
     /// The block must not be given out.
     Refused(Refusal),
+    /// The medium does not hold the block whole.
+    Unreadable,
 }
 
 impl From<Sense> for Stop {
@@ -48,10 +51,35 @@ impl Drive {
             self.read_variable(call.nexus, call.data_in, length, suppress_incorrect_length)
         };
         let moved = result.as_ref().map_or_else(|failure| failure.data_in, |moved| *moved);
+        let moved = u64::try_from(moved).unwrap_or(0);
         if let Ok(cartridge) = self.medium.threaded_mut() {
-            cartridge.count_read(u64::try_from(moved).unwrap_or(0));
+            cartridge.count_read(moved);
         }
+        self.statistics.count_read(moved);
         result
+    }
+
+    /// VERIFY(6): reads and gives nothing out. Blocks are checked as READ checks them; there is no comparison with data (BYTCMP).
+    pub(super) fn verify(&mut self, call: &Call<'_>) -> CommandResult {
+        const BYTE_COMPARE: u8 = 1;
+        if call.cdb.bit(1, BYTE_COMPARE) {
+            return Err(Sense::invalid_cdb_field(1, BYTE_COMPARE).into());
+        }
+        let fixed = call.cdb.bit(1, 0);
+        self.medium.threaded()?;
+        if fixed && self.mode.block_bytes == 0 {
+            return Err(Sense::invalid_cdb_field(1, 0).into());
+        }
+        let length = call.cdb.u24(2);
+        if length == 0 {
+            return Ok(0);
+        }
+        let verified = if fixed {
+            self.read_fixed(call.nexus, &mut [], length)
+        } else {
+            self.read_variable(call.nexus, &mut [], length, false)
+        };
+        verified.map(|_| 0).map_err(|failure| failure.sense.into())
     }
 
     /// One block of any length.
@@ -126,6 +154,13 @@ impl Drive {
                 refusal.sense()
             }
             Stop::Sense(sense) => *sense,
+            Stop::Unreadable => {
+                self.statistics.count_read_error();
+                for alert in [TapeAlert::HardError, TapeAlert::Media, TapeAlert::ReadFailure] {
+                    self.tape_alerts.raise(alert);
+                }
+                UNRECOVERED_READ_ERROR
+            }
         };
         Failure {
             sense: sense.with_information(residue),
@@ -150,7 +185,7 @@ impl Drive {
         if object.kind == ObjectKind::Filemark {
             return Err(Stop::Filemark);
         }
-        let record = cartridge.record(position).map_err(|_| UNRECOVERED_READ_ERROR)?;
+        let record = cartridge.record(position).map_err(|_| Stop::Unreadable)?;
         if let Some(code) = quirks.key_associated_data_changed
             && object.kind == ObjectKind::Sealed
         {

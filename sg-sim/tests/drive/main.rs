@@ -9,9 +9,11 @@
 
 mod any_command;
 mod cartridge_file;
+mod commands;
 mod doubts;
 mod encryption;
 mod initiator;
+mod logs;
 mod outcomes;
 mod pages;
 mod quirks;

@@ -16,7 +16,7 @@ fn inquiry_names_the_drive_and_its_serial_number() {
         b"\x01\x80\x00\x0A1013009999"
     );
     let pages = host.ask(&[0x12, 1, 0x00, 0, 255, 0]).good();
-    assert_eq!(pages[..4], [1, 0, 0, 4]);
+    assert_eq!(pages[..4], [1, 0, 0, 6]);
     for page in &pages[4..] {
         assert_eq!(host.ask(&[0x12, 1, *page, 0, 255, 0]).good()[1], *page);
     }
@@ -64,7 +64,7 @@ fn mode_sense_shows_current_changeable_and_default_values() {
     assert_eq!(default[8..12], [0, 0, 0, 0]);
     assert_eq!(host.ask(&[0x1A, 0, 0xCF, 0, 255, 0]).sense_code(), (5, 0x39, 0));
     let all = host.ask(&[0x5A, 8, 0x3F, 0xFF, 0, 0, 0, 1, 0, 0]).good();
-    assert_eq!(all.len(), 8 + 12 + 16 + 16 + 32 + 32);
+    assert_eq!(all.len(), 8 + 12 + 16 + 16 + 32 + 10 + 12 + 32 + 8 + 11);
     let unknown = host.ask(&[0x1A, 0, 0x01, 0, 255, 0]);
     assert_eq!((unknown.sense_code(), unknown.field()), ((5, 0x24, 0), Some((true, 2))));
     let unknown = host.ask(&[0x1A, 0, 0x10, 0x02, 255, 0]);
@@ -146,7 +146,9 @@ fn log_pages_begin_where_the_initiator_asks() {
     let mut host = Initiator::with_empty_drive();
     assert_eq!(
         host.ask(&[0x4D, 0, 0x40, 0, 0, 0, 0, 1, 0, 0]).good(),
-        [0, 0, 0, 4, 0x00, 0x17, 0x2E, 0x31]
+        [
+            0, 0, 0, 11, 0x00, 0x02, 0x03, 0x0C, 0x11, 0x12, 0x14, 0x17, 0x1B, 0x2E, 0x31
+        ]
     );
     assert_eq!(
         host.ask(&[0x4D, 0, 0x57, 0, 0, 0, 0, 1, 0, 0]).good(),
@@ -166,7 +168,7 @@ fn log_pages_begin_where_the_initiator_asks() {
     assert_eq!(capacity[4..12], [0, 3, 0x60, 4, 0x00, 0xAE, 0x9F, 0x7B]);
     for (cdb, byte) in [
         ([0x4D, 0, 0x57, 0, 0, 0xFF, 0, 1, 0, 0], 5),
-        ([0x4D, 0, 0x42, 0, 0, 0, 0, 1, 0, 0], 2),
+        ([0x4D, 0, 0x45, 0, 0, 0, 0, 1, 0, 0], 2),
         ([0x4D, 0, 0x57, 1, 0, 0, 0, 1, 0, 0], 3),
         ([0x4D, 0, 0x17, 0, 0, 0, 0, 1, 0, 0], 2),
     ] {
@@ -280,7 +282,7 @@ fn supported_commands_can_be_asked_for_one_by_one() {
         [0, 3, 0, 12, 0xB5, 0xFF, 0xFF, 0xFF, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0]
     );
     assert_eq!(
-        host.ask(&[0xA3, 0x0C, 1, 0x04, 0, 0, 0, 0, 1, 0, 0, 0]).good(),
+        host.ask(&[0xA3, 0x0C, 1, 0x3B, 0, 0, 0, 0, 1, 0, 0, 0]).good(),
         [0, 1, 0, 0]
     );
     assert_eq!(

@@ -1,12 +1,10 @@
-//! What the drive supports: REPORT DENSITY SUPPORT (SSC-4) and REPORT SUPPORTED OPERATION CODES (SPC-4).
+//! REPORT DENSITY SUPPORT (SSC-4): which recording formats the drive knows.
 
 use super::{
     Drive,
     call::{Call, CommandResult},
-    command::{COMMANDS, Command},
     log::padded,
 };
-use crate::sense::Sense;
 
 /// One recording format.
 struct Density {
@@ -71,37 +69,6 @@ impl Drive {
         let allocation_length = u32::from(call.cdb.u16(7));
         call.reply(&answer, allocation_length)
     }
-
-    /// REPORT SUPPORTED OPERATION CODES: all, one by operation code, one by operation code and service action, or by either.
-    pub(super) fn report_operation_codes(&self, call: Call<'_>) -> CommandResult {
-        const ALL: u8 = 0;
-        const ONE: u8 = 1;
-        const ONE_WITH_SERVICE_ACTION: u8 = 2;
-        const ONE_OF_EITHER_KIND: u8 = 3;
-        let (operation_code, service_action) = (call.cdb.byte(3), call.cdb.u16(4));
-        let mut with_code = COMMANDS
-            .iter()
-            .filter(|command| command.operation_code() == operation_code)
-            .peekable();
-        let has_service_actions = with_code.peek().is_some_and(|command| command.service_action.is_some());
-        let answer = match call.cdb.byte(2) & 0x07 {
-            ALL => all_commands(),
-            ONE if has_service_actions => return Err(Sense::invalid_cdb_field(2, 2).into()),
-            ONE => one_command(with_code.next()),
-            ONE_WITH_SERVICE_ACTION if with_code.peek().is_some() && !has_service_actions => {
-                return Err(Sense::invalid_cdb_field(2, 2).into());
-            }
-            ONE_WITH_SERVICE_ACTION => {
-                one_command(with_code.find(|command| command.service_action.map(u16::from) == Some(service_action)))
-            }
-            ONE_OF_EITHER_KIND => {
-                one_command(with_code.find(|command| u16::from(command.service_action.unwrap_or(0)) == service_action))
-            }
-            _ => return Err(Sense::invalid_cdb_field(2, 2).into()),
-        };
-        let allocation_length = call.cdb.u32(6);
-        call.reply(&answer, allocation_length)
-    }
 }
 
 impl Density {
@@ -144,49 +111,6 @@ impl Density {
     }
 }
 
-fn all_commands() -> Vec<u8> {
-    const SERVICE_ACTION_VALID: u8 = 0x01;
-    let mut descriptors = Vec::new();
-    for command in &COMMANDS {
-        let [high, low] = u16::from(command.service_action.unwrap_or(0)).to_be_bytes();
-        let flags = if command.service_action.is_some() {
-            SERVICE_ACTION_VALID
-        } else {
-            0
-        };
-        let [length_high, length_low] = u16::try_from(command.usage.len()).unwrap_or(0).to_be_bytes();
-        let descriptor = [
-            command.operation_code(),
-            0,
-            high,
-            low,
-            0,
-            flags,
-            length_high,
-            length_low,
-        ];
-        descriptors.extend_from_slice(&descriptor);
-    }
-    let mut answer = u32::try_from(descriptors.len())
-        .unwrap_or(u32::MAX)
-        .to_be_bytes()
-        .to_vec();
-    answer.extend_from_slice(&descriptors);
-    answer
-}
-
-fn one_command(command: Option<&Command>) -> Vec<u8> {
-    const NOT_SUPPORTED: u8 = 1;
-    const SUPPORTED: u8 = 3;
-    let Some(command) = command else {
-        return vec![0, NOT_SUPPORTED, 0, 0];
-    };
-    let mut answer = vec![0, SUPPORTED];
-    answer.extend_from_slice(&u16::try_from(command.usage.len()).unwrap_or(0).to_be_bytes());
-    answer.extend_from_slice(command.usage);
-    answer
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,11 +127,5 @@ mod tests {
         );
         assert_eq!(&lto8[16..32], b"LTO-CVE U-832   ");
         assert_eq!(DENSITIES[0].medium_type_descriptor().len(), 56);
-    }
-
-    #[test]
-    fn shows_one_command_with_its_usage_data() {
-        assert_eq!(one_command(Command::find(&[0]).ok()), [0, 3, 0, 6, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(one_command(None), [0, 1, 0, 0]);
     }
 }

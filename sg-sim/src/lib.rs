@@ -19,6 +19,7 @@ mod randomness;
 mod reply;
 mod sense;
 mod units;
+pub mod vhost;
 
 pub use cartridge::{Cartridge, CartridgeError, MediumSpec};
 pub use drive::{Drive, DriveStatus, LoadError, MediumStatus};

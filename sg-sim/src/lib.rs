@@ -12,6 +12,7 @@ pub mod cartridge;
 mod cipher;
 mod drive;
 mod event;
+pub mod front;
 mod nexus;
 mod profile;
 mod quirks;
@@ -19,7 +20,6 @@ mod randomness;
 mod reply;
 mod sense;
 mod units;
-pub mod vhost;
 
 pub use cartridge::{Cartridge, CartridgeError, MediumSpec};
 pub use drive::{Drive, DriveStatus, LoadError, MediumStatus};

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::orders::Request;
-use super::{create, inspect, order, serve};
+use super::vhost::program::ServeVhostArgs;
+use super::{create, inspect, order, serve, vhost};
 use crate::{LibraryManaged, SenseCode};
 
 /// An LTO tape drive in software that really encrypts.
@@ -23,6 +24,8 @@ struct Line {
 enum Verb {
     /// Run a drive on a Unix socket until SIGTERM or SIGINT
     Serve(ServeArgs),
+    /// Run a drive or a library for a QEMU guest (vhost-user-scsi) until SIGTERM or SIGINT
+    ServeVhost(ServeVhostArgs),
     /// Give a running drive an order, or ask for its status
     Control(ControlArgs),
     /// Make a cartridge file with a blank medium
@@ -31,7 +34,7 @@ enum Verb {
     Inspect(InspectArgs),
 }
 
-/// How a drive is set up.
+/// How a drive is served over Unix sockets.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Where to listen for SCSI commands
@@ -40,6 +43,20 @@ pub struct ServeArgs {
     /// Where to listen for orders of `sg-sim control`
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
+    /// The drive
+    #[command(flatten)]
+    pub drive: DriveArgs,
+    /// Start with a hung drive
+    #[arg(long)]
+    pub hang: bool,
+    /// Trace every command on standard error, never its data
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// How a drive is set up.
+#[derive(Debug, Args)]
+pub struct DriveArgs {
     /// Cartridge to load; without it the drive starts empty
     #[arg(long, value_name = "FILE")]
     pub cartridge: Option<PathBuf>,
@@ -61,15 +78,9 @@ pub struct ServeArgs {
     /// End every SECURITY PROTOCOL OUT with this sense: key/asc/ascq in hex
     #[arg(long, value_name = "05/24/00")]
     pub refuse_spout: Option<SenseCode>,
-    /// Start with a hung drive
-    #[arg(long)]
-    pub hang: bool,
     /// Repeat the random numbers that belong to this seed: nonces too, so never for data of any worth
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Trace every command on standard error, never its data
-    #[arg(short, long)]
-    pub verbose: bool,
 }
 
 /// Who owns encryption, as the command line and the control socket write it.
@@ -243,6 +254,7 @@ pub fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<(), Box<dyn Error>> {
     match verb {
         Verb::Serve(args) => Ok(serve::run(&args)?),
+        Verb::ServeVhost(args) => Ok(vhost::program::run(&args)?),
         Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?),
         Verb::Create(args) => Ok(create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?),
         Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?),

@@ -1,15 +1,19 @@
 //! vhost-user-scsi: the kernel of a QEMU guest sees the units as SCSI targets of a virtio-scsi adaptor, with its own `sg`, `st` and `ch`.
 //!
 //! The guest's memory is shared and its requests are read where they lie, so nothing that a guest writes may be believed before it is
-//! checked. Frames are in `wire`, a guest's queues in `ring`, one command in `exchange`, its way to a unit in `lane`, the device in `device`.
+//! checked. Frames are in `wire`, a guest's queues in `ring`, one command in `exchange`, its way to a unit in `lane`, the device in `device`, the
+//! command `sg-sim serve-vhost` in `program`.
 //!
 //! Standards: VIRTIO 1.2 ("SCSI Host Device"), the vhost-user protocol of QEMU, SAM-5 (task management).
 
 mod device;
 mod exchange;
 mod lane;
+pub(super) mod program;
 mod ring;
 mod task_management;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::io;
@@ -39,29 +43,39 @@ pub enum VhostError {
 
 /// How the connection of one guest ended.
 #[derive(Debug, Error)]
-#[error("vhost-user connection: {0}\nhint: the guest's machine must share its memory (share=on), and speak vhost-user-scsi")]
+#[error(
+    "vhost-user connection: {0}\nhint: the guest's machine must share its memory (share=on), and speak vhost-user-scsi"
+)]
 pub struct Broken(DaemonError);
 
-/// Serves the units to one guest after another, as initiator `nexus`: target N is unit N. Comes back only with an error.
+/// Serves the units to one guest after another, as initiator `nexus`: target N is unit N. Comes back only with an error: the system gives no
+/// thread, or the listener is broken.
 ///
-/// `ended` hears how each connection ended. What the guest did to the units stays when it goes, as with a host that is switched off.
-///
-/// # Errors
-/// The system gives no thread, or the listener is broken.
+/// `ended` hears how each connection ended. What a guest did to the units stays when it goes, as with a host that is switched off.
 pub fn serve(
     listener: UnixListener,
     units: Arc<dyn Units>,
     nexus: &ItNexus,
     mut ended: impl FnMut(Result<(), Broken>),
-) -> Result<(), VhostError> {
-    let lanes = (0..units.kinds().len())
-        .map(|unit| Lane::open(Arc::clone(&units), unit, nexus.clone()))
-        .collect::<io::Result<Vec<Lane>>>()?;
-    let lanes = Arc::new(Lanes(lanes));
+) -> VhostError {
+    let lanes = match open_lanes(&units, nexus) {
+        Ok(lanes) => Arc::new(lanes),
+        Err(error) => return error.into(),
+    };
     let mut listener = Listener::from(listener);
     loop {
-        ended(serve_one(&mut listener, &lanes)?);
+        match serve_one(&mut listener, &lanes) {
+            Ok(end) => ended(end),
+            Err(error) => return error,
+        }
     }
+}
+
+fn open_lanes(units: &Arc<dyn Units>, nexus: &ItNexus) -> io::Result<Lanes> {
+    (0..units.kinds().len())
+        .map(|unit| Lane::open(Arc::clone(units), unit, nexus.clone()))
+        .collect::<io::Result<Vec<Lane>>>()
+        .map(Lanes)
 }
 
 fn serve_one(listener: &mut Listener, lanes: &Arc<Lanes>) -> Result<Result<(), Broken>, VhostError> {
@@ -70,8 +84,7 @@ fn serve_one(listener: &mut Listener, lanes: &Arc<Lanes>) -> Result<Result<(), B
     let mut daemon = VhostUserDaemon::new("vhost-user".to_owned(), device, memory).map_err(VhostError::Device)?;
     daemon.start(listener).map_err(VhostError::Device)?;
     Ok(match daemon.wait() {
-        Ok(())
-        | Err(DaemonError::HandleRequest(ProtocolError::Disconnected | ProtocolError::PartialMessage)) => Ok(()),
+        Ok(()) | Err(DaemonError::HandleRequest(ProtocolError::Disconnected | ProtocolError::PartialMessage)) => Ok(()),
         Err(error) => Err(Broken(error)),
     })
 }

@@ -18,7 +18,7 @@ pub(super) type Vring = VringMutex<Memory>;
 pub(super) type Chain = DescriptorChain<GuestMemoryLoadGuard<GuestMemoryMmap>>;
 
 /// How long a queue that is being stopped waits for the answers of tasks that drives are busy with.
-const STOP_WAIT: Duration = Duration::from_secs(5);
+const STOP_WAIT: Duration = Duration::from_secs(2);
 
 /// What is under way on one queue.
 #[derive(Default)]
@@ -45,7 +45,7 @@ impl Traffic {
         Some((chain, ticket))
     }
 
-    /// Waits, at most five seconds, until every chain has been answered, and lets go of those that have not.
+    /// Waits, at most two seconds, until every chain has been answered, and lets go of those that have not.
     pub(super) fn stop(&self) {
         let waited = self
             .closed

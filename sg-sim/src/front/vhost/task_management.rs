@@ -30,7 +30,8 @@ pub(super) fn serve(lanes: &Lanes, chain: Chain, ticket: Ticket) {
         }
     };
     let lane = lanes.to(address);
-    let confirmation: Confirmation = Box::new(move |outcome: Outcome| ticket.finish(|| respond(&chain, &[outcome.byte()])));
+    let confirmation: Confirmation =
+        Box::new(move |outcome: Outcome| ticket.finish(|| respond(&chain, &[outcome.byte()])));
     match (lane, function) {
         (None, _) => confirmation(Outcome::BadTarget),
         (Some(lane), Function::LogicalUnitReset) => lane.reset(confirmation),

@@ -245,7 +245,15 @@ mod tests {
     #[test]
     fn cuts_the_cdb_to_the_length_of_its_group() {
         let lun = [1, 0, 0x40, 0, 0, 0, 0, 0];
-        for (operation_code, length) in [(0x12, 6), (0x2B, 10), (0x4D, 10), (0x8C, 16), (0xA2, 12), (0x7F, 32), (0xC0, 32)] {
+        for (operation_code, length) in [
+            (0x12, 6),
+            (0x2B, 10),
+            (0x4D, 10),
+            (0x8C, 16),
+            (0xA2, 12),
+            (0x7F, 32),
+            (0xC0, 32),
+        ] {
             let request = Request::decode(&header(lun, &[operation_code, 0xEE])).unwrap();
             assert_eq!(request.cdb().len(), length, "{operation_code:02X}h");
             assert_eq!(request.cdb()[..2], [operation_code, 0xEE]);

@@ -12,6 +12,7 @@ pub mod cartridge;
 mod cipher;
 mod drive;
 mod event;
+pub mod front;
 mod nexus;
 mod profile;
 mod quirks;

@@ -1,2 +1,187 @@
-//! stub
-fn main() {}
+//! `tapekeyd`: the daemon on each host with drives. Here it is put together; what it does is in the library.
+
+mod real {
+    //! What only a program may ask of the machine.
+    pub(crate) mod clock;
+}
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use tapekey::cli::config::check;
+use tapekey::clock::Clock;
+use tapekey::config::{Config, DEFAULT_FILE, DriveConfig, DrivePath, KeyScope, PlainBlocks};
+use tapekey::control::{server, socket};
+use tapekey::controller::operation::{self, Rules};
+use tapekey::controller::runtime::Daemon;
+use tapekey::controller::runtime::lane::Opener;
+use tapekey::controller::runtime::start::{Given, GivenDrive};
+use tapekey::drive::{Drive, DriveError, SetScope};
+use tapekey::keysource::kms::Kms;
+use tapekey::transport::sg_io::SgNode;
+use tapekey::transport::sim::SimSocket;
+use tapekey::transport::{Transport, TransportError};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// How long running jobs may take to end after SIGTERM.
+const SETTLE_MAX: Duration = Duration::from_secs(15);
+
+/// What a request to the KMS may take beyond the time of its addresses.
+const KMS_MARGIN: Duration = Duration::from_secs(5);
+
+/// Loads keys into the tape drives of this host and clears them, on command.
+///
+/// It logs to standard error. The environment variable TAPEKEY_LOG chooses what, as in TAPEKEY_LOG=debug. SIGTERM ends it once running jobs have
+/// ended; drives are left as they are, since programs may be using them.
+#[derive(Debug, Parser)]
+#[command(name = "tapekeyd", version)]
+struct Arguments {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+    /// Log as JSON, one object a line
+    #[arg(long)]
+    log_json: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(arguments.log_json);
+    match keep_secrets_in().and_then(|()| run(&arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("tapekeyd cannot go on: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(json: bool) {
+    let filter = EnvFilter::try_from_env("TAPEKEY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if json {
+        log.json().init()
+    } else {
+        log.with_ansi(false).init()
+    }
+}
+
+/// No core dump, no debugger of the same user, no file that others can read.
+fn keep_secrets_in() -> Result<(), Box<dyn Error>> {
+    umask(Mode::from_bits_truncate(0o077));
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    nix::sys::prctl::set_dumpable(false)?;
+    Ok(())
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let clock: Arc<dyn Clock> = Arc::new(real::clock::SystemClock::start());
+    let (config, client) = check(&arguments.config, &clock)?;
+    let nodes = u32::try_from(config.kms.addresses.len())?;
+    let limit = config.kms.timeout.saturating_mul(nodes).saturating_add(KMS_MARGIN);
+    let daemon = Daemon::new(Given {
+        state_directory: config.state_directory.clone(),
+        drives: config.drives.iter().map(|drive| given(&config, drive)).collect(),
+        clock,
+        keys: Arc::new(Kms::new(client, limit)),
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(serve(daemon, &config));
+    // A drive or a disk that hangs must not keep us from ending.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+async fn serve(daemon: Arc<Daemon>, config: &Config) -> Result<(), Box<dyn Error>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let group = config.control.group.as_ref().map(|group| group.gid);
+    let listener = tokio::net::UnixListener::from_std(socket::listen(&config.control.socket, group)?)?;
+    let allowed = server::Allowed {
+        own_uid: nix::unistd::geteuid().as_raw(),
+        group,
+    };
+    tracing::info!(socket = %config.control.socket.display(), drives = config.drives.len(), "tapekeyd is ready");
+    let first_look = tokio::spawn({
+        let daemon = daemon.clone();
+        async move { daemon.look_at_all().await }
+    });
+    tokio::select! {
+        failed = server::serve(listener, allowed, daemon.clone()) => failed?,
+        _ = terminate.recv() => tracing::info!("SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("SIGINT"),
+    }
+    first_look.abort();
+    match daemon.settle(SETTLE_MAX).await {
+        0 => tracing::info!(
+            "tapekeyd ends; drives are left as they are, with the keys they hold: programs may be using them"
+        ),
+        jobs => tracing::error!(
+            jobs,
+            "tapekeyd ends before its jobs; they will be marked as interrupted"
+        ),
+    }
+    Ok(std::fs::remove_file(&config.control.socket)?)
+}
+
+fn given(config: &Config, drive: &DriveConfig) -> GivenDrive {
+    let (path, simulated) = match &drive.path {
+        DrivePath::Node(path) => (path.display().to_string(), false),
+        DrivePath::Simulator { socket, .. } => (format!("sim:{}", socket.display()), true),
+    };
+    GivenDrive {
+        name: drive.name.clone(),
+        path,
+        simulated,
+        rules: rules(config, drive),
+        command_timeout: drive.command_timeout,
+        opener: opener(drive),
+    }
+}
+
+fn opener(drive: &DriveConfig) -> Opener {
+    let (path, timeout) = (drive.path.clone(), drive.command_timeout);
+    Box::new(move || {
+        let transport: Result<Box<dyn Transport>, TransportError> = match &path {
+            DrivePath::Node(path) => SgNode::open(path).map(|node| Box::new(node) as _),
+            DrivePath::Simulator { socket, nexus } => {
+                SimSocket::connect(socket, nexus, timeout).map(|socket| Box::new(socket) as _)
+            }
+        };
+        match transport {
+            Ok(transport) => Ok(Drive::new(transport, timeout)),
+            Err(source) => Err(DriveError::Transport {
+                attempt: "open the drive",
+                source,
+            }),
+        }
+    })
+}
+
+fn rules(config: &Config, drive: &DriveConfig) -> Rules {
+    let allowed = |pool| config.policy.plain_blocks(pool) == PlainBlocks::Allow;
+    Rules {
+        expected_serial: drive.serial.clone(),
+        finish_volumes: config.policy.finish_volumes,
+        scope: match config.policy.scope {
+            KeyScope::AllItNexus => SetScope::AllItNexus,
+            KeyScope::Local => SetScope::Local,
+        },
+        plain_blocks: operation::PlainBlocks {
+            otherwise: allowed(None),
+            named: config
+                .policy
+                .named_pools()
+                .map(|pool| (pool.to_owned(), allowed(Some(pool))))
+                .collect(),
+        },
+    }
+}

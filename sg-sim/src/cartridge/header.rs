@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(header[..16], *b"SGSIMLTO\0\x01\x5E\0\0\0\0\0");
         assert_eq!(
             header[16..32],
-            [0, 0, 0x0A, 0xEA, 0x12, 0x9F, 0xE0, 0, 0, 0, 0, 0, 0xEE, 0x6B, 0x28, 0]
+            [0, 0, 0x0A, 0xE9, 0xF7, 0xBC, 0xC0, 0, 0, 0, 0, 0, 0xEE, 0x6B, 0x28, 0]
         );
         assert_eq!(header[32..64], *b"A00001                          ");
         assert_eq!(MediumHeader::decode(&header).unwrap().0, medium());

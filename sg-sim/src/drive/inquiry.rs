@@ -33,6 +33,10 @@ impl Drive {
             0x01 => 0,
             _ => return Err(Sense::invalid_cdb_field(2, 7).into()),
         };
+        // SPC-4: an allocation length below 16 is an error here, unlike everywhere else.
+        if call.cdb.u32(6) < 16 {
+            return Err(Sense::invalid_cdb_field(6, 7).into());
+        }
         let mut answer = vec![0, 0, 0, logical_units * 8, 0, 0, 0, 0];
         answer.resize(8 + usize::from(logical_units) * 8, 0);
         let allocation_length = call.cdb.u32(6);
@@ -127,7 +131,11 @@ mod tests {
         let body = device_identification(&Profile::ibm_lto8());
         assert_eq!(&body[..38], b"\x02\x01\x00\x22IBM     ULT3580-TD8     1013000001");
         assert_eq!(body[38..42], [0x01, 0x03, 0x00, 0x08]);
-        assert_eq!(body[42..46], [0x50, 0x05, 0x07, 0x60]);
+        assert_eq!(
+            (&body[42..45], body[45] >> 4),
+            (&[0x50, 0x05, 0x07][..], 6),
+            "NAA 5, company 005076h"
+        );
         assert_eq!(body[50..54], [0x61, 0x93, 0x00, 0x08]);
         assert_ne!(body[42..50], body[54..62]);
         assert_eq!(body[62..], [0x61, 0x94, 0x00, 0x04, 0, 0, 0, 1]);

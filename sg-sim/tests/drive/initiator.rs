@@ -1,7 +1,5 @@
 //! An initiator for the stories: literal CDB bytes in, status and sense out. It knows nothing that the crate knows.
 
-#![allow(dead_code, reason = "each story uses its own part")]
-
 use sg_sim::{Cartridge, Drive, ItNexus, MediumSpec, Profile, Reply, SeededRandomness, Status};
 
 /// The key that most stories load.

@@ -1,8 +1,6 @@
 //! Stories about keys: what a drive says and does from the first SPOUT to the last READ, by literal bytes.
 
-mod initiator;
-
-use initiator::{Initiator, KEY, OTHER_KEY};
+use crate::initiator::{Initiator, KEY, OTHER_KEY};
 use sg_sim::{Event, LibraryManaged, SenseCode};
 
 const HELLO: &[u8] = b"\0\0\0\x0CHello world!";

@@ -1,0 +1,344 @@
+//! The quickstart: a simulated drive, the key service and the daemon as they really run; PATH backed up, looked at, and restored.
+//!
+//! `cargo run --release --example quickstart -- PATH [--keep DIR]`. It needs no root, no hardware and no network beyond loopback.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "an example talks to a person"
+)]
+
+mod archive;
+mod programs;
+mod tape;
+mod windows;
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+
+use programs::{Programs, Running};
+use tape::Tape;
+use windows::Random;
+
+/// Shows the whole of tapekey on this machine: a simulated LTO-8 drive, the key service, the daemon, one backup and one restore.
+#[derive(Parser)]
+struct Arguments {
+    /// The file or folder to back up
+    path: PathBuf,
+    /// Leave cartridges and logs in this folder, which must be new or empty
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Repeat the choice of the windows of an earlier run
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+const GROUP: &str = "ENCR_quickstart";
+const NEXUS: &str = "quickstart-host";
+const DRIVE: &str = "drive0";
+const WINDOWS: usize = 1000;
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => {
+            println!("quickstart: ok");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("quickstart: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let path = fs::canonicalize(&arguments.path).map_err(|error| format!("{}: {error}", arguments.path.display()))?;
+    let work = tempfile::Builder::new().prefix("tapekey-").tempdir()?;
+    let keep = match &arguments.keep {
+        Some(folder) => empty_folder(folder)?,
+        None => empty_folder(&work.path().join("keep"))?,
+    };
+    step("build the programs (the first time takes some minutes)");
+    let programs = Programs::build()?;
+    let stage = Stage::set(programs, work.path().to_owned(), keep)?;
+    let first = stage.cartridge("QS0001L8");
+    stage.back_up(&first, &path)?;
+    stage.search(&first, &path, arguments.seed)?;
+    stage.rotate()?;
+    let second = stage.second_volume(&first, &path)?;
+    stage.restore(&second, &first, &path)?;
+    step("what was done, as the daemon recorded it");
+    for job in ["1", "2", "3"] {
+        println!("{}", stage.tapekey(&["job", "show", job])?);
+    }
+    if let Some(folder) = &arguments.keep {
+        println!("cartridges and logs are in {}", folder.display());
+    }
+    Ok(())
+}
+
+fn step(what: &str) {
+    println!("\n== {what}");
+}
+
+fn empty_folder(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    fs::create_dir_all(folder)?;
+    if fs::read_dir(folder)?.next().is_some() {
+        return Err(format!("{} is not empty\nhint: name a new folder with --keep", folder.display()).into());
+    }
+    Ok(fs::canonicalize(folder)?)
+}
+
+/// Everything that runs, and where it is. Dropped from the top: the daemon ends first, the drive last.
+struct Stage {
+    _daemon: Running,
+    _kms: Running,
+    _drive: Running,
+    programs: Programs,
+    work: PathBuf,
+    keep: PathBuf,
+}
+
+impl Stage {
+    fn set(programs: Programs, work: PathBuf, keep: PathBuf) -> Result<Self, Box<dyn Error>> {
+        step("start a simulated LTO-8 drive with a blank cartridge");
+        let drive = start_drive(&programs, &work, &keep)?;
+
+        step("make and start the key service");
+        let store = work.join("kms");
+        println!("{}", programs.run("tapekey-kms", &[Path::new("init"), &store])?.trim());
+        let mut serve = programs.command("tapekey-kms");
+        serve.arg("serve").arg(&store).args(["--listen", "127.0.0.1:0"]);
+        let mut kms = Running::start("tapekey-kms", serve, &keep)?;
+        let ready = kms.ready_line()?;
+        println!("{ready}");
+        let address = ready
+            .split_whitespace()
+            .find(|word| word.starts_with("https://"))
+            .ok_or("no address in the ready line")?;
+
+        step("start the daemon");
+        let config = work.join("tapekeyd.toml");
+        fs::write(&config, daemon_config(&work, address))?;
+        println!(
+            "{}",
+            programs
+                .run("tapekey", &[Path::new("config"), Path::new("check"), &config])?
+                .trim()
+        );
+        let mut command = programs.command("tapekeyd");
+        command.arg("--config").arg(&config);
+        let mut daemon = Running::start("tapekeyd", command, &keep)?;
+        daemon.wait_until(|| std::os::unix::net::UnixStream::connect(work.join("control")).is_ok())?;
+
+        let stage = Self {
+            _daemon: daemon,
+            _kms: kms,
+            _drive: drive,
+            programs,
+            work,
+            keep,
+        };
+        step(&format!("create the key group {GROUP} and its first key"));
+        println!(
+            "Snapshots of the store do not exist yet, so the key is activated with --single-copy: for this demonstration only."
+        );
+        stage.kms(&["group", "create", GROUP])?;
+        stage.kms(&["key", "create", GROUP, "first"])?;
+        stage.kms(&["key", "activate", GROUP, "first", "--single-copy"])?;
+        println!("{}", stage.kms(&["key", "list", GROUP])?);
+        Ok(stage)
+    }
+
+    fn cartridge(&self, barcode: &str) -> PathBuf {
+        self.keep.join(format!("{barcode}.cart"))
+    }
+
+    /// `tapekey ...` against our daemon.
+    fn tapekey(&self, arguments: &[&str]) -> Result<String, Box<dyn Error>> {
+        let socket = self.work.join("control").display().to_string();
+        let output = self
+            .programs
+            .run("tapekey", &[&["--socket", &socket], arguments].concat())?;
+        Ok(output.trim_end().to_owned())
+    }
+
+    /// `tapekey kms ...` as the first administrator.
+    fn kms(&self, arguments: &[&str]) -> Result<String, Box<dyn Error>> {
+        let client = self.work.join("kms/clients/admin-1").display().to_string();
+        let output = self
+            .programs
+            .run("tapekey", &[&["kms", "--client", &client], arguments].concat())?;
+        Ok(output.trim_end().to_owned())
+    }
+
+    fn sg_sim(&self, arguments: &[&str]) -> Result<String, Box<dyn Error>> {
+        Ok(self.programs.run("sg-sim", arguments)?.trim_end().to_owned())
+    }
+
+    fn swap(&self, cartridge: &Path) -> Result<(), Box<dyn Error>> {
+        let control = self.work.join("drive-control").display().to_string();
+        self.sg_sim(&["control", "--control", &control, "eject"])?;
+        self.sg_sim(&[
+            "control",
+            "--control",
+            &control,
+            "load",
+            &cartridge.display().to_string(),
+        ])?;
+        Ok(())
+    }
+
+    fn open(&self) -> Result<Tape, Box<dyn Error>> {
+        Ok(Tape::open(&self.work.join("drive"), NEXUS)?)
+    }
+
+    fn write(&self, path: &Path) -> Result<(), Box<dyn Error>> {
+        let start = Instant::now();
+        let mut tape = self.open()?;
+        let blocks = archive::write(&mut tape, path)?;
+        let mib = blocks / 4;
+        let rate = u128::from(blocks) * 250 / start.elapsed().as_millis().max(1);
+        println!(
+            "{blocks} blocks of 256 KiB ({mib} MiB) and a filemark written at about {rate} MiB/s; the tape stands at object {}",
+            tape.position()?
+        );
+        Ok(())
+    }
+
+    fn back_up(&self, cartridge: &Path, path: &Path) -> Result<(), Box<dyn Error>> {
+        step(&format!("load the key for the volume in {DRIVE}"));
+        println!("{}", self.tapekey(&["load", DRIVE, "--pool", GROUP])?);
+        step(&format!(
+            "back up {} as a tar stream, without a word to the daemon",
+            path.display()
+        ));
+        self.write(path)?;
+        step("what the drive says");
+        println!("{}", self.tapekey(&["status"])?);
+        step("what the cartridge file really holds");
+        println!("{}", self.sg_sim(&["inspect", &cartridge.display().to_string()])?);
+        step("take the proof and the key out of the drive");
+        println!("{}", self.tapekey(&["clear", DRIVE])?);
+        Ok(())
+    }
+
+    fn search(&self, cartridge: &Path, path: &Path, seed: Option<u64>) -> Result<(), Box<dyn Error>> {
+        let seed = match seed {
+            Some(seed) => seed,
+            None => SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos().into(),
+        };
+        step(&format!(
+            "search the cartridge file for {WINDOWS} random 32-byte windows of the files (seed {seed})"
+        ));
+        let mut random = Random::new(seed);
+        if !windows::search_works(cartridge, &mut random)? {
+            return Err(
+                "the search does not find windows taken from the cartridge file itself, so it proves nothing".into(),
+            );
+        }
+        let drawn = windows::draw(path, WINDOWS, &mut random)?;
+        let found = windows::count_found(&drawn, cartridge)?;
+        println!("found: {found} of {WINDOWS} (20 windows taken from the cartridge file itself were all found)");
+        if found == 0 {
+            Ok(())
+        } else {
+            Err("plain data is in the cartridge file".into())
+        }
+    }
+
+    fn rotate(&self) -> Result<(), Box<dyn Error>> {
+        step("rotate the key of the group");
+        self.kms(&["key", "rotate", GROUP, "--single-copy"])?;
+        println!("{}", self.kms(&["key", "list", GROUP])?);
+        Ok(())
+    }
+
+    fn second_volume(&self, first: &Path, path: &Path) -> Result<PathBuf, Box<dyn Error>> {
+        step("a second volume, under the new key");
+        let second = self.cartridge("QS0002L8");
+        let file = second.display().to_string();
+        self.sg_sim(&[
+            "create",
+            &file,
+            "--medium-serial",
+            "QS0002SERIAL",
+            "--barcode",
+            "QS0002L8",
+        ])?;
+        println!("{} out, {} in", first.display(), second.display());
+        self.swap(&second)?;
+        println!("{}", self.tapekey(&["load", DRIVE, "--pool", GROUP])?);
+        self.write(path)?;
+        Ok(second)
+    }
+
+    fn restore(&self, second: &Path, first: &Path, path: &Path) -> Result<(), Box<dyn Error>> {
+        step("restore the first volume: the key is found by the KAD read from its blocks");
+        println!("{} out, {} in", second.display(), first.display());
+        self.swap(first)?;
+        println!("{}", self.tapekey(&["unlock", DRIVE])?);
+        let mut tape = self.open()?;
+        tape.rewind()?;
+        let amount = archive::compare(&mut tape, path)?;
+        println!("{} files, {} bytes: every byte as it was", amount.files, amount.bytes);
+        println!("{}", self.tapekey(&["clear", DRIVE])?);
+        Ok(())
+    }
+}
+
+fn start_drive(programs: &Programs, work: &Path, keep: &Path) -> Result<Running, Box<dyn Error>> {
+    let mut command = programs.command("sg-sim");
+    command
+        .arg("serve")
+        .arg("--socket")
+        .arg(work.join("drive"))
+        .arg("--control")
+        .arg(work.join("drive-control"));
+    command.arg("--cartridge").arg(keep.join("QS0001L8.cart"));
+    command.args([
+        "--create",
+        "--barcode",
+        "QS0001L8",
+        "--medium-serial",
+        "QS0001SERIAL",
+        "--serial",
+        "QS00000001",
+    ]);
+    let mut drive = Running::start("sg-sim", command, keep)?;
+    println!("{}", drive.ready_line()?);
+    Ok(drive)
+}
+
+fn daemon_config(work: &Path, address: &str) -> String {
+    let client = work.join("kms/clients/media-server-1");
+    format!(
+        r#"state_directory = "{state}"
+allow_simulated_drives = true
+
+[control]
+socket = "{control}"
+
+[kms]
+addresses = ["{address}"]
+ca = "{client}/ca.pem"
+certificate = "{client}/certificate.pem"
+key = "{client}/key.pem"
+
+[[drive]]
+name = "{DRIVE}"
+socket = "{drive}"
+nexus = "{NEXUS}"
+serial = "QS00000001"
+"#,
+        state = work.join("state").display(),
+        control = work.join("control").display(),
+        client = client.display(),
+        drive = work.join("drive").display(),
+    )
+}

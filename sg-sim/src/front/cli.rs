@@ -1,0 +1,275 @@
+//! The command line: which verbs and switches there are, and how a failure becomes text and exit code (0 ok, 1 failed, 2 usage).
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::orders::Request;
+use super::{create, inspect, order, serve};
+use crate::{LibraryManaged, SenseCode};
+
+/// An LTO tape drive in software that really encrypts.
+#[derive(Debug, Parser)]
+#[command(name = "sg-sim", version, about, max_term_width = 110)]
+struct Line {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a drive on a Unix socket until SIGTERM or SIGINT
+    Serve(ServeArgs),
+    /// Give a running drive an order, or ask for its status
+    Control(ControlArgs),
+    /// Make a cartridge file with a blank medium
+    Create(CreateArgs),
+    /// Say what a cartridge file holds; never changes it
+    Inspect(InspectArgs),
+}
+
+/// How a drive is set up.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where to listen for SCSI commands
+    #[arg(long, value_name = "PATH")]
+    pub socket: PathBuf,
+    /// Where to listen for orders of `sg-sim control`
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// Cartridge to load; without it the drive starts empty
+    #[arg(long, value_name = "FILE")]
+    pub cartridge: Option<PathBuf>,
+    /// Make the cartridge file if it does not exist
+    #[arg(long, requires = "cartridge")]
+    pub create: bool,
+    /// Serial number of the drive, 10 characters
+    #[arg(long, value_name = "SERIAL")]
+    pub serial: Option<String>,
+    /// Barcode of the cartridge; one that exists must have it
+    #[arg(long, requires = "cartridge")]
+    pub barcode: Option<String>,
+    /// Serial number in the cartridge's memory; one that exists must have it. A new one gets a random one by default
+    #[arg(long, value_name = "SERIAL", requires = "cartridge")]
+    pub medium_serial: Option<String>,
+    /// Say that the library owns encryption: hide protocol 20h (list), or prevent changes (cfgp)
+    #[arg(long, value_name = "HOW")]
+    pub library_managed: Option<ManagedArg>,
+    /// End every SECURITY PROTOCOL OUT with this sense: key/asc/ascq in hex
+    #[arg(long, value_name = "05/24/00")]
+    pub refuse_spout: Option<SenseCode>,
+    /// Start with a hung drive
+    #[arg(long)]
+    pub hang: bool,
+    /// Repeat the random numbers that belong to this seed: nonces too, so never for data of any worth
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Trace every command on standard error, never its data
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// Who owns encryption, as the command line and the control socket write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ManagedArg {
+    /// The host
+    Off,
+    /// The library; protocol 20h is hidden
+    List,
+    /// The library; pages answer, changes are prevented
+    Cfgp,
+}
+
+impl From<ManagedArg> for LibraryManaged {
+    fn from(word: ManagedArg) -> Self {
+        match word {
+            ManagedArg::Off => Self::Off,
+            ManagedArg::List => Self::ProtocolHidden,
+            ManagedArg::Cfgp => Self::ConfigurationPrevented,
+        }
+    }
+}
+
+impl From<LibraryManaged> for ManagedArg {
+    fn from(managed: LibraryManaged) -> Self {
+        match managed {
+            LibraryManaged::Off => Self::Off,
+            LibraryManaged::ProtocolHidden => Self::List,
+            LibraryManaged::ConfigurationPrevented => Self::Cfgp,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct ControlArgs {
+    /// The running drive's control socket
+    #[arg(long, value_name = "PATH")]
+    control: PathBuf,
+    #[command(subcommand)]
+    order: Order,
+}
+
+#[derive(Debug, Subcommand)]
+enum Order {
+    /// What the drive holds and which modes are in force, as JSON
+    Status {
+        /// The nexus whose modes to show; default: one without parameters of its own
+        #[arg(long)]
+        nexus: Option<String>,
+    },
+    /// Let SCSI commands wait, or go on
+    Hang {
+        /// on or off
+        state: Switch,
+    },
+    /// Who owns encryption
+    LibraryManaged {
+        /// off, list (protocol 20h hidden) or cfgp (changes prevented)
+        mode: ManagedArg,
+    },
+    /// End every SECURITY PROTOCOL OUT with a sense
+    RefuseSpout {
+        /// off, or key/asc/ascq in hex such as 05/24/00
+        sense: String,
+    },
+    /// End the next commands without SCSI status
+    TransportError {
+        /// Linux host byte: 1 no connect, 3 time out, 5 abort, 7 error, 8 reset; 0 takes the order back
+        host_status: u8,
+        /// How many commands
+        #[arg(long, default_value_t = 1)]
+        count: u32,
+        /// Let the drive execute them first
+        #[arg(long)]
+        executed: bool,
+    },
+    /// The drive loses its key
+    KeyDropped,
+    /// Reset the drive
+    Reset,
+    /// The drive loses sight of a nexus
+    NexusLoss {
+        /// Its name
+        nexus: String,
+    },
+    /// A nexus that nobody here names sets a key for all
+    AnotherNexusSetsAKey,
+    /// Power off and on again
+    PowerCycle,
+    /// Put a cartridge into the empty drive
+    Load {
+        /// The cartridge file
+        file: PathBuf,
+    },
+    /// Take the cartridge out
+    Eject,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+impl Order {
+    fn into_request(self) -> io::Result<Request> {
+        Ok(match self {
+            Self::Status { nexus } => Request::Status { nexus },
+            Self::Hang { state } => Request::Hang {
+                on: state == Switch::On,
+            },
+            Self::LibraryManaged { mode } => Request::LibraryManaged { mode },
+            Self::RefuseSpout { sense } => Request::RefuseSpout { sense },
+            Self::TransportError {
+                host_status,
+                count,
+                executed,
+            } => Request::TransportError {
+                host_status,
+                count,
+                executed,
+            },
+            Self::KeyDropped => Request::KeyDropped {},
+            Self::Reset => Request::Reset {},
+            Self::NexusLoss { nexus } => Request::NexusLoss { nexus },
+            Self::AnotherNexusSetsAKey => Request::AnotherNexusSetsAKey {},
+            Self::PowerCycle => Request::PowerCycle {},
+            Self::Load { file } => Request::Load {
+                file: std::path::absolute(file)?,
+            },
+            Self::Eject => Request::Eject {},
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+struct CreateArgs {
+    /// The file to make; it must not exist
+    file: PathBuf,
+    /// Serial number in the cartridge's memory
+    #[arg(long, value_name = "SERIAL")]
+    medium_serial: String,
+    /// Barcode
+    #[arg(long)]
+    barcode: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct InspectArgs {
+    /// The cartridge file
+    file: PathBuf,
+    /// Print JSON, every object with its own entry
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the program on the process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run(Line::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A closed standard error leaves the exit code to speak.
+            let _ = writeln!(io::stderr(), "sg-sim: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<(), Box<dyn Error>> {
+    match verb {
+        Verb::Serve(args) => Ok(serve::run(&args)?),
+        Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?),
+        Verb::Create(args) => Ok(create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?),
+        Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?),
+    }
+}
+
+/// Prints `text`; a reader that has gone away is no failure.
+fn print(text: &str) -> Result<(), Box<dyn Error>> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn a_barcode_without_a_cartridge_is_a_usage_error() {
+        assert!(Line::try_parse_from(["sg-sim", "serve", "--socket", "s", "--barcode", "A00001L8"]).is_err());
+    }
+}

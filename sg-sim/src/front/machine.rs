@@ -1,0 +1,180 @@
+//! One drive and the switches that stand between it and its clients: hang, transport outcomes, the end of the server.
+//!
+//! Every front end goes through here, so that a command is executed by one thread at a time and the switches hold for all.
+//! Nothing here waits for the drive while it hangs except the command itself.
+
+use std::num::NonZeroU8;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::{Drive, ItNexus, Reply};
+
+/// How often a command that waits for the end of a hang looks whether its client is still there.
+const CLIENT_LOOK: Duration = Duration::from_millis(100);
+
+/// A drive shared by connections and control.
+pub struct Machine {
+    drive: Mutex<Drive>,
+    switches: Mutex<Switches>,
+    changed: Condvar,
+}
+
+/// What happens to the next SCSI requests instead of a plain answer.
+#[derive(Debug, Clone, Copy)]
+struct TransportOrder {
+    host_status: NonZeroU8,
+    left: u32,
+    executed: bool,
+}
+
+impl TransportOrder {
+    fn after_one(self) -> Option<Self> {
+        let left = self.left.saturating_sub(1);
+        (left > 0).then_some(Self { left, ..self })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Switches {
+    hang: bool,
+    waiting: usize,
+    ending: bool,
+    transport: Option<TransportOrder>,
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The drive answered.
+    Reply(Reply),
+    /// No SCSI status: this host status instead.
+    Transport(NonZeroU8),
+    /// Nobody is to be answered: the client has gone or the server ends.
+    Gone,
+}
+
+/// The drive cannot be used any more.
+#[derive(Debug, Clone, Copy, Error)]
+#[error(
+    "use the drive: a command stopped it by a bug in the simulator\nhint: end the server; the cartridge file keeps all that was acknowledged"
+)]
+pub struct Broken;
+
+impl Machine {
+    /// Puts `drive` behind the switches, all of them off.
+    #[must_use]
+    pub fn new(drive: Drive) -> Self {
+        Self {
+            drive: Mutex::new(drive),
+            switches: Mutex::new(Switches::default()),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The drive itself, for control: works while the drive hangs.
+    ///
+    /// # Errors
+    /// `Broken` if a command panicked in it.
+    pub fn drive(&self) -> Result<MutexGuard<'_, Drive>, Broken> {
+        self.drive.lock().map_err(|_| Broken)
+    }
+
+    /// Executes one command, after a hang if there is one. `alive` says whether the client still waits.
+    ///
+    /// # Errors
+    /// `Broken` if this or an earlier command panicked in the drive.
+    pub fn execute(
+        &self,
+        nexus: &ItNexus,
+        cdb: &[u8],
+        data_out: &[u8],
+        data_in: &mut [u8],
+        alive: impl FnMut() -> bool,
+    ) -> Result<Outcome, Broken> {
+        let Some(order) = self.pass(alive) else {
+            return Ok(Outcome::Gone);
+        };
+        if let Some(TransportOrder {
+            host_status,
+            executed: false,
+            ..
+        }) = order
+        {
+            return Ok(Outcome::Transport(host_status));
+        }
+        let mut drive = self.drive()?;
+        if self.switches().ending {
+            return Ok(Outcome::Gone);
+        }
+        let reply = drive.execute(nexus, cdb, data_out, data_in);
+        Ok(order.map_or(Outcome::Reply(reply), |order| Outcome::Transport(order.host_status)))
+    }
+
+    /// Waits out a hang, then takes the transport order that holds for this command. `None`: drop the command.
+    fn pass(&self, mut alive: impl FnMut() -> bool) -> Option<Option<TransportOrder>> {
+        let mut switches = self.switches();
+        if switches.hang && !switches.ending {
+            switches.waiting += 1;
+            switches = self.wait_out(switches, &mut alive);
+            switches.waiting -= 1;
+            if switches.hang || !alive() {
+                return None;
+            }
+        }
+        let order = switches.transport;
+        switches.transport = order.and_then(TransportOrder::after_one);
+        (!switches.ending).then_some(order)
+    }
+
+    /// Returns when the hang is over, the server ends or the client has gone.
+    fn wait_out<'a>(
+        &self,
+        mut switches: MutexGuard<'a, Switches>,
+        alive: &mut impl FnMut() -> bool,
+    ) -> MutexGuard<'a, Switches> {
+        while switches.hang && !switches.ending && alive() {
+            let woken = self.changed.wait_timeout(switches, CLIENT_LOOK);
+            switches = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        switches
+    }
+
+    /// Whether the drive hangs, and how many commands wait for the end of it.
+    pub fn hang(&self) -> (bool, usize) {
+        let switches = self.switches();
+        (switches.hang, switches.waiting)
+    }
+
+    /// From now on commands wait (`true`), or go on.
+    pub fn set_hang(&self, hang: bool) {
+        self.switches().hang = hang;
+        self.changed.notify_all();
+    }
+
+    /// The next `count` requests end with `host_status`; `None` takes the order back.
+    pub fn set_transport(&self, host_status: Option<NonZeroU8>, count: u32, executed: bool) {
+        let order = host_status.map(|host_status| TransportOrder {
+            host_status,
+            left: count,
+            executed,
+        });
+        self.switches().transport = order.filter(|order| order.left > 0);
+    }
+
+    /// No command is executed any more; those that wait are dropped. Returns once a running one has ended.
+    ///
+    /// # Errors
+    /// `Broken` if a command panicked in the drive.
+    pub fn end(&self) -> Result<MutexGuard<'_, Drive>, Broken> {
+        self.switches().ending = true;
+        self.changed.notify_all();
+        self.drive()
+    }
+
+    /// The switches are plain values: a thread that died while it held them left none half set.
+    fn switches(&self) -> MutexGuard<'_, Switches> {
+        self.switches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

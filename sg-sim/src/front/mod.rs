@@ -1,0 +1,18 @@
+//! The front ends of the drive: the SCSI socket, the control socket and the command line (`PROTOCOL.md`).
+//!
+//! They move bytes between people, tests and [`Drive`](crate::Drive), and never decide what a drive answers.
+
+pub mod cli;
+pub mod connection;
+mod control;
+mod create;
+pub mod frame;
+mod inspect;
+mod listen;
+pub mod machine;
+mod order;
+mod orders;
+mod serve;
+mod server;
+mod status;
+pub mod trace;

@@ -1,0 +1,213 @@
+//! `sg-sim serve`: sets a drive up, listens, and ends cleanly on SIGTERM and SIGINT.
+//!
+//! The only place of the program that asks the system for randomness.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::sys::signal::{SigSet, Signal};
+use thiserror::Error;
+
+use super::cli::ServeArgs;
+use super::listen::{ListenError, Listening};
+use super::machine::{Broken, Machine};
+use super::server::{Control, Scsi, spawn_acceptor};
+use super::trace::Trace;
+use crate::{
+    Cartridge, CartridgeError, Drive, LoadError, MediumSpec, Profile, ProfileError, Randomness, SeededRandomness,
+};
+
+/// Why a drive could not be run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub(super) enum ServeError {
+    /// A socket could not be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The drive's serial number is not one.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// The cartridge file cannot be used.
+    #[error(transparent)]
+    Cartridge(#[from] CartridgeError),
+    /// There is no such file.
+    #[error("load {path}: there is no such file\nhint: add --create to make it, or name another file")]
+    NoCartridge {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// The drive does not take the cartridge.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The cartridge is another one than the command line says.
+    #[error(
+        "load {path}: its {what} is {found:?}, not {asked:?}\nhint: leave the switch out, or name another file; nothing was changed"
+    )]
+    OtherCartridge {
+        /// The cartridge file.
+        path: PathBuf,
+        /// Which of its names.
+        what: &'static str,
+        /// What it has.
+        found: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// The system refused something that every process may do.
+    #[error("start the server: {0}\nhint: look at the limits of this process (ulimit -a)")]
+    System(#[from] io::Error),
+    /// A command stopped the drive.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
+/// Runs a drive until SIGTERM or SIGINT. Prints one line on standard output when it listens. Call it while the process has one thread.
+///
+/// # Errors
+/// Anything that keeps the drive from being set up, or a bug that stopped it before the end.
+pub(super) fn run(args: &ServeArgs) -> Result<(), ServeError> {
+    let ends = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
+    // Blocked before there are threads, so that none of them is interrupted and the wait below gets the signal.
+    ends.thread_block().map_err(io::Error::from)?;
+    let trace = Trace::new(args.verbose);
+    let machine = Arc::new(Machine::new(set_up(args)?));
+    machine.set_hang(args.hang);
+    let scsi = Listening::open(&args.socket)?;
+    let control = args.control.as_deref().map(Listening::open).transpose()?;
+    spawn_acceptor(
+        "scsi",
+        scsi.acceptor()?,
+        Scsi {
+            machine: Arc::clone(&machine),
+            trace,
+        },
+        trace,
+    )?;
+    if let Some(control) = &control {
+        spawn_acceptor(
+            "control",
+            control.acceptor()?,
+            Control {
+                machine: Arc::clone(&machine),
+                trace,
+            },
+            trace,
+        )?;
+    }
+    say_ready(args)?;
+    ends.wait().map_err(io::Error::from)?;
+    // From here on no command is executed, so none gets between the sync and the end.
+    let mut drive = machine.end()?;
+    drop(drive.eject());
+    Ok(())
+}
+
+fn set_up(args: &ServeArgs) -> Result<Drive, ServeError> {
+    let mut profile = Profile::ibm_lto8();
+    if let Some(serial) = &args.serial {
+        profile = profile.with_serial_number(serial)?;
+    }
+    let mut randomness = randomness(args.seed);
+    let cartridge = args
+        .cartridge
+        .as_deref()
+        .map(|path| cartridge(args, path, randomness.as_mut()))
+        .transpose()?;
+    let mut drive = Drive::new(profile, randomness);
+    if let Some(cartridge) = cartridge {
+        check_identity(args, &cartridge)?;
+        drive.load(cartridge)?;
+    }
+    let quirks = drive.quirks();
+    quirks.library_managed = args.library_managed.map_or(quirks.library_managed, Into::into);
+    quirks.refuse_security_protocol_out = args.refuse_spout;
+    Ok(drive)
+}
+
+fn cartridge(args: &ServeArgs, path: &Path, randomness: &mut dyn Randomness) -> Result<Cartridge, ServeError> {
+    if !args.create {
+        return Cartridge::open(path).map_err(|error| missing(path, error));
+    }
+    let spec = MediumSpec {
+        medium_serial: args.medium_serial.clone().unwrap_or_else(|| random_serial(randomness)),
+        barcode: args.barcode.clone(),
+        ..MediumSpec::default()
+    };
+    match Cartridge::create(path, &spec) {
+        Err(CartridgeError::Exists { .. }) => Ok(Cartridge::open(path)?),
+        made => Ok(made?),
+    }
+}
+
+/// Tells a file that is not there from one that cannot be used.
+fn missing(path: &Path, error: CartridgeError) -> ServeError {
+    match error {
+        CartridgeError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            ServeError::NoCartridge { path: path.to_owned() }
+        }
+        other => other.into(),
+    }
+}
+
+fn check_identity(args: &ServeArgs, cartridge: &Cartridge) -> Result<(), ServeError> {
+    let check = |what, asked: Option<&String>, found: String| match asked {
+        Some(asked) if *asked != found => {
+            let path = args.cartridge.clone().unwrap_or_default();
+            Err(ServeError::OtherCartridge {
+                path,
+                what,
+                found,
+                asked: asked.clone(),
+            })
+        }
+        _ => Ok(()),
+    };
+    check(
+        "medium serial number",
+        args.medium_serial.as_ref(),
+        cartridge.medium_serial().to_owned(),
+    )?;
+    check(
+        "barcode",
+        args.barcode.as_ref(),
+        cartridge.barcode().unwrap_or_default(),
+    )
+}
+
+fn say_ready(args: &ServeArgs) -> io::Result<()> {
+    let control = args
+        .control
+        .as_ref()
+        .map(|path| format!(", control on {}", path.display()))
+        .unwrap_or_default();
+    let mut out = io::stdout().lock();
+    writeln!(out, "sg-sim: listening on {}{control}", args.socket.display())?;
+    out.flush()
+}
+
+/// A medium serial number that no other cartridge is likely to have.
+fn random_serial(randomness: &mut dyn Randomness) -> String {
+    let mut bytes = [0; 8];
+    randomness.fill(&mut bytes);
+    format!("SIM{:07}", u64::from_be_bytes(bytes) % 10_000_000)
+}
+
+fn randomness(seed: Option<u64>) -> Box<dyn Randomness + Send> {
+    match seed {
+        Some(seed) => Box::new(SeededRandomness::new(seed)),
+        None => Box::new(SystemRandomness),
+    }
+}
+
+/// The cipher library's generator, seeded by the system.
+struct SystemRandomness;
+
+impl Randomness for SystemRandomness {
+    fn fill(&mut self, out: &mut [u8]) {
+        // There is no drive without nonces: it waits as long as the system has no randomness, as early in a boot.
+        while aws_lc_rs::rand::fill(out).is_err() {
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! `tapekey clear`: no key any more.
+
+use clap::Args;
+
+use super::daemon::DaemonAt;
+use super::output::{Failure, Output};
+use crate::control::messages::Command;
+
+/// Take the key out of a drive, after the proof of what is on the volume
+#[derive(Debug, Args)]
+pub(super) struct ClearArgs {
+    /// The drive's name in the daemon's configuration
+    drive: String,
+}
+
+pub(super) fn run(arguments: ClearArgs, daemon: &DaemonAt, output: &mut Output<'_>) -> Result<(), Failure> {
+    daemon.job(Command::Clear { drive: arguments.drive }, output)
+}

@@ -1,0 +1,65 @@
+//! The daemon as subcommands ask it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::output::{Exit, Failure, Output};
+use super::{job_failure, show};
+use crate::control::client::{ClientError, ask};
+use crate::control::messages::{Answer, Command, RefusalCode};
+
+/// How long a job may take: a volume becomes ready within ten minutes, and no drive or KMS is waited for without limit.
+const JOB_MAX: Duration = Duration::from_secs(3600);
+
+/// How long an answer without a job may take.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// The daemon behind this socket.
+pub(super) struct DaemonAt(pub(super) PathBuf);
+
+impl DaemonAt {
+    /// Asks for something that needs no job.
+    pub(super) fn ask(&self, command: Command) -> Result<Answer, Failure> {
+        ask(&self.0, command, ANSWER_MAX).map_err(failure)
+    }
+
+    /// Has a job done, prints it, and fails if it was refused or failed.
+    pub(super) fn job(&self, command: Command, output: &mut Output<'_>) -> Result<(), Failure> {
+        match ask(&self.0, command, JOB_MAX).map_err(failure)? {
+            Answer::Job(job) => {
+                output.answer(&job, |job| show::job(job))?;
+                job_failure(&job)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+/// An answer to another question than the one asked.
+pub(super) fn unexpected(answer: &Answer) -> Failure {
+    let what = match answer {
+        Answer::Job(_) => "a job",
+        Answer::Jobs(_) => "jobs",
+        Answer::Status(_) => "a status",
+    };
+    Failure::new(
+        Exit::Failed,
+        format_args!(
+            "the daemon answered with {what}, which was not asked for\nhint: use the tapekey of the daemon's version"
+        ),
+    )
+}
+
+fn failure(error: ClientError) -> Failure {
+    let exit = match &error {
+        ClientError::Unreachable { .. } | ClientError::NoAnswer { .. } | ClientError::NotAReply { .. } => {
+            Exit::Unreachable
+        }
+        ClientError::Refused(refusal) => match refusal.code {
+            RefusalCode::Busy => Exit::Busy,
+            RefusalCode::BadRequest | RefusalCode::NoSuchDrive | RefusalCode::NoSuchJob => Exit::Usage,
+            _ => Exit::Failed,
+        },
+    };
+    Failure::new(exit, error)
+}

@@ -1,0 +1,315 @@
+//! `tapekey kms`: groups and keys of a running KMS, over its web service, with an administrator's certificate.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand, ValueEnum};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::output::{Exit, Failure, Output, Table};
+use crate::clock::Clock;
+use crate::kad::KeyKind;
+use crate::kms_api::{
+    CreateGroup, CreateKey, GroupName, GroupRecord, KeyMove, KeyName, KeyRecord, KeyState, MoveKey, RotateGroup,
+};
+use crate::kms_client::{ClientConfig, KmsAddress, KmsClient, KmsClientError, SetupError};
+
+/// The environment variable that names the client bundle where `--client` does not.
+const CLIENT_VARIABLE: &str = "TAPEKEY_KMS_CLIENT";
+
+/// Key groups and keys of a running KMS
+#[derive(Debug, Args)]
+pub struct KmsArgs {
+    /// Client bundle of an administrator, as tapekey-kms init made it [env: TAPEKEY_KMS_CLIENT]
+    #[arg(long, value_name = "DIR", global = true)]
+    client: Option<PathBuf>,
+    /// Address of the KMS instead of those in the bundle (repeatable, tried in order)
+    #[arg(long = "address", value_name = "https://HOST:PORT", global = true)]
+    addresses: Vec<KmsAddress>,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Key groups: one for each pool of encrypted volumes, named like it
+    #[command(subcommand)]
+    Group(GroupVerb),
+    /// Keys of a group
+    #[command(subcommand)]
+    Key(KeyVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum GroupVerb {
+    /// Make a group
+    Create {
+        /// The pool's name, beginning with ENCR_
+        name: GroupName,
+        /// How the keys on drives follow from the group's keys; fixed for ever
+        #[arg(long, value_enum, default_value_t = Kind::Derived)]
+        kind: Kind,
+        /// A note for people
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        description: String,
+    },
+    /// List all groups
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyVerb {
+    /// Make a random key; it is prelive until it is activated
+    Create {
+        /// The group
+        group: GroupName,
+        /// The key's name; without one the KMS makes one
+        name: Option<KeyName>,
+        /// A note for people
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        description: String,
+    },
+    /// Make a key the one that new volumes are written under; the former one then serves restores only
+    Activate {
+        /// The group
+        group: GroupName,
+        /// The key
+        name: KeyName,
+        /// Accept that the key exists on one disk only (snapshots do not exist yet); audited
+        #[arg(long)]
+        single_copy: bool,
+    },
+    /// Make a key and activate it, in one step
+    Rotate {
+        /// The group
+        group: GroupName,
+        /// The new key's name; without one the KMS makes one
+        #[arg(long)]
+        name: Option<KeyName>,
+        /// Accept that the key exists on one disk only (snapshots do not exist yet); audited
+        #[arg(long)]
+        single_copy: bool,
+    },
+    /// Take a key out of use, or back, one step at a time: active, inactive, deprecated, terminated
+    Retire {
+        /// The group
+        group: GroupName,
+        /// The key
+        name: KeyName,
+        /// The new state
+        #[arg(value_enum)]
+        state: Retired,
+    },
+    /// List keys, without their bytes
+    List {
+        /// Of this group only
+        group: Option<GroupName>,
+    },
+}
+
+/// As the command line spells it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// Each volume gets its own key; the group's key never leaves the KMS
+    Derived,
+    /// The group's key itself goes into the drive, for volumes that other software must read
+    AsIs,
+}
+
+/// States other than active, which has a verb of its own.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Retired {
+    /// For restore only
+    Inactive,
+    /// For nothing; an attempt is an error
+    Deprecated,
+    /// For nothing, and on its way out
+    Terminated,
+}
+
+/// Does what `arguments` ask for and prints the answer.
+///
+/// # Errors
+/// [`Failure`]: exit code 2 for a bundle that cannot be used, 1 for a refusal, 3 if no KMS answers.
+pub async fn run(arguments: KmsArgs, clock: &Arc<dyn Clock>, output: &mut Output<'_>) -> Result<(), Failure> {
+    let client =
+        connect(arguments.client, arguments.addresses, clock).map_err(|error| Failure::new(Exit::Usage, error))?;
+    match arguments.noun {
+        Noun::Group(verb) => on_groups(&client, verb, output).await,
+        Noun::Key(verb) => on_keys(&client, verb, output).await,
+    }
+}
+
+fn connect(
+    bundle: Option<PathBuf>,
+    addresses: Vec<KmsAddress>,
+    clock: &Arc<dyn Clock>,
+) -> Result<KmsClient, Box<dyn std::error::Error>> {
+    let bundle = bundle.or_else(|| std::env::var_os(CLIENT_VARIABLE).map(PathBuf::from));
+    let bundle = bundle.ok_or_else(|| {
+        format!("no client bundle is named\nhint: --client DIR or {CLIENT_VARIABLE}; tapekey-kms init makes DIR/clients/admin-1")
+    })?;
+    let mut config = ClientConfig::from_bundle(&bundle)?;
+    if !addresses.is_empty() {
+        config.addresses = addresses;
+    }
+    Ok(KmsClient::new(&config, clock).map_err(Box::<SetupError>::new)?)
+}
+
+async fn on_groups(client: &KmsClient, verb: GroupVerb, output: &mut Output<'_>) -> Result<(), Failure> {
+    match verb {
+        GroupVerb::Create {
+            name,
+            kind,
+            description,
+        } => {
+            let kind = match kind {
+                Kind::Derived => KeyKind::Derived,
+                Kind::AsIs => KeyKind::AsIs,
+            };
+            let group = client
+                .create_group(&CreateGroup {
+                    name,
+                    kind,
+                    description,
+                })
+                .await
+                .map_err(failure)?;
+            output.answer(&group, |group| group_table(std::slice::from_ref(group)))
+        }
+        GroupVerb::List => {
+            let groups = client.groups().await.map_err(failure)?;
+            output.answer(&groups, |groups| group_table(groups))
+        }
+    }
+}
+
+async fn on_keys(client: &KmsClient, verb: KeyVerb, output: &mut Output<'_>) -> Result<(), Failure> {
+    let moved = match verb {
+        KeyVerb::Create {
+            group,
+            name,
+            description,
+        } => {
+            let key = client
+                .create_key(&group, &CreateKey { name, description })
+                .await
+                .map_err(failure)?;
+            return output.answer(&key, |key| key_table([key]));
+        }
+        KeyVerb::List { group } => {
+            let keys = client.keys(group.as_ref()).await.map_err(failure)?;
+            return output.answer(&keys, |keys| key_table(keys));
+        }
+        KeyVerb::Activate {
+            group,
+            name,
+            single_copy,
+        } => {
+            client
+                .move_key(
+                    &group,
+                    &name,
+                    &MoveKey {
+                        state: KeyState::Active,
+                        single_copy,
+                    },
+                )
+                .await
+        }
+        KeyVerb::Retire { group, name, state } => {
+            let state = match state {
+                Retired::Inactive => KeyState::Inactive,
+                Retired::Deprecated => KeyState::Deprecated,
+                Retired::Terminated => KeyState::Terminated,
+            };
+            client
+                .move_key(
+                    &group,
+                    &name,
+                    &MoveKey {
+                        state,
+                        single_copy: false,
+                    },
+                )
+                .await
+        }
+        KeyVerb::Rotate {
+            group,
+            name,
+            single_copy,
+        } => client.rotate_group(&group, &RotateGroup { name, single_copy }).await,
+    };
+    output.answer(&moved.map_err(failure)?, describe_move)
+}
+
+fn failure(error: KmsClientError) -> Failure {
+    let exit = match error {
+        KmsClientError::Unreachable { .. } => Exit::Unreachable,
+        KmsClientError::Refused { .. } | KmsClientError::Uncertain { .. } => Exit::Failed,
+    };
+    Failure::new(exit, error)
+}
+
+fn describe_move(moved: &KeyMove) -> String {
+    let table = key_table(moved.former.iter().chain([&moved.key]));
+    if moved.changed {
+        table
+    } else {
+        format!("{table}nothing changed: the key was {} already\n", moved.key.state)
+    }
+}
+
+fn group_table(groups: &[GroupRecord]) -> String {
+    let mut table = Table::new(&["group", "kind", "cipher", "created", "description"]);
+    for group in groups {
+        let kind = match group.kind {
+            KeyKind::Derived => "derived",
+            KeyKind::AsIs => "as-is",
+        };
+        let GroupRecord {
+            name,
+            cipher,
+            created,
+            description,
+            ..
+        } = group;
+        table.row([
+            name.to_string(),
+            kind.to_owned(),
+            cipher.to_string(),
+            shown(*created),
+            description.clone(),
+        ]);
+    }
+    table.to_string()
+}
+
+fn key_table<'a>(keys: impl IntoIterator<Item = &'a KeyRecord>) -> String {
+    let mut table = Table::new(&["group", "key", "state", "id", "created", "modified", "description"]);
+    for key in keys {
+        let KeyRecord {
+            id,
+            name,
+            group,
+            state,
+            description,
+            created,
+            modified,
+            ..
+        } = key;
+        let (created, modified) = (shown(*created), shown(*modified));
+        let names = [group.to_string(), name.to_string(), state.to_string(), id.to_string()];
+        table.row(names.into_iter().chain([created, modified, description.clone()]));
+    }
+    table.to_string()
+}
+
+/// To the second: people compare days.
+fn shown(time: OffsetDateTime) -> String {
+    time.replace_nanosecond(0)
+        .unwrap_or(time)
+        .format(&Rfc3339)
+        .unwrap_or_default()
+}

@@ -1,0 +1,222 @@
+//! Jobs and drives as people read them.
+
+use time::format_description::well_known::Rfc3339;
+
+use super::output::{Table, printable};
+use crate::clock::Timestamp;
+use crate::control::messages::job::{JobKms, JobRecord};
+use crate::control::messages::report::{DriveStatus, MediumStatus, ModesStatus, Reading, StatusReport};
+
+/// Jobs, one a line.
+pub(super) fn jobs(jobs: &[JobRecord]) -> String {
+    let mut table = Table::new(&["job", "begun", "drive", "kind", "volume", "pool", "outcome", "proof"]);
+    for job in jobs {
+        let proof = job.proof.as_ref().map_or("not taken", |proof| proof.verdict.as_str());
+        let proof = if job.not_proven.is_some() { "NOT PROVEN" } else { proof };
+        table.row([
+            job.id.to_string(),
+            shown(job.begun),
+            job.drive.name.clone(),
+            job.kind.to_string(),
+            volume_name(job),
+            job.pool.clone().unwrap_or_else(|| "-".into()),
+            job.outcome.to_string(),
+            proof.to_owned(),
+        ]);
+    }
+    table.to_string()
+}
+
+fn volume_name(job: &JobRecord) -> String {
+    let name = job.volume.barcode.as_ref().or(job.volume.serial.as_ref());
+    name.cloned().unwrap_or_else(|| "-".into())
+}
+
+/// Everything about one job.
+pub(super) fn job(job: &JobRecord) -> String {
+    let mut table = Table::without_headings();
+    table.row([
+        "job".to_owned(),
+        format!("{}: {} on {}", job.id, job.kind, job.drive.name),
+    ]);
+    table.row(["outcome".to_owned(), job.outcome.to_string()]);
+    table.row([
+        "begun".to_owned(),
+        format!("{} by user {}", shown(job.begun), job.requested_by),
+    ]);
+    optional(&mut table, "ended", job.ended.map(shown));
+    let serial = job.drive.serial.as_deref().unwrap_or("unknown");
+    let product = job.drive.product.as_deref().unwrap_or("unknown model");
+    table.row([
+        "drive".to_owned(),
+        format!("{product}, serial number {serial}, at {}", job.drive.path),
+    ]);
+    table.row(["volume".to_owned(), job.volume.to_string()]);
+    optional(&mut table, "pool on medium", job.volume.pool_on_medium.clone());
+    optional(&mut table, "pool", job.pool.clone());
+    key_rows(&mut table, job);
+    optional(&mut table, "KMS", job.kms.as_ref().map(kms));
+    if let Some(in_force) = &job.in_force {
+        let modes = format!("encryption {}, decryption {}", in_force.encryption, in_force.decryption);
+        table.row(["drive reports".to_owned(), format!("{modes}, scope {}", in_force.scope)]);
+        table.row([
+            "key instance counter".to_owned(),
+            in_force.key_instance_counter.to_string(),
+        ]);
+    }
+    let proof = job
+        .proof
+        .as_ref()
+        .map(|proof| format!("{} (taken {})", proof.verdict, shown(proof.taken)));
+    table.row(["proof".to_owned(), proof.unwrap_or_else(|| "not taken".into())]);
+    optional(&mut table, "NOT PROVEN", job.not_proven.clone());
+    optional(
+        &mut table,
+        "related job",
+        job.related_job.map(|related| related.to_string()),
+    );
+    for message in &job.messages {
+        table.row([message.level.to_string(), message.text.clone()]);
+        optional(&mut table, "  hint", message.hint.clone());
+    }
+    table.to_string()
+}
+
+fn key_rows(table: &mut Table, job: &JobRecord) {
+    let Some(key) = &job.key else { return };
+    let origin = if key.new {
+        "new for this volume"
+    } else {
+        "as the volume is encrypted"
+    };
+    table.row([
+        "key".to_owned(),
+        format!("{} of group {} ({}), {origin}", key.name, key.group, key.state),
+    ]);
+    table.row(["key id".to_owned(), key.id.clone()]);
+    table.row(["KAD".to_owned(), key.kad.clone()]);
+}
+
+fn kms(kms: &JobKms) -> String {
+    let mut text = format!("{} ({}) at {}", kms.name, kms.kind, kms.address);
+    if let Some(priority) = kms.priority {
+        text.push_str(&format!(", priority {priority}"));
+    }
+    if kms.cached {
+        text.push_str(", from its cache");
+    }
+    if kms.fallback {
+        text.push_str(", as a fallback");
+    }
+    text
+}
+
+fn optional(table: &mut Table, name: &str, value: Option<String>) {
+    if let Some(value) = value {
+        table.row([name.to_owned(), value]);
+    }
+}
+
+/// What the drives do: a table, then what needs more than a cell.
+pub(super) fn status(report: &StatusReport) -> String {
+    let mut table = Table::new(&[
+        "drive",
+        "volume",
+        "encryption",
+        "decryption",
+        "kic",
+        "key id",
+        "loaded by",
+        "job",
+    ]);
+    for drive in &report.drives {
+        table.row(status_row(drive));
+    }
+    let more: String = report.drives.iter().map(remarks).collect();
+    format!("{table}{more}")
+}
+
+fn status_row(drive: &DriveStatus) -> [String; 8] {
+    let [encryption, decryption, counter, key] = match &drive.modes {
+        Reading::Known(modes) => modes_cells(modes),
+        Reading::Unknown(_) => ["UNKNOWN".into(), "UNKNOWN".into(), "-".into(), "-".into()],
+    };
+    [
+        drive.name.clone(),
+        medium(&drive.medium),
+        encryption,
+        decryption,
+        counter,
+        key,
+        drive.loaded_by.map_or("-".into(), |job| format!("job {job}")),
+        drive
+            .job
+            .as_ref()
+            .map_or("-".into(), |job| format!("{} ({})", job.id, job.kind)),
+    ]
+}
+
+fn modes_cells(modes: &ModesStatus) -> [String; 4] {
+    let key = match (&modes.key_id, &modes.kad) {
+        (Some(id), _) => id.clone(),
+        (None, Some(kad)) => format!("not ours: {kad}"),
+        (None, None) => "none".into(),
+    };
+    [
+        modes.encryption.clone(),
+        modes.decryption.clone(),
+        modes.key_instance_counter.to_string(),
+        key,
+    ]
+}
+
+fn medium(medium: &Reading<MediumStatus>) -> String {
+    match medium {
+        Reading::Unknown(_) => "UNKNOWN".into(),
+        Reading::Known(MediumStatus::Empty) => "empty".into(),
+        Reading::Known(MediumStatus::BecomingReady) => "becoming ready".into(),
+        Reading::Known(MediumStatus::Volume { serial, barcode, .. }) => barcode
+            .clone()
+            .or_else(|| serial.clone())
+            .unwrap_or_else(|| "without a name".into()),
+    }
+}
+
+fn remarks(drive: &DriveStatus) -> String {
+    let mut lines = Vec::new();
+    if drive.simulated {
+        lines.push("a simulated drive".to_owned());
+    }
+    if let Reading::Unknown(why) = &drive.modes {
+        lines.push(format!("its state is unknown: {why}"));
+    }
+    if let Some(command) = &drive.command {
+        let word = if command.overdue { "HANGS: " } else { "" };
+        lines.push(format!(
+            "{word}\"{}\" since {} ({} s)",
+            command.name,
+            shown(command.since),
+            command.seconds
+        ));
+    }
+    for alarm in &drive.alarms {
+        let hint = alarm
+            .hint
+            .as_ref()
+            .map(|hint| format!(" (hint: {hint})"))
+            .unwrap_or_default();
+        lines.push(format!("ALARM {}: {}{hint}", shown(alarm.at), alarm.text));
+    }
+    lines
+        .iter()
+        .map(|line| format!("{}: {}\n", printable(&drive.name), printable(line)))
+        .collect()
+}
+
+/// To the second.
+fn shown(time: Timestamp) -> String {
+    time.replace_nanosecond(0)
+        .unwrap_or(time)
+        .format(&Rfc3339)
+        .unwrap_or_default()
+}

@@ -1,0 +1,43 @@
+//! `tapekey status`: what the drives do now.
+
+use clap::Args;
+
+use super::daemon::{DaemonAt, unexpected};
+use super::output::{Exit, Failure, Output};
+use super::show;
+use crate::control::messages::report::{DriveStatus, Reading};
+use crate::control::messages::{Answer, Command};
+
+/// Show what the drives do now, as just read from them
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Only this drive
+    drive: Option<String>,
+}
+
+pub(super) fn run(arguments: StatusArgs, daemon: &DaemonAt, output: &mut Output<'_>) -> Result<(), Failure> {
+    let report = match daemon.ask(Command::Status { drive: arguments.drive })? {
+        Answer::Status(report) => report,
+        other => return Err(unexpected(&other)),
+    };
+    output.answer(&report, show::status)?;
+    let bad: Vec<&str> = report
+        .drives
+        .iter()
+        .filter(|drive| needs_a_look(drive))
+        .map(|drive| drive.name.as_str())
+        .collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "look at drive {}: an alarm, or its state is unknown\nhint: the lines above say what to do",
+        bad.join(", ")
+    );
+    Err(Failure::new(Exit::Failed, text))
+}
+
+fn needs_a_look(drive: &DriveStatus) -> bool {
+    let unread = drive.job.is_none() && matches!(drive.modes, Reading::Unknown(_));
+    unread || !drive.alarms.is_empty() || drive.command.as_ref().is_some_and(|command| command.overdue)
+}

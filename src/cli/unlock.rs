@@ -1,0 +1,20 @@
+//! `tapekey unlock`: the key for reading.
+
+use clap::Args;
+
+use super::daemon::DaemonAt;
+use super::output::{Failure, Output};
+use crate::control::messages::Command;
+
+/// Load the key that the volume in a drive is encrypted under, to read it
+///
+/// The key is found by what stands beside the first block. A volume that other software encrypted is reported, and no key is tried on it.
+#[derive(Debug, Args)]
+pub(super) struct UnlockArgs {
+    /// The drive's name in the daemon's configuration
+    drive: String,
+}
+
+pub(super) fn run(arguments: UnlockArgs, daemon: &DaemonAt, output: &mut Output<'_>) -> Result<(), Failure> {
+    daemon.job(Command::Unlock { drive: arguments.drive }, output)
+}

@@ -1,0 +1,311 @@
+//! From what was typed to what it means. Every rule says which key broke it and what to write instead.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::problem::Problems;
+use super::raw::{RawConfig, RawControl, RawDrive, RawKms, RawPlainBlocks, RawPolicy, RawPool, RawScope};
+use super::{
+    Config, ConfigError, ControlConfig, ControlGroup, DEFAULT_SOCKET, DriveConfig, DrivePath, KeyScope, KmsConfig,
+    PlainBlocks, Policy, files,
+};
+
+/// Prefix of the pools whose blocks are encrypted.
+const ENCRYPTED_PREFIX: &str = "ENCR_";
+const DEFAULT_STATE_DIRECTORY: &str = "/var/lib/tapekey";
+const DEFAULT_NEXUS: &str = "tapekey-host";
+const DEFAULT_TIMEOUT_MS: u64 = 10_000;
+const TIMEOUT_MS_MIN: u64 = 100;
+const TIMEOUT_MS_MAX: u64 = 120_000;
+/// Real drives queue a command behind another host's LOCATE, which takes minutes at worst.
+const DEFAULT_COMMAND_TIMEOUT_MS: u64 = 60_000;
+const COMMAND_TIMEOUT_MS_MIN: u64 = 1_000;
+const COMMAND_TIMEOUT_MS_MAX: u64 = 600_000;
+const ADDRESSES_MAX: usize = 16;
+const DRIVES_MAX: usize = 1024;
+const NAME_LENGTH_MAX: usize = 32;
+const POOL_LENGTH_MAX: usize = 64;
+const NEXUS_LENGTH_MAX: usize = 64;
+
+pub(super) fn check(file: &Path, raw: RawConfig) -> Result<Config, ConfigError> {
+    let mut problems = Problems::default();
+    let state_directory = raw
+        .state_directory
+        .unwrap_or_else(|| PathBuf::from(DEFAULT_STATE_DIRECTORY));
+    files::private_directory(&mut problems, "state_directory", &state_directory);
+    let config = Config {
+        state_directory,
+        drives: drives(&mut problems, raw.drive, raw.allow_simulated_drives),
+        kms: kms(&mut problems, raw.kms),
+        control: control(&mut problems, raw.control),
+        policy: policy(&mut problems, &raw.policy, raw.pool),
+    };
+    problems.none_or(file.into(), config)
+}
+
+fn drives(problems: &mut Problems, raw: Vec<RawDrive>, allow_simulated: bool) -> Vec<DriveConfig> {
+    if raw.is_empty() {
+        problems.add(
+            "drive",
+            "there is no drive",
+            "add a [[drive]] section with name and path",
+        );
+    }
+    if raw.len() > DRIVES_MAX {
+        problems.add(
+            "drive",
+            format!("{} drives, at most {DRIVES_MAX}", raw.len()),
+            "use a second host",
+        );
+    }
+    let (mut names, mut paths) = (BTreeSet::new(), BTreeSet::new());
+    let mut drives = Vec::new();
+    for raw_drive in raw {
+        let key = format!("drive {:?}", raw_drive.name);
+        name(problems, &key, &raw_drive.name);
+        if !names.insert(raw_drive.name.clone()) {
+            problems.add(&key, "two drives have this name", "give each drive its own name");
+        }
+        if let Some(path) = raw_drive.path.as_ref().or(raw_drive.socket.as_ref())
+            && !paths.insert(path.clone())
+        {
+            problems.add(
+                &key,
+                format!("two drives have the path {}", path.display()),
+                "name each drive once",
+            );
+        }
+        drives.extend(drive(problems, &key, raw_drive, allow_simulated));
+    }
+    drives
+}
+
+fn drive(problems: &mut Problems, key: &str, raw: RawDrive, allow_simulated: bool) -> Option<DriveConfig> {
+    if let Some(serial) = &raw.serial
+        && (serial.trim().is_empty() || !serial.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        problems.add(
+            format!("{key}: serial"),
+            format!("{serial:?} is no serial number"),
+            "copy it from tapekey status",
+        );
+    }
+    let path = match (raw.path, raw.socket) {
+        (Some(path), None) => node(problems, key, path, raw.nexus),
+        (None, Some(socket)) => simulator(problems, key, socket, raw.nexus, allow_simulated),
+        (Some(_), Some(_)) => {
+            problems.add(
+                key,
+                "both path and socket are given",
+                "keep path for a real drive, socket for a simulated one",
+            );
+            None
+        }
+        (None, None) => {
+            problems.add(
+                key,
+                "neither path nor socket is given",
+                "add the sg node, as path = \"/dev/sg3\"",
+            );
+            None
+        }
+    };
+    let timeout_ms = raw.command_timeout_ms.unwrap_or(DEFAULT_COMMAND_TIMEOUT_MS);
+    if !(COMMAND_TIMEOUT_MS_MIN..=COMMAND_TIMEOUT_MS_MAX).contains(&timeout_ms) {
+        let hint = format!("choose {COMMAND_TIMEOUT_MS_MIN} to {COMMAND_TIMEOUT_MS_MAX} milliseconds, or leave it out");
+        problems.add(
+            format!("{key}: command_timeout_ms"),
+            format!("{timeout_ms} is out of range"),
+            hint,
+        );
+    }
+    path.map(|path| DriveConfig {
+        name: raw.name,
+        path,
+        serial: raw.serial,
+        command_timeout: Duration::from_millis(timeout_ms),
+    })
+}
+
+fn node(problems: &mut Problems, key: &str, path: PathBuf, nexus: Option<String>) -> Option<DrivePath> {
+    if nexus.is_some() {
+        let hint = "remove it: a real drive's nexus follows from the host's port";
+        problems.add(
+            format!("{key}: nexus"),
+            "a nexus can be named only for a simulated drive",
+            hint,
+        );
+    }
+    files::absolute(problems, &format!("{key}: path"), &path).then_some(DrivePath::Node(path))
+}
+
+fn simulator(
+    problems: &mut Problems,
+    key: &str,
+    socket: PathBuf,
+    nexus: Option<String>,
+    allow_simulated: bool,
+) -> Option<DrivePath> {
+    if !allow_simulated {
+        let what = format!("{} is a simulated drive, and those are not allowed", socket.display());
+        problems.add(
+            format!("{key}: socket"),
+            what,
+            "a test host may say allow_simulated_drives = true, no other",
+        );
+    }
+    files::socket(problems, &format!("{key}: socket"), &socket);
+    let nexus = nexus.unwrap_or_else(|| DEFAULT_NEXUS.into());
+    if nexus.is_empty() || nexus.len() > NEXUS_LENGTH_MAX || !nexus.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let what = format!("{nexus:?} is no name of a nexus");
+        problems.add(
+            format!("{key}: nexus"),
+            what,
+            format!("use 1 to {NEXUS_LENGTH_MAX} printable characters"),
+        );
+    }
+    Some(DrivePath::Simulator { socket, nexus })
+}
+
+fn name(problems: &mut Problems, key: &str, name: &str) {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
+    if name.is_empty() || name.len() > NAME_LENGTH_MAX || !name.chars().all(allowed) || name.starts_with('-') {
+        let hint = format!("use 1 to {NAME_LENGTH_MAX} of letters, digits, '.', '_' and '-'");
+        problems.add(format!("{key}: name"), "this cannot be the name of a drive", hint);
+    }
+}
+
+fn kms(problems: &mut Problems, raw: RawKms) -> KmsConfig {
+    if raw.addresses.is_empty() || raw.addresses.len() > ADDRESSES_MAX {
+        let what = format!("{} addresses are given", raw.addresses.len());
+        problems.add(
+            "kms.addresses",
+            what,
+            format!("give 1 to {ADDRESSES_MAX}, as [\"https://kms1.example.org:8443\"]"),
+        );
+    }
+    let mut seen = BTreeSet::new();
+    for address in &raw.addresses {
+        if !is_address(address) {
+            problems.add(
+                "kms.addresses",
+                format!("{address:?} is no address of a KMS"),
+                "write it as \"https://kms1.example.org:8443\"",
+            );
+        }
+        if !seen.insert(address) {
+            problems.add(
+                "kms.addresses",
+                format!("{address:?} is there twice"),
+                "name each node of the KMS once",
+            );
+        }
+    }
+    files::readable(problems, "kms.ca", &raw.ca);
+    files::readable(problems, "kms.certificate", &raw.certificate);
+    files::secret(problems, "kms.key", &raw.key);
+    let timeout_ms = raw.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS);
+    if !(TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX).contains(&timeout_ms) {
+        let hint = format!("choose {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX} milliseconds");
+        problems.add("kms.timeout_ms", format!("{timeout_ms} is out of range"), hint);
+    }
+    KmsConfig {
+        addresses: raw.addresses,
+        ca: raw.ca,
+        certificate: raw.certificate,
+        key: raw.key,
+        timeout: Duration::from_millis(timeout_ms),
+    }
+}
+
+fn is_address(address: &str) -> bool {
+    let Some(authority) = address.strip_prefix("https://") else {
+        return false;
+    };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (authority, "443"),
+    };
+    let host_in_form = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(literal) => literal.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || matches!(character, '.' | '-')),
+    };
+    host_in_form && !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
+}
+
+fn control(problems: &mut Problems, raw: RawControl) -> ControlConfig {
+    let socket = raw.socket.unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
+    files::socket(problems, "control.socket", &socket);
+    let group = raw.group.and_then(|name| match nix::unistd::Group::from_name(&name) {
+        Ok(Some(group)) => Some(ControlGroup {
+            name,
+            gid: group.gid.as_raw(),
+        }),
+        Ok(None) => {
+            problems.add(
+                "control.group",
+                format!("there is no group {name:?}"),
+                format!("groupadd --system {name}"),
+            );
+            None
+        }
+        Err(error) => {
+            problems.add(
+                "control.group",
+                format!("look up group {name:?}: {error}"),
+                "see getent group",
+            );
+            None
+        }
+    });
+    ControlConfig { socket, group }
+}
+
+fn policy(problems: &mut Problems, raw: &RawPolicy, raw_pools: Vec<RawPool>) -> Policy {
+    let plain_blocks = raw.plain_blocks.map_or(PlainBlocks::Refuse, checked_plain_blocks);
+    let mut pools: Vec<(String, PlainBlocks)> = Vec::new();
+    for pool in raw_pools {
+        let key = format!("pool {:?}", pool.name);
+        pool_name(problems, &key, &pool.name);
+        if pools.iter().any(|(name, _)| *name == pool.name) {
+            problems.add(&key, "two pools have this name", "keep one section for each pool");
+        }
+        pools.push((pool.name, pool.plain_blocks.map_or(plain_blocks, checked_plain_blocks)));
+    }
+    let scope = match raw.scope {
+        None | Some(RawScope::AllItNexus) => KeyScope::AllItNexus,
+        Some(RawScope::Local) => KeyScope::Local,
+    };
+    Policy {
+        finish_volumes: raw.finish_volumes.unwrap_or(true),
+        scope,
+        plain_blocks,
+        pools,
+    }
+}
+
+fn pool_name(problems: &mut Problems, key: &str, name: &str) {
+    if !name.starts_with(ENCRYPTED_PREFIX) {
+        let hint = "remove the section: blocks of a plain pool are always plain";
+        problems.add(key, "only pools with the prefix ENCR_ have settings", hint);
+    }
+    if name.len() > POOL_LENGTH_MAX || !name.chars().all(in_pool_names) {
+        let hint = format!("use at most {POOL_LENGTH_MAX} letters, digits and any of . _ + : -");
+        problems.add(key, "this cannot be the name of a pool", hint);
+    }
+}
+
+/// The characters that key groups, which have the pools' names, may have.
+fn in_pool_names(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "._+:-".contains(character)
+}
+
+fn checked_plain_blocks(raw: RawPlainBlocks) -> PlainBlocks {
+    match raw {
+        RawPlainBlocks::Refuse => PlainBlocks::Refuse,
+        RawPlainBlocks::Allow => PlainBlocks::Allow,
+    }
+}

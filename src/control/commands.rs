@@ -1,0 +1,69 @@
+//! From the messages of the control socket to the controller and back.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use super::messages::{Answer, Command, JOBS_MAX, Refusal, RefusalCode};
+use super::peer::Peer;
+use super::server::{Commands, Executing};
+use crate::controller::operation::Wish;
+use crate::controller::pool::Pool;
+use crate::controller::runtime::{CommandError, Daemon};
+
+impl Commands for Daemon {
+    fn execute(self: Arc<Self>, peer: Peer, command: Command) -> Executing<'static> {
+        Box::pin(execute(self, peer, command))
+    }
+}
+
+async fn execute(daemon: Arc<Daemon>, peer: Peer, command: Command) -> Result<Answer, Refusal> {
+    let (drive, wish) = match command {
+        Command::Load { drive, pool, barcode } => (drive, load(pool.as_deref(), barcode)?),
+        Command::Unlock { drive } => (drive, Wish::Unlock),
+        Command::Clear { drive } => (drive, Wish::Clear),
+        Command::Status { drive } => return Ok(Answer::Status(daemon.status(drive.as_deref()).await?)),
+        Command::JobList { drive, limit } => {
+            return Ok(Answer::Jobs(daemon.jobs().list(drive.as_deref(), limit.min(JOBS_MAX))));
+        }
+        Command::JobShow { job } => {
+            let found = daemon.jobs().show(job).map(|record| Answer::Job(Box::new(record)));
+            return found.ok_or_else(|| {
+                refusal(
+                    RefusalCode::NoSuchJob,
+                    &format!("there is no job {job}"),
+                    "see tapekey job list",
+                )
+            });
+        }
+    };
+    Ok(Answer::Job(Box::new(daemon.carry_out(&drive, wish, peer.uid).await?)))
+}
+
+fn load(pool: Option<&str>, barcode: Option<String>) -> Result<Wish, Refusal> {
+    let bad = |error: &dyn Display| refusal(RefusalCode::BadRequest, error, "see tapekey load --help");
+    let pool = pool.map(Pool::parse).transpose().map_err(|error| bad(&error))?;
+    let barcode = barcode
+        .map(TryInto::try_into)
+        .transpose()
+        .map_err(|error| bad(&error))?;
+    Ok(Wish::Load { pool, barcode })
+}
+
+impl From<CommandError> for Refusal {
+    fn from(error: CommandError) -> Self {
+        let code = match &error {
+            CommandError::NoSuchDrive { .. } => RefusalCode::NoSuchDrive,
+            CommandError::Busy { .. } => RefusalCode::Busy,
+            CommandError::DriveHangs { .. } => RefusalCode::DriveHangs,
+            CommandError::Jobs(_) | CommandError::Bug => RefusalCode::State,
+        };
+        refusal(code, &error, "see the daemon's log")
+    }
+}
+
+/// A refusal out of an error that says in its last line what to do, or else `otherwise`.
+fn refusal(code: RefusalCode, error: &dyn Display, otherwise: &str) -> Refusal {
+    let text = error.to_string();
+    let (what, hint) = text.rsplit_once("\nhint: ").unwrap_or((&text, otherwise));
+    Refusal::new(code, what, hint)
+}

@@ -1,0 +1,240 @@
+//! The messages of the control socket, pinned by tests: one JSON object a line.
+//!
+//! Requests refuse fields and commands that they do not know; a client of another version gets an error that says which version is
+//! spoken here.
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::controller::job;
+pub use crate::controller::report;
+
+use job::JobRecord;
+use report::StatusReport;
+
+/// The version of these messages.
+pub const VERSION: u32 = 1;
+
+/// Most bytes of a request with its line feed.
+pub const REQUEST_LENGTH_MAX: usize = 64 * 1024;
+
+/// Most bytes of a reply with its line feed.
+pub const REPLY_LENGTH_MAX: usize = 16 * 1024 * 1024;
+
+/// Most jobs in one reply.
+pub const JOBS_MAX: usize = 1000;
+
+/// What a client asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Chosen by the client; the reply repeats it.
+    pub id: u64,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Makes a drive ready for writing the volume in it. Answered by the job, when it has ended.
+    Load {
+        /// Name of the drive.
+        drive: String,
+        /// The volume's pool; without one the volume itself must say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pool: Option<String>,
+        /// The barcode that the volume should have.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        barcode: Option<String>,
+    },
+    /// Makes a drive ready for reading the volume in it. Answered by the job, when it has ended.
+    Unlock {
+        /// Name of the drive.
+        drive: String,
+    },
+    /// Takes the key out of a drive. Answered by the job, when it has ended.
+    Clear {
+        /// Name of the drive.
+        drive: String,
+    },
+    /// Asks what the drives do now.
+    Status {
+        /// Only this drive.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drive: Option<String>,
+    },
+    /// Asks for the newest jobs, newest first.
+    JobList {
+        /// Only of this drive.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drive: Option<String>,
+        /// At most this many, and never more than [`JOBS_MAX`].
+        limit: usize,
+    },
+    /// Asks for one job.
+    JobShow {
+        /// Its number.
+        job: u64,
+    },
+}
+
+/// What comes back for a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// [`VERSION`].
+    pub version: u32,
+    /// That of the request; 0 if it could not be read.
+    pub id: u64,
+    /// The answer or the error.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// The answer or the error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// The command was carried out; a job may still have been refused or have failed.
+    Answer(Answer),
+    /// The command was not carried out.
+    Error(Refusal),
+}
+
+/// What a command answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To `load`, `unlock`, `clear` and `job_show`.
+    Job(Box<JobRecord>),
+    /// To `job_list`.
+    Jobs(Vec<JobRecord>),
+    /// To `status`.
+    Status(StatusReport),
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{error}\nhint: {hint}")]
+pub struct Refusal {
+    /// Why, for programs.
+    pub code: RefusalCode,
+    /// Why, for people.
+    pub error: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl Refusal {
+    /// A refusal with its reason and its remedy.
+    pub fn new(code: RefusalCode, error: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            code,
+            error: error.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+/// Why a command was not carried out, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// The line is no request.
+    BadRequest,
+    /// The request is of a version that is not spoken here.
+    Version,
+    /// The caller may not command this daemon.
+    NotPermitted,
+    /// No drive has that name.
+    NoSuchDrive,
+    /// No job has that number.
+    NoSuchJob,
+    /// Another job is running on the drive.
+    Busy,
+    /// The drive has not answered an earlier command yet.
+    DriveHangs,
+    /// Too many clients are connected.
+    TooManyClients,
+    /// The state directory failed.
+    State,
+    /// A code that this client does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_look_like_this_on_the_wire() {
+        let golden = [
+            (
+                Command::Load {
+                    drive: "d0".into(),
+                    pool: Some("ENCR_daily".into()),
+                    barcode: None,
+                },
+                r#"{"version":1,"id":7,"command":{"load":{"drive":"d0","pool":"ENCR_daily"}}}"#,
+            ),
+            (
+                Command::Unlock { drive: "d0".into() },
+                r#"{"version":1,"id":7,"command":{"unlock":{"drive":"d0"}}}"#,
+            ),
+            (
+                Command::Clear { drive: "d0".into() },
+                r#"{"version":1,"id":7,"command":{"clear":{"drive":"d0"}}}"#,
+            ),
+            (
+                Command::Status { drive: None },
+                r#"{"version":1,"id":7,"command":{"status":{}}}"#,
+            ),
+            (
+                Command::JobList { drive: None, limit: 20 },
+                r#"{"version":1,"id":7,"command":{"job_list":{"limit":20}}}"#,
+            ),
+            (
+                Command::JobShow { job: 3 },
+                r#"{"version":1,"id":7,"command":{"job_show":{"job":3}}}"#,
+            ),
+        ];
+        for (command, text) in golden {
+            let request = Request {
+                version: VERSION,
+                id: 7,
+                command,
+            };
+            assert_eq!(serde_json::to_string(&request).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn an_error_looks_like_this_on_the_wire() {
+        let refusal = Refusal::new(RefusalCode::Busy, "drive d0 is busy with job 3", "wait for it");
+        let reply = Reply {
+            version: VERSION,
+            id: 7,
+            body: Body::Error(refusal),
+        };
+        let text = r#"{"version":1,"id":7,"error":{"code":"busy","error":"drive d0 is busy with job 3","hint":"wait for it"}}"#;
+        assert_eq!(serde_json::to_string(&reply).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Reply>(text).unwrap(), reply);
+    }
+
+    #[test]
+    fn refuses_unknown_commands_and_misspelt_wishes() {
+        for bad in [
+            r#"{"version":1,"id":1,"command":{"format":{"drive":"d0"}}}"#,
+            r#"{"version":1,"id":1,"command":{"load":{"drive":"d0","pol":"ENCR_x"}}}"#,
+            r#"{"version":1,"id":1,"command":{"load":{}}}"#,
+            r#"{"version":1,"id":1,"commands":{"status":{}}}"#,
+            r#"{"version":1,"id":-1,"command":{"status":{}}}"#,
+        ] {
+            assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The details of one job, as they are kept on disk and shown to people. Ids, names and KADs only; never key bytes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+
+/// Everything that is known of one job. Absent is unknown, never "none" or "fine".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// Number of the job, rising from 1 in one state directory.
+    pub id: u64,
+    /// What was asked.
+    pub kind: JobKind,
+    /// How it went.
+    pub outcome: Outcome,
+    /// Who asked: user id of the caller on the control socket.
+    pub requested_by: u32,
+    /// When it began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub begun: Timestamp,
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    pub ended: Option<Timestamp>,
+    /// The drive.
+    pub drive: JobDrive,
+    /// The volume.
+    #[serde(default)]
+    pub volume: JobVolume,
+    /// The pool that the caller named, or that the key's group stands for.
+    #[serde(default)]
+    pub pool: Option<String>,
+    /// The key.
+    #[serde(default)]
+    pub key: Option<JobKey>,
+    /// Which server gave the key.
+    #[serde(default)]
+    pub kms: Option<JobKms>,
+    /// What the drive said when it was read back.
+    #[serde(default)]
+    pub in_force: Option<JobInForce>,
+    /// What the drive's statistics say of the volume; `None`: not taken.
+    #[serde(default)]
+    pub proof: Option<JobProof>,
+    /// Why it cannot be said that every block of this mount is encrypted; absent while nothing speaks against it.
+    #[serde(default)]
+    pub not_proven: Option<String>,
+    /// The job that loaded the key which this one cleared, or that cleared the key which this one loaded.
+    #[serde(default)]
+    pub related_job: Option<u64>,
+    /// What happened, in order.
+    #[serde(default)]
+    pub messages: Vec<JobMessage>,
+}
+
+/// What was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// A key for writing.
+    Load,
+    /// The key for reading a volume of ours.
+    Unlock,
+    /// No key any more.
+    Clear,
+}
+
+/// How a job went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Not ended yet.
+    Running,
+    /// The key is in the drive, read back.
+    KeyLoaded,
+    /// The pool is plain: no key of ours is in the drive.
+    Plain,
+    /// No key is in the drive, read back.
+    Cleared,
+    /// Not done, for a reason that an operator can change. No key was sent.
+    Refused,
+    /// Begun and not finished; the messages say what the drive holds now.
+    Failed,
+    /// The daemon ended before the job did.
+    Interrupted,
+}
+
+impl Outcome {
+    /// Whether what was asked has been done.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::KeyLoaded | Self::Plain | Self::Cleared)
+    }
+}
+
+/// The drive of a job.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobDrive {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it was reached.
+    pub path: String,
+    /// Vendor, product and revision of INQUIRY.
+    #[serde(default)]
+    pub product: Option<String>,
+    /// Serial number, VPD page 80h.
+    #[serde(default)]
+    pub serial: Option<String>,
+}
+
+/// The volume of a job.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobVolume {
+    /// Medium serial number, MAM 0401h.
+    #[serde(default)]
+    pub serial: Option<String>,
+    /// Barcode, MAM 0806h, or as the caller said.
+    #[serde(default)]
+    pub barcode: Option<String>,
+    /// Pool written on the medium, MAM 0808h.
+    #[serde(default)]
+    pub pool_on_medium: Option<String>,
+}
+
+impl fmt::Display for JobVolume {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.barcode, &self.serial) {
+            (Some(barcode), Some(serial)) => write!(formatter, "{barcode} (medium serial {serial})"),
+            (Some(name), None) | (None, Some(name)) => formatter.write_str(name),
+            (None, None) => formatter.write_str("a volume without a name"),
+        }
+    }
+}
+
+/// The key of a job, without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobKey {
+    /// Key group.
+    pub group: String,
+    /// Id of the group's key, as in the KAD.
+    pub id: String,
+    /// Name of the group's key.
+    pub name: String,
+    /// `active` or `inactive`, as the KMS said.
+    pub state: String,
+    /// The KAD that stands beside each block, in hex.
+    pub kad: String,
+    /// Whether this job asked for a new key, or took the one that the volume is encrypted under.
+    pub new: bool,
+}
+
+/// Which server gave the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobKms {
+    /// Name of the server behind the KMS.
+    pub name: String,
+    /// What kind of server that is.
+    pub kind: String,
+    /// Address of the KMS node that answered.
+    pub address: String,
+    /// Rank among external servers; the built-in store has none.
+    pub priority: Option<i32>,
+    /// From the KMS's memory rather than the server.
+    pub cached: bool,
+    /// Asked only because another server could not be reached.
+    pub fallback: bool,
+}
+
+/// What the drive said when its Data Encryption Status page was read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobInForce {
+    /// Encryption mode.
+    pub encryption: String,
+    /// Decryption mode.
+    pub decryption: String,
+    /// Scope of the key.
+    pub scope: String,
+    /// Key instance counter.
+    pub key_instance_counter: u32,
+}
+
+/// What the drive's statistics say of the volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobProof {
+    /// `all encrypted`, `plain before object n`, `mixed`, `plain` or `unknown`, with the reason.
+    pub verdict: String,
+    /// When it was taken.
+    #[serde(with = "time::serde::rfc3339")]
+    pub taken: Timestamp,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobMessage {
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: Timestamp,
+    /// How much it matters.
+    pub level: Level,
+    /// What.
+    pub text: String,
+    /// What to do, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// How much a message matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Good to know.
+    Note,
+    /// Why the job was refused or failed.
+    Error,
+    /// Somebody has to look at it.
+    Alarm,
+}
+
+macro_rules! words {
+    ($($type:ident { $($variant:ident => $word:literal),+ $(,)? })+) => {$(
+        impl fmt::Display for $type {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.pad(match self { $(Self::$variant => $word),+ })
+            }
+        }
+    )+};
+}
+
+words! {
+    JobKind { Load => "load", Unlock => "unlock", Clear => "clear" }
+    Outcome {
+        Running => "running",
+        KeyLoaded => "key loaded",
+        Plain => "plain",
+        Cleared => "cleared",
+        Refused => "refused",
+        Failed => "failed",
+        Interrupted => "interrupted",
+    }
+    Level { Note => "note", Error => "error", Alarm => "ALARM" }
+}

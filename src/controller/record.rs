@@ -1,0 +1,105 @@
+//! From what the state machine saw to what the job's record says.
+
+use super::step::Change;
+use crate::clock::Timestamp;
+use crate::controller::job::{JobInForce, JobKey, JobKms, JobMessage, JobProof, JobRecord, Level};
+use crate::drive::{DecryptionMode, EncryptionMode, KeyInForce, Scope};
+use crate::keysource::KeyFacts;
+
+/// Writes `change`, which happened at `now`, into `record`.
+pub fn apply(record: &mut JobRecord, change: Change, now: Timestamp) {
+    match change {
+        Change::Drive(identity) => {
+            record.drive.product = Some(format!(
+                "{} {} {}",
+                identity.vendor, identity.product, identity.revision
+            ));
+            record.drive.serial = Some(identity.serial);
+        }
+        Change::Volume(volume) => {
+            record.volume.serial = volume.medium_serial;
+            record.volume.barcode = volume.barcode;
+            record.volume.pool_on_medium = volume.pool;
+        }
+        Change::Barcode(barcode) => record.volume.barcode = Some(barcode),
+        Change::Pool(pool) => record.pool = Some(pool),
+        Change::Key { facts, new } => set_key(record, facts, new),
+        Change::InForce(in_force) => record.in_force = Some(in_force_words(&in_force)),
+        Change::Proof(proof) => {
+            record.proof = Some(JobProof {
+                verdict: proof.to_string(),
+                taken: now,
+            })
+        }
+        Change::NotProven(why) => record.not_proven = record.not_proven.take().or(Some(why)),
+        Change::Message { level, text, hint } => message(record, now, level, text, hint),
+    }
+}
+
+/// Adds a message to `record`.
+pub fn message(record: &mut JobRecord, at: Timestamp, level: Level, text: String, hint: Option<String>) {
+    record.messages.push(JobMessage { at, level, text, hint });
+}
+
+fn set_key(record: &mut JobRecord, facts: KeyFacts, new: bool) {
+    record.pool = Some(facts.group.to_string());
+    record.kms = Some(JobKms {
+        name: facts.server.name,
+        kind: facts.server.kind.to_string(),
+        address: facts.server.address,
+        priority: facts.server.priority,
+        cached: facts.server.cached,
+        fallback: facts.server.fallback,
+    });
+    record.key = Some(JobKey {
+        group: facts.group.into(),
+        id: facts.kad.key_id().to_string(),
+        name: facts.key_name,
+        state: facts.state.to_string(),
+        kad: facts.kad.to_string(),
+        new,
+    });
+}
+
+fn in_force_words(in_force: &KeyInForce) -> JobInForce {
+    JobInForce {
+        encryption: encryption_word(in_force.encryption_mode),
+        decryption: decryption_word(in_force.decryption_mode),
+        scope: scope_word(in_force.key_scope),
+        key_instance_counter: in_force.key_instance_counter,
+    }
+}
+
+/// The standard's word for an encryption mode.
+#[must_use]
+pub fn encryption_word(mode: EncryptionMode) -> String {
+    match mode {
+        EncryptionMode::Disable => "DISABLE".into(),
+        EncryptionMode::External => "EXTERNAL".into(),
+        EncryptionMode::Encrypt => "ENCRYPT".into(),
+        EncryptionMode::Unknown(value) => format!("{value:X}h"),
+    }
+}
+
+/// The standard's word for a decryption mode.
+#[must_use]
+pub fn decryption_word(mode: DecryptionMode) -> String {
+    match mode {
+        DecryptionMode::Disable => "DISABLE".into(),
+        DecryptionMode::Raw => "RAW".into(),
+        DecryptionMode::Decrypt => "DECRYPT".into(),
+        DecryptionMode::Mixed => "MIXED".into(),
+        DecryptionMode::Unknown(value) => format!("{value:X}h"),
+    }
+}
+
+/// The standard's word for a scope.
+#[must_use]
+pub fn scope_word(scope: Scope) -> String {
+    match scope {
+        Scope::Public => "PUBLIC".into(),
+        Scope::Local => "LOCAL".into(),
+        Scope::AllItNexus => "ALL I_T NEXUS".into(),
+        Scope::Unknown(value) => format!("{value:X}h"),
+    }
+}

@@ -1,0 +1,292 @@
+//! One job from its first step to its durable end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::lane::{InFlight, LaneError};
+use super::mount::{Mount, Seen};
+use super::perform::{Hands, Performed};
+use super::{CommandError, Daemon, DriveUnit};
+use crate::controller::job::{JobDrive, JobKind, JobRecord, JobVolume, Level, Outcome};
+use crate::controller::operation::{Operation, Wish};
+use crate::controller::record;
+use crate::controller::report::RunningJob;
+use crate::controller::step::{Ask, Change, Event, Failure, FailureKind, Next, Receipt, Step};
+use crate::kad::OurKad;
+
+impl Daemon {
+    pub(super) async fn run_job(
+        self: Arc<Self>,
+        unit: Arc<DriveUnit>,
+        kind: JobKind,
+        wish: Wish,
+        requested_by: u32,
+    ) -> Result<JobRecord, CommandError> {
+        if let Some(call) = unit.lane.in_flight().filter(InFlight::is_overdue) {
+            let error = LaneError::Hangs {
+                name: call.name,
+                seconds: call.elapsed.as_secs(),
+            };
+            return Err(CommandError::DriveHangs {
+                drive: unit.name.clone(),
+                error,
+            });
+        }
+        let mut place = Place::take(&self, &unit, kind)?;
+        let id = self.jobs.begin(new_record(&self, &unit, kind, requested_by)).await?;
+        place.is_job(id);
+        tracing::info!(job = id, drive = unit.name, %kind, uid = requested_by, "job begun");
+        let mut run = Run {
+            hands: Hands::new(&self, &unit),
+            daemon: &self,
+            unit: &unit,
+            id,
+            kind,
+            seen: Seen::default(),
+            receipt: None,
+            before: unit.state().mount.clone(),
+        };
+        let outcome = run.to_the_end(Operation::new(wish, unit.rules.clone())).await;
+        run.finish(outcome).await
+    }
+}
+
+/// The one place that a drive has for a job; given back when dropped.
+struct Place<'a> {
+    daemon: &'a Daemon,
+    unit: &'a DriveUnit,
+}
+
+impl<'a> Place<'a> {
+    fn take(daemon: &'a Daemon, unit: &'a DriveUnit, kind: JobKind) -> Result<Self, CommandError> {
+        let mut state = unit.state();
+        if let Some(running) = &state.running {
+            let (job, kind) = (running.id, running.kind);
+            return Err(CommandError::Busy {
+                drive: unit.name.clone(),
+                job,
+                kind,
+            });
+        }
+        state.running = Some(RunningJob {
+            id: 0,
+            kind,
+            begun: daemon.clock.now(),
+        });
+        daemon.running.fetch_add(1, Ordering::SeqCst);
+        Ok(Self { daemon, unit })
+    }
+
+    fn is_job(&mut self, id: u64) {
+        if let Some(running) = &mut self.unit.state().running {
+            running.id = id;
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.unit.state().running = None;
+        self.daemon.running.fetch_sub(1, Ordering::SeqCst);
+        self.daemon.one_ended.notify_waiters();
+    }
+}
+
+fn new_record(daemon: &Daemon, unit: &DriveUnit, kind: JobKind, requested_by: u32) -> JobRecord {
+    JobRecord {
+        id: 0,
+        kind,
+        outcome: Outcome::Running,
+        requested_by,
+        begun: daemon.clock.now(),
+        ended: None,
+        drive: JobDrive {
+            name: unit.name.clone(),
+            path: unit.path.clone(),
+            product: None,
+            serial: None,
+        },
+        volume: JobVolume::default(),
+        pool: None,
+        key: None,
+        kms: None,
+        in_force: None,
+        proof: None,
+        not_proven: None,
+        related_job: None,
+        messages: Vec::new(),
+    }
+}
+
+struct Run<'a> {
+    hands: Hands<'a>,
+    daemon: &'a Daemon,
+    unit: &'a DriveUnit,
+    id: u64,
+    kind: JobKind,
+    seen: Seen,
+    receipt: Option<Receipt>,
+    /// What was in the drive before, by our own records.
+    before: Option<Mount>,
+}
+
+impl Run<'_> {
+    async fn to_the_end(&mut self, mut operation: Operation) -> Outcome {
+        let mut step = operation.start();
+        loop {
+            let Step { changes, next } = step;
+            self.record(changes);
+            let ask = match next {
+                Next::End(outcome) => return outcome,
+                Next::Ask(ask) => ask,
+            };
+            let event = self.perform(ask).await;
+            if let Event::Loaded(receipt) = &event {
+                self.receipt = Some(receipt.clone());
+            }
+            step = operation.handle(event);
+        }
+    }
+
+    fn record(&self, changes: Vec<Change>) {
+        let now = self.daemon.clock.now();
+        for change in &changes {
+            if let Change::Message { level, text, hint } = change {
+                tracing::info!(job = self.id, drive = self.unit.name, %level, hint, "{text}");
+            }
+            if let Change::Key { facts, .. } = change {
+                let (key, server) = (facts.kad.key_id(), &facts.server.name);
+                tracing::info!(job = self.id, drive = self.unit.name, group = %facts.group, key_id = %key, server, "key fetched");
+            }
+        }
+        self.daemon.jobs.change(self.id, |job| {
+            changes.into_iter().for_each(|change| record::apply(job, change, now))
+        });
+    }
+
+    async fn perform(&mut self, ask: Ask) -> Event {
+        let changes_key = matches!(ask, Ask::LoadKey(_) | Ask::ClearKey);
+        if changes_key {
+            self.conclude_before().await;
+            // Which key went where must survive us from the moment it may be in the drive.
+            if let Err(error) = self.daemon.jobs.save(self.id).await
+                && matches!(ask, Ask::LoadKey(_))
+            {
+                return Event::Failed(Failure::new(FailureKind::Unchanged, error));
+            }
+        }
+        let Performed { event, attentions } = self.hands.perform(ask).await;
+        for attention in &attentions {
+            tracing::info!(job = self.id, drive = self.unit.name, "unit attention: {attention}");
+        }
+        if !changes_key {
+            self.seen.attentions.extend(attentions);
+            self.see(&event);
+        }
+        event
+    }
+
+    fn see(&mut self, event: &Event) {
+        match event {
+            Event::Volume(volume) => self.seen.medium = Some(Some(volume.clone())),
+            Event::Readiness(crate::drive::Readiness::NoMedium) => self.seen.medium = Some(None),
+            Event::InForce(in_force) => self.seen.in_force = Some(in_force.clone()),
+            _ => {}
+        }
+    }
+
+    /// Before the key changes: was the former one undisturbed until now?
+    async fn conclude_before(&mut self) {
+        if let Some(mount) = &self.before
+            && let Some(why) = self.daemon.conclude(self.unit, &std::mem::take(&mut self.seen)).await
+            && self.kind == JobKind::Clear
+        {
+            let related = mount.job;
+            self.daemon.jobs.change(self.id, |job| {
+                job.not_proven = Some(why);
+                job.related_job = Some(related);
+            });
+        }
+    }
+
+    async fn finish(self, outcome: Outcome) -> Result<JobRecord, CommandError> {
+        if self.receipt.is_none() && outcome != Outcome::Cleared {
+            self.daemon.conclude(self.unit, &self.seen).await;
+        }
+        self.note_mount(outcome).await;
+        let now = self.daemon.clock.now();
+        self.daemon.jobs.change(self.id, |job| {
+            job.outcome = outcome;
+            job.ended = Some(now);
+        });
+        self.daemon.jobs.save(self.id).await?;
+        tracing::info!(job = self.id, drive = self.unit.name, %outcome, "job ended");
+        self.daemon.jobs.show(self.id).ok_or(CommandError::Bug)
+    }
+
+    async fn note_mount(&self, outcome: Outcome) {
+        let Some(job) = self.daemon.jobs.show(self.id) else {
+            return;
+        };
+        match outcome {
+            Outcome::KeyLoaded => {
+                let mut state = self.unit.state();
+                state.alarms.clear();
+                state.mount = self
+                    .receipt
+                    .as_ref()
+                    .and_then(|receipt| mount_of(self.id, receipt, &job));
+            }
+            Outcome::Cleared => {
+                let mount = {
+                    let mut state = self.unit.state();
+                    state.alarms.clear();
+                    state.mount.take()
+                };
+                self.close_mount(mount.or(self.before.clone()), job).await;
+            }
+            // The key of an earlier job is not in force after ours may have been sent and was cleared again.
+            Outcome::Failed if job.key.is_some() => self.unit.state().mount = None,
+            _ => {}
+        }
+    }
+
+    /// The job that loaded the key gets the proof, and the one that cleared it gets to say whose key it was.
+    async fn close_mount(&self, mount: Option<Mount>, clear: JobRecord) {
+        let Some(mount) = mount else { return };
+        let Some(load) = self.daemon.jobs.show(mount.job) else {
+            return;
+        };
+        let same_volume = clear.volume.serial.is_none() || clear.volume.serial == load.volume.serial;
+        let (id, proof) = (self.id, clear.proof.filter(|_| same_volume));
+        self.daemon.jobs.change(self.id, |job| {
+            job.related_job = Some(mount.job);
+            job.pool.clone_from(&load.pool);
+            job.key.clone_from(&load.key);
+            job.not_proven = job.not_proven.take().or(load.not_proven);
+        });
+        self.daemon.jobs.change(mount.job, |job| {
+            job.related_job = Some(id);
+            job.proof = proof.or(job.proof.take());
+        });
+        self.daemon
+            .annotate(
+                mount.job,
+                Level::Note,
+                &format!("the key was cleared by job {id}"),
+                None,
+                None,
+            )
+            .await;
+    }
+}
+
+fn mount_of(id: u64, receipt: &Receipt, job: &JobRecord) -> Option<Mount> {
+    let kad: OurKad = receipt.in_force().our_kad()?;
+    Some(Mount {
+        job: id,
+        kad,
+        key_instance_counter: receipt.in_force().key_instance_counter,
+        medium_serial: job.volume.serial.clone(),
+    })
+}

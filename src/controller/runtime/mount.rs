@@ -1,0 +1,213 @@
+//! The key that a job left in a drive, and whether it is still what the drive uses. Pure.
+
+use crate::drive::{Attention, KeyInForce, Meaning, VolumeIdentity};
+use crate::kad::OurKad;
+
+/// A key that a job left in a drive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// The job.
+    pub job: u64,
+    /// The KAD of the key.
+    pub kad: OurKad,
+    /// Key instance counter when it was read back.
+    pub key_instance_counter: u32,
+    /// Medium serial number of the volume that the key is for.
+    pub medium_serial: Option<String>,
+}
+
+/// What was seen of the drive since.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Unit attentions that our commands met.
+    pub attentions: Vec<Attention>,
+    /// What is in the drive, if that was read: `Some(None)` is nothing.
+    pub medium: Option<Option<VolumeIdentity>>,
+    /// What is in force, if that was read.
+    pub in_force: Option<KeyInForce>,
+}
+
+/// What follows for the mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// Nothing speaks against it.
+    Intact,
+    /// The volume has left the drive, and the key is gone with it.
+    Left,
+    /// The volume has left the drive, and the key stayed behind.
+    KeyOutlivedVolume,
+    /// Something happened to the key while the volume was mounted.
+    Disturbed(String),
+}
+
+/// Judges `mount` by what was `seen`. What was not read counts for nothing, except that a unit attention is believed until the volume is
+/// seen to have left.
+#[must_use]
+pub fn judge(mount: &Mount, seen: &Seen) -> Judgement {
+    let still_ours = seen
+        .in_force
+        .as_ref()
+        .map(|in_force| in_force.our_kad() == Some(mount.kad));
+    if has_left(mount, seen) {
+        return if still_ours == Some(true) {
+            Judgement::KeyOutlivedVolume
+        } else {
+            Judgement::Left
+        };
+    }
+    let met = |attention: &&Attention| matches!(attention.meaning(), Meaning::Reset | Meaning::ParametersChanged);
+    if let Some(attention) = seen.attentions.iter().find(met) {
+        return Judgement::Disturbed(format!("the drive reported {attention}"));
+    }
+    match &seen.in_force {
+        None => Judgement::Intact,
+        Some(in_force) if in_force.is_disabled() => Judgement::Disturbed("the drive holds no key any more".into()),
+        Some(_) if still_ours == Some(false) => Judgement::Disturbed("another key is in force".into()),
+        Some(in_force) if in_force.key_instance_counter != mount.key_instance_counter => {
+            let (was, is) = (mount.key_instance_counter, in_force.key_instance_counter);
+            Judgement::Disturbed(format!(
+                "the key was set again by somebody else: key instance counter {is}, not {was}"
+            ))
+        }
+        Some(_) => Judgement::Intact,
+    }
+}
+
+fn has_left(mount: &Mount, seen: &Seen) -> bool {
+    let changed = seen
+        .attentions
+        .iter()
+        .any(|attention| attention.meaning() == Meaning::MediumChanged);
+    match &seen.medium {
+        Some(None) => true,
+        Some(Some(volume)) => changed || volume.medium_serial != mount.medium_serial,
+        None => changed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drive::{DecryptionMode, EncryptionMode, Scope};
+    use crate::kad::KeyId;
+    use crate::scsi::sense::Sense;
+    use crate::secret::DataKey;
+
+    fn kad(byte: u8) -> OurKad {
+        OurKad::derived(KeyId([byte; 16]), [byte; 6], &DataKey::take(&mut [byte; 32]))
+    }
+
+    fn mount() -> Mount {
+        Mount {
+            job: 3,
+            kad: kad(1),
+            key_instance_counter: 7,
+            medium_serial: Some("V1".into()),
+        }
+    }
+
+    fn in_force(kad: Option<OurKad>, key_instance_counter: u32) -> KeyInForce {
+        let mode = kad.map_or((EncryptionMode::Disable, DecryptionMode::Disable), |_| {
+            (EncryptionMode::Encrypt, DecryptionMode::Decrypt)
+        });
+        KeyInForce {
+            encryption_mode: mode.0,
+            decryption_mode: mode.1,
+            key_scope: Scope::AllItNexus,
+            algorithm_index: 1,
+            key_instance_counter,
+            unauthenticated_kad: kad.map(|kad| kad.encode().to_vec()).unwrap_or_default(),
+            authenticated_kad: Vec::new(),
+        }
+    }
+
+    fn attention(asc: u8, ascq: u8) -> Attention {
+        // Fixed format, current, UNIT ATTENTION (SPC-5, "Fixed format sense data").
+        let bytes = [0x70, 0, 6, 0, 0, 0, 0, 10, 0, 0, 0, 0, asc, ascq, 0, 0, 0, 0];
+        Attention {
+            attempt: "TEST UNIT READY",
+            sense: Sense::decode(&bytes).unwrap(),
+        }
+    }
+
+    fn volume(serial: &str) -> Option<Option<VolumeIdentity>> {
+        Some(Some(VolumeIdentity {
+            medium_serial: Some(serial.into()),
+            ..VolumeIdentity::default()
+        }))
+    }
+
+    #[test]
+    fn the_same_key_under_the_same_volume_is_intact() {
+        let seen = Seen {
+            medium: volume("V1"),
+            in_force: Some(in_force(Some(kad(1)), 7)),
+            ..Seen::default()
+        };
+        assert_eq!(judge(&mount(), &seen), Judgement::Intact);
+        assert_eq!(judge(&mount(), &Seen::default()), Judgement::Intact);
+    }
+
+    #[test]
+    fn another_key_no_key_or_another_counter_is_a_disturbance() {
+        for (state, word) in [
+            (in_force(Some(kad(2)), 8), "another key"),
+            (in_force(None, 8), "no key any more"),
+            (in_force(Some(kad(1)), 9), "counter 9, not 7"),
+        ] {
+            let seen = Seen {
+                medium: volume("V1"),
+                in_force: Some(state),
+                ..Seen::default()
+            };
+            let Judgement::Disturbed(why) = judge(&mount(), &seen) else {
+                panic!("{word}")
+            };
+            assert!(why.contains(word), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_reset_or_a_change_of_parameters_is_a_disturbance_even_if_the_key_looks_right() {
+        for (asc, ascq) in [(0x29, 0x00), (0x2A, 0x11), (0x2A, 0x12), (0x2A, 0x13)] {
+            let seen = Seen {
+                attentions: vec![attention(asc, ascq)],
+                medium: volume("V1"),
+                in_force: Some(in_force(Some(kad(1)), 7)),
+            };
+            assert!(
+                matches!(judge(&mount(), &seen), Judgement::Disturbed(_)),
+                "{asc:02X}/{ascq:02X}"
+            );
+        }
+        let unread = Seen {
+            attentions: vec![attention(0x29, 0)],
+            ..Seen::default()
+        };
+        assert!(
+            matches!(judge(&mount(), &unread), Judgement::Disturbed(_)),
+            "unknown is never fine"
+        );
+    }
+
+    #[test]
+    fn a_volume_that_left_takes_its_key_along_or_raises_an_alarm() {
+        let gone = Seen {
+            attentions: vec![attention(0x2A, 0x12)],
+            medium: Some(None),
+            in_force: Some(in_force(None, 8)),
+        };
+        assert_eq!(judge(&mount(), &gone), Judgement::Left);
+        let stayed = Seen {
+            medium: volume("V2"),
+            in_force: Some(in_force(Some(kad(1)), 7)),
+            ..Seen::default()
+        };
+        assert_eq!(judge(&mount(), &stayed), Judgement::KeyOutlivedVolume);
+        let changed = Seen {
+            attentions: vec![attention(0x28, 0)],
+            ..Seen::default()
+        };
+        assert_eq!(judge(&mount(), &changed), Judgement::Left);
+    }
+}

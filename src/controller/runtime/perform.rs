@@ -1,0 +1,203 @@
+//! Does what the state machine asks: drive calls on the drive's thread, key requests, look-ups in the job records.
+//!
+//! The one place where a key is held between the key source and the drive; it is wiped when the job ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lane::{Heard, LaneError, PathLoss};
+use super::{Daemon, DriveUnit};
+use crate::controller::step::{Ask, Event, Failure, FailureKind, Receipt};
+use crate::drive::{Attention, Drive, KeyParameters, LoadKeyError};
+use crate::keysource::{FetchedKey, KeySourceError};
+use crate::secret::DataKey;
+
+/// Commands in a row that one drive call may have to wait for in full.
+const SLOW_COMMANDS_MAX: u32 = 4;
+
+/// The hands of one job.
+pub(super) struct Hands<'a> {
+    daemon: &'a Daemon,
+    unit: &'a DriveUnit,
+    key: Option<Arc<DataKey>>,
+}
+
+/// What came back.
+pub(super) struct Performed {
+    pub(super) event: Event,
+    pub(super) attentions: Vec<Attention>,
+}
+
+impl From<Event> for Performed {
+    fn from(event: Event) -> Self {
+        Self {
+            event,
+            attentions: Vec::new(),
+        }
+    }
+}
+
+impl<'a> Hands<'a> {
+    pub(super) fn new(daemon: &'a Daemon, unit: &'a DriveUnit) -> Self {
+        Self {
+            daemon,
+            unit,
+            key: None,
+        }
+    }
+
+    pub(super) async fn perform(&mut self, ask: Ask) -> Performed {
+        match ask {
+            Ask::Identify => self.drive("identify the drive", Drive::identify, Event::Identity).await,
+            Ask::Readiness => {
+                self.drive("ask whether the drive is ready", Drive::readiness, Event::Readiness)
+                    .await
+            }
+            Ask::Volume => {
+                self.drive("read the volume's identity", Drive::volume, Event::Volume)
+                    .await
+            }
+            Ask::Offer => {
+                self.drive("ask what the drive offers", Drive::encryption, |_| Event::Offered)
+                    .await
+            }
+            Ask::Beginning => {
+                self.drive(
+                    "look at the beginning of the volume",
+                    Drive::beginning,
+                    Event::Beginning,
+                )
+                .await
+            }
+            Ask::InForce => {
+                self.drive("read back the key in force", Drive::read_back, Event::InForce)
+                    .await
+            }
+            Ask::Proof => self.drive("take the proof", Drive::proof, Event::Proof).await,
+            Ask::ClearKey => self.clear_key().await,
+            Ask::LoadKey(parameters) => self.load_key(parameters).await,
+            Ask::Pause(pause) => {
+                tokio::time::sleep(pause).await;
+                Event::Paused.into()
+            }
+            Ask::KadOf(volume) => {
+                let serial = volume.medium_serial.as_deref();
+                Event::KadOf(serial.and_then(|serial| self.daemon.jobs.kad_of(serial))).into()
+            }
+            Ask::VolumeOf(kad) => Event::VolumeOf(self.daemon.jobs.volume_of(kad)).into(),
+            Ask::NewKey { group, volume } => match self.daemon.keys.key_for_backup(group, volume).await {
+                Ok(fetched) => Event::NewKey(self.keep(fetched)).into(),
+                Err(error) => no_key(&error),
+            },
+            Ask::KeysOf { kad, volume } => match self.daemon.keys.keys_for_restore(kad, volume).await {
+                Ok(found) => {
+                    // For a KAD of ours there is at most one; any other is dropped here and wiped.
+                    let best = found.keys.into_iter().next().map(|fetched| self.keep(fetched));
+                    Event::KeysOf {
+                        keys: best.into_iter().collect(),
+                        outcomes: found.outcomes,
+                    }
+                    .into()
+                }
+                Err(error) => no_key(&error),
+            },
+        }
+    }
+
+    fn keep(&mut self, fetched: FetchedKey) -> crate::keysource::KeyFacts {
+        self.key = Some(Arc::new(fetched.key));
+        fetched.facts
+    }
+
+    fn limit(&self) -> Duration {
+        self.unit.command_timeout.saturating_mul(SLOW_COMMANDS_MAX)
+    }
+
+    async fn drive<T: Send + 'static, E: PathLoss>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&mut Drive) -> Result<T, E> + Send + 'static,
+        event: impl FnOnce(T) -> Event,
+    ) -> Performed
+    where
+        Failure: From<E>,
+    {
+        heard(
+            self.unit.lane.call(name, self.limit(), work, |_, _| {}).await,
+            event,
+            FailureKind::Unchanged,
+        )
+    }
+
+    async fn clear_key(&self) -> Performed {
+        self.drive("clear the key", Drive::clear_key, |cleared| Event::Cleared {
+            already: cleared.already(),
+        })
+        .await
+    }
+
+    async fn load_key(&self, parameters: KeyParameters) -> Performed {
+        let Some(key) = self.key.clone() else {
+            return Event::Failed(Failure::new(
+                FailureKind::Unchanged,
+                "a bug in tapekeyd: there is no key to load",
+            ))
+            .into();
+        };
+        let drive_name = self.unit.name.clone();
+        let work = move |drive: &mut Drive| drive.load_key(&key, &parameters);
+        // Nobody waits any more, the job has failed: its key must not stay.
+        let unheard = move |drive: &mut Drive, answer: Result<_, LoadKeyError>| {
+            if answer.is_ok_and(|_| true) {
+                let cleared = drive.clear_key();
+                tracing::warn!(
+                    drive = drive_name,
+                    ?cleared,
+                    "a key went in after its job had been given up; it was cleared again"
+                );
+            }
+        };
+        let answer = self.unit.lane.call("load the key", self.limit(), work, unheard).await;
+        heard(
+            answer,
+            |loaded| Event::Loaded(Receipt::from(&loaded)),
+            FailureKind::Uncertain,
+        )
+    }
+}
+
+/// `unanswered`: what it means for the drive if the lane gave no answer.
+fn heard<T, E>(
+    outcome: Result<Heard<Result<T, E>>, LaneError>,
+    event: impl FnOnce(T) -> Event,
+    unanswered: FailureKind,
+) -> Performed
+where
+    Failure: From<E>,
+{
+    match outcome {
+        Ok(Heard {
+            answer: Ok(value),
+            attentions,
+        }) => Performed {
+            event: event(value),
+            attentions,
+        },
+        Ok(Heard {
+            answer: Err(error),
+            attentions,
+        }) => Performed {
+            event: Event::Failed(error.into()),
+            attentions,
+        },
+        Err(error) => Event::Failed(Failure {
+            kind: unanswered,
+            ..<Failure as From<LaneError>>::from(error)
+        })
+        .into(),
+    }
+}
+
+fn no_key(error: &KeySourceError) -> Performed {
+    Event::Failed(Failure::new(FailureKind::Unchanged, error)).into()
+}

@@ -1,0 +1,178 @@
+//! Puts the daemon together from a checked configuration, and looks at every drive before it takes commands.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use super::jobs::{JobBook, JobsError};
+use super::lane::{Lane, Opener};
+use super::mount::Mount;
+use super::{Daemon, DriveUnit, UnitState};
+use crate::clock::Clock;
+use crate::controller::job::{JobRecord, Level, Outcome};
+use crate::controller::operation::Rules;
+use crate::controller::report::{DriveStatus, MediumStatus, Reading};
+use crate::kad::OurKad;
+use crate::keysource::KeySource;
+
+/// The daemon cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The state directory failed.
+    #[error(transparent)]
+    Jobs(#[from] JobsError),
+    /// No thread for a drive.
+    #[error("start the thread of drive {drive}: {source}\nhint: raise the limit on tasks (TasksMax of the unit)")]
+    Thread {
+        /// The drive.
+        drive: String,
+        /// What the system answered.
+        source: std::io::Error,
+    },
+}
+
+/// What the daemon is made of.
+pub struct Given {
+    /// Where jobs are kept; made if it is not there.
+    pub state_directory: PathBuf,
+    /// The drives.
+    pub drives: Vec<GivenDrive>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where keys come from.
+    pub keys: Arc<dyn KeySource>,
+}
+
+/// What a drive is made of.
+pub struct GivenDrive {
+    /// Its name.
+    pub name: String,
+    /// How it is reached, for people.
+    pub path: String,
+    /// Whether it is a simulated drive.
+    pub simulated: bool,
+    /// What its jobs have to obey.
+    pub rules: Rules,
+    /// How long one command may take.
+    pub command_timeout: Duration,
+    /// How to open it.
+    pub opener: Opener,
+}
+
+impl Daemon {
+    /// Locks the state directory, reads the jobs, starts a thread for each drive. Blocks; nothing is asked of a drive yet.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn new(given: Given) -> Result<Arc<Self>, StartError> {
+        let jobs = Arc::new(JobBook::open(&given.state_directory, given.clock.now())?);
+        let drives = given.drives.into_iter().map(|drive| unit(drive, &given.clock, &jobs));
+        Ok(Arc::new(Self {
+            drives: drives.collect::<Result<_, _>>()?,
+            jobs,
+            keys: given.keys,
+            clock: given.clock,
+            running: AtomicU64::new(0),
+            one_ended: Notify::new(),
+        }))
+    }
+
+    /// Reads what every drive really holds, and says it in the log and in the jobs that the last end of the daemon interrupted.
+    pub async fn look_at_all(&self) {
+        let report = self.look_at(self.drives.clone()).await;
+        for drive in &report.drives {
+            let found = in_words(drive);
+            tracing::info!(drive = drive.name, "at start: {found}");
+            let newest = self.jobs.list(Some(&drive.name), 1);
+            for job in newest.iter().filter(|job| just_interrupted(job)) {
+                let text = format!("when the daemon started again: {found}");
+                self.annotate(job.id, Level::Note, &text, Some("load again, or clear the drive"), None)
+                    .await;
+            }
+        }
+    }
+}
+
+fn unit(given: GivenDrive, clock: &Arc<dyn Clock>, jobs: &JobBook) -> Result<Arc<DriveUnit>, StartError> {
+    let GivenDrive {
+        name,
+        path,
+        simulated,
+        rules,
+        command_timeout,
+        opener,
+    } = given;
+    if simulated {
+        tracing::warn!(
+            drive = name,
+            path,
+            "THIS IS A SIMULATED DRIVE: it gets real keys, because the configuration allows simulated drives"
+        );
+    }
+    let lane = Lane::start(&name, opener, clock.clone()).map_err(|source| StartError::Thread {
+        drive: name.clone(),
+        source,
+    })?;
+    let state = UnitState {
+        mount: jobs.list(Some(&name), usize::MAX).iter().find_map(left_by),
+        ..UnitState::default()
+    };
+    Ok(Arc::new(DriveUnit {
+        name,
+        path,
+        simulated,
+        rules,
+        command_timeout,
+        lane,
+        state: Mutex::new(state),
+    }))
+}
+
+fn just_interrupted(job: &JobRecord) -> bool {
+    let told = |text: &str| text.starts_with("when the daemon started again");
+    job.outcome == Outcome::Interrupted && !job.messages.iter().any(|message| told(&message.text))
+}
+
+/// The key that a job says it left in its drive: a claim, checked against the drive at the first look.
+fn left_by(job: &JobRecord) -> Option<Mount> {
+    if job.outcome != Outcome::KeyLoaded || job.related_job.is_some() {
+        return None;
+    }
+    let kad = hex::decode(&job.key.as_ref()?.kad).ok()?;
+    Some(Mount {
+        job: job.id,
+        kad: OurKad::decode(&kad)?,
+        key_instance_counter: job.in_force.as_ref()?.key_instance_counter,
+        medium_serial: job.volume.serial.clone(),
+    })
+}
+
+fn in_words(drive: &DriveStatus) -> String {
+    let medium = match &drive.medium {
+        Reading::Unknown(why) => format!("what is in the drive is unknown ({why})"),
+        Reading::Known(MediumStatus::Empty) => "no volume".into(),
+        Reading::Known(MediumStatus::BecomingReady) => "a volume that is becoming ready".into(),
+        Reading::Known(MediumStatus::Volume { serial, barcode, .. }) => {
+            let name = barcode.as_ref().or(serial.as_ref());
+            format!("volume {}", name.map_or("without a name", String::as_str))
+        }
+    };
+    let modes = match &drive.modes {
+        Reading::Unknown(why) => format!("modes unknown ({why})"),
+        Reading::Known(modes) => {
+            let key = modes
+                .key_id
+                .as_ref()
+                .map_or_else(|| "no key of ours".to_owned(), |id| format!("key {id}"));
+            format!(
+                "encryption {}, decryption {}, {key}",
+                modes.encryption, modes.decryption
+            )
+        }
+    };
+    format!("{medium}; {modes}")
+}

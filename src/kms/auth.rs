@@ -1,0 +1,123 @@
+//! Permission before payload: a handler's one argument is a [`Permitted`], and that reads path and body only after the role was checked.
+
+use std::marker::PhantomData;
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::audit::Actor;
+use super::pki::{Identity, Role};
+use super::routes::Front;
+use super::routes::problem::Problem;
+use crate::kms_api::REQUEST_LENGTH_MAX;
+
+/// A role, as a type.
+pub(super) trait Holder: Send {
+    const ROLE: Role;
+}
+
+/// Holders of role admin.
+pub(super) struct Admin;
+
+impl Holder for Admin {
+    const ROLE: Role = Role::Admin;
+}
+
+/// Holders of role media-server.
+pub(super) struct MediaServer;
+
+impl Holder for MediaServer {
+    const ROLE: Role = Role::MediaServer;
+}
+
+/// A request of somebody who may make it: who, the names in its path, and its payload.
+pub(super) struct Permitted<H, N, P> {
+    pub(super) actor: Actor,
+    pub(super) names: N,
+    pub(super) payload: P,
+    holder: PhantomData<H>,
+}
+
+/// What a request brings besides its path.
+pub(super) trait Payload: Sized {
+    fn read(request: Request) -> impl Future<Output = Result<Self, Problem>> + Send;
+}
+
+/// A JSON body.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> Payload for Json<T> {
+    async fn read(request: Request) -> Result<Self, Problem> {
+        let body = to_bytes(request.into_body(), REQUEST_LENGTH_MAX)
+            .await
+            .map_err(|error| Problem::body(&error))?;
+        let body = serde_json::from_slice(&body).map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
+        Ok(Self(body))
+    }
+}
+
+/// The part of the address after the question mark.
+pub(super) struct Wanted<T>(pub(super) T);
+
+impl<T: DeserializeOwned> Payload for Wanted<T> {
+    async fn read(request: Request) -> Result<Self, Problem> {
+        let Query(query) =
+            Query::try_from_uri(request.uri()).map_err(|error| Problem::bad_request(error.body_text()))?;
+        Ok(Self(query))
+    }
+}
+
+impl<H, N, P> FromRequest<Front> for Permitted<H, N, P>
+where
+    H: Holder,
+    N: DeserializeOwned + Send,
+    P: Payload + Send,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, front: &Front) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let actor = permit(&parts, front, H::ROLE).await?;
+        let Path(names) = Path::from_request_parts(&mut parts, front)
+            .await
+            .map_err(|error| Problem::bad_request(error.body_text()))?;
+        let payload = P::read(Request::from_parts(parts, body)).await?;
+        Ok(Self {
+            actor,
+            names,
+            payload,
+            holder: PhantomData,
+        })
+    }
+}
+
+/// Who asks, if their certificate is still valid and names the role.
+async fn permit(parts: &Parts, front: &Front, wanted: Role) -> Result<Actor, Problem> {
+    // Connections put it there; a request without one came from nowhere.
+    let Some(Identity { actor, role, not_after }) = parts.extensions.get::<Identity>().cloned() else {
+        return Err(Problem::certificate("there is no client certificate"));
+    };
+    let problem = if front.clock.now() > not_after {
+        Problem::certificate(&format!("the client certificate expired on {not_after}"))
+    } else {
+        match role {
+            Some(role) if role == wanted => return Ok(actor),
+            Some(role) => Problem::forbidden(&actor, role, wanted),
+            None => Problem::certificate("the client certificate names no role of this service"),
+        }
+    };
+    tracing::warn!(
+        subject = actor.subject,
+        fingerprint = actor.fingerprint,
+        problem = problem.error(),
+        "a request was refused"
+    );
+    let what = format!("{} {}", parts.method, parts.uri.path())
+        .chars()
+        .take(200)
+        .collect();
+    front.kms.record_denial(&actor, what, problem.error()).await?;
+    Err(problem)
+}

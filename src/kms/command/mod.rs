@@ -1,0 +1,61 @@
+//! The program `tapekey-kms`: its verbs, and what they print. All of them work on the local folder, none through the web service.
+
+mod audit;
+mod init;
+mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+
+/// The key management service of tapekey.
+#[derive(Debug, Parser)]
+#[command(name = "tapekey-kms", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a KMS in an empty folder: CAs, certificates, host master key, store
+    Init(init::InitArguments),
+    /// Serve keys over HTTPS until SIGTERM or SIGINT
+    Serve(serve::ServeArguments),
+    /// The audit log of the local store
+    #[command(subcommand)]
+    Audit(audit::AuditVerb),
+}
+
+/// What the program has from the machine.
+pub struct Machine {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The source of randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// A verb's end: done, or an error that ends with a hint.
+type Done = Result<(), Box<dyn std::error::Error>>;
+
+/// Runs what the command line asks for: answers to `out`, errors to `err`. Exit codes: 0 done, 1 refused or failed, 2 usage (by clap).
+pub async fn run(arguments: Arguments, machine: Machine, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+    let done = match arguments.verb {
+        Verb::Init(arguments) => init::run(&arguments, &machine, out),
+        Verb::Serve(arguments) => serve::run(&arguments, machine, out).await,
+        Verb::Audit(verb) => audit::run(&verb, out),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without standard error there is nobody left to tell; the exit code remains.
+            let _ = writeln!(err, "tapekey-kms: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `tapekey-kms serve DIR`.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use nix::sys::prctl::set_dumpable;
+use nix::sys::resource::{Resource, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{Done, Machine};
+use crate::kms::config::KmsConfig;
+use crate::kms::seal::HostMasterKey;
+use crate::kms::server::Server;
+use crate::kms::service::Kms;
+use crate::kms::store::StoreFile;
+
+/// What `serve` is told.
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// The folder that `tapekey-kms init` made
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Listen here instead of where kms.toml says; port 0 takes any free one, which the ready line names
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Log as one JSON object a line
+    #[arg(long)]
+    log_json: bool,
+}
+
+pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut dyn Write) -> Done {
+    log_to_stderr(arguments.log_json);
+    forbid_cores()?;
+    let mut config = KmsConfig::read(&arguments.folder)?;
+    if let Some(listen) = arguments.listen {
+        config.listen = listen;
+    }
+    let master = HostMasterKey::read(&config.master_key)?;
+    let file = StoreFile::open(&config.store, &master)?;
+    // It has opened the keys below it and is not needed again.
+    drop(master);
+    let kms = Arc::new(Kms::start(file, machine.clock.clone(), machine.entropy)?);
+    let server = Server::bind(&config, kms, machine.clock).await?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let address = server.address()?;
+    writeln!(out, "tapekey-kms: ready on https://{address}")?;
+    out.flush()?;
+    tracing::info!(%address, "ready");
+    server
+        .run(async {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            }
+        })
+        .await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Structured logs, INFO unless `RUST_LOG` says otherwise.
+fn log_to_stderr(json: bool) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false);
+    // A second subscriber in one process is refused; the first one then goes on.
+    let _ = if json { log.json().try_init() } else { log.try_init() };
+}
+
+/// The process holds every key: no core file, no ptrace by its own user.
+fn forbid_cores() -> io::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    set_dumpable(false)?;
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! `tapekey-kms init`: a complete KMS in an empty folder. The configuration is written last, so that a half-made one never serves.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::audit::{Action, Actor, Event};
+use super::config::{self, KmsConfig};
+use super::pki::{Authority, Leaf, PkiError, Role};
+use super::seal::HostMasterKey;
+use super::store::{StoreError, StoreFile};
+use crate::clock::Clock;
+use crate::entropy::{Entropy, EntropyError};
+
+/// Readable by everybody: certificates and configuration.
+const PUBLIC: u32 = 0o644;
+/// Readable by the owner: keys.
+const PRIVATE: u32 = 0o600;
+
+/// The certificates made for clients.
+const CLIENTS: [(&str, Role); 3] = [
+    ("admin-1", Role::Admin),
+    ("admin-2", Role::Admin),
+    ("media-server-1", Role::MediaServer),
+];
+
+/// One thing that `init` made, for the table that it prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is for.
+    pub what: String,
+}
+
+/// A KMS could not be made.
+#[derive(Debug, Error)]
+pub enum InitError {
+    /// There is something already.
+    #[error("{path} is not empty\nhint: name a new folder; a KMS is never made over an old one", path = path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file or folder cannot be made.
+    #[error("make {path}: {source}\nhint: remove the half-made folder before the next try", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A certificate cannot be made.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The store cannot be made.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// A file's text cannot be made.
+    #[error("write {what}: {source}")]
+    Text {
+        /// Which.
+        what: &'static str,
+        /// What the library said.
+        source: toml::ser::Error,
+    },
+}
+
+/// Makes a KMS in `folder`, reachable as this machine and under `hosts`. Returns what it made.
+///
+/// # Errors
+/// [`InitError`]; a folder that is not empty is left as it is.
+pub fn init(folder: &Path, hosts: &[String], clock: &dyn Clock, entropy: &dyn Entropy) -> Result<Vec<Made>, InitError> {
+    let now = clock.now();
+    let root = Authority::root(now)?;
+    let issuing = Authority::issuing(&root, now)?;
+    let server = issuing.server(hosts, now)?;
+    let config = KmsConfig::initial();
+    let mut files = Files::in_empty(folder)?;
+
+    let master = HostMasterKey::generate(entropy)?;
+    files.add(
+        &config.master_key,
+        PRIVATE,
+        &master.to_file_text(),
+        "host master key: seals the store; keep a copy elsewhere",
+    )?;
+    files.folder("root-ca")?;
+    let until = |not_after: time::OffsetDateTime| format!("valid until {}", not_after.date());
+    let what = format!("root CA, {}", until(root.not_after()));
+    files.add("root-ca/certificate.pem", PUBLIC, &root.certificate_pem(), &what)?;
+    files.add(
+        "root-ca/key.pem",
+        PRIVATE,
+        &root.key_pem(),
+        "root CA's private key: move it off-line",
+    )?;
+    let what = format!(
+        "issuing CA, {}; its key is sealed in the store",
+        until(issuing.not_after())
+    );
+    files.add(&config.issuing_ca, PUBLIC, &issuing.certificate_pem(), &what)?;
+    files.folder("server")?;
+    let chain = format!("{}{}", server.certificate_pem, issuing.certificate_pem());
+    files.add(
+        &config.server_certificate,
+        PUBLIC,
+        &chain,
+        &format!("server certificate, {}", until(server.not_after)),
+    )?;
+    files.add(&config.server_key, PRIVATE, &server.key_pem, "server's private key")?;
+
+    make_store(&mut files, &config.store, &master, &issuing, (clock, entropy))?;
+    files.folder("clients")?;
+    for (name, role) in CLIENTS {
+        let leaf = issuing.client(name, role, now)?;
+        let bundle = client_toml(hosts, config.listen.port())?;
+        add_client(&mut files, name, role, &leaf, &bundle, &root)?;
+    }
+    let text = toml::to_string(&config).map_err(|source| InitError::Text {
+        what: config::FILE,
+        source,
+    })?;
+    let text = format!("# Configuration of tapekey-kms. Paths are relative to this file's folder.\n{text}");
+    files.add(config::FILE, PUBLIC, &text, "configuration of the service")?;
+    files.finish()
+}
+
+fn make_store(
+    files: &mut Files<'_>,
+    store: &Path,
+    master: &HostMasterKey,
+    issuing: &Authority,
+    (clock, entropy): (&dyn Clock, &dyn Entropy),
+) -> Result<(), InitError> {
+    files.folder(store)?;
+    let path = files.root.join(store);
+    let now = clock.now();
+    let made = StoreFile::create(&path, master, entropy, now)?;
+    let event = Event::new(&Actor::local(), Action::Initialise);
+    made.keep_issuing_ca(issuing.certificate_der(), issuing.key_der(), entropy, &event, now)?;
+    files.made.push(Made {
+        path,
+        what: "store: groups, keys and audit chain".to_owned(),
+    });
+    Ok(())
+}
+
+fn add_client(
+    files: &mut Files<'_>,
+    name: &str,
+    role: Role,
+    leaf: &Leaf,
+    bundle: &str,
+    root: &Authority,
+) -> Result<(), InitError> {
+    let folder = Path::new("clients").join(name);
+    files.folder(&folder)?;
+    files.write(&folder.join("certificate.pem"), PUBLIC, &leaf.certificate_pem)?;
+    files.write(&folder.join("key.pem"), PRIVATE, &leaf.key_pem)?;
+    files.write(&folder.join("ca.pem"), PUBLIC, &root.certificate_pem())?;
+    files.write(&folder.join("client.toml"), PUBLIC, bundle)?;
+    let what = format!("bundle for one {role}, valid until {}", leaf.not_after.date());
+    files.made.push(Made {
+        path: files.root.join(&folder),
+        what,
+    });
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Bundle {
+    addresses: Vec<String>,
+    ca: &'static str,
+    certificate: &'static str,
+    key: &'static str,
+}
+
+fn client_toml(hosts: &[String], port: u16) -> Result<String, InitError> {
+    let local = ["localhost".to_owned()];
+    let hosts = if hosts.is_empty() { local.as_slice() } else { hosts };
+    let address = |host: &String| match host.parse::<std::net::Ipv6Addr>() {
+        Ok(address) => format!("https://[{address}]:{port}"),
+        Err(_) => format!("https://{host}:{port}"),
+    };
+    let bundle = Bundle {
+        addresses: hosts.iter().map(address).collect(),
+        ca: "ca.pem",
+        certificate: "certificate.pem",
+        key: "key.pem",
+    };
+    let text = toml::to_string(&bundle).map_err(|source| InitError::Text {
+        what: "client.toml",
+        source,
+    })?;
+    Ok(format!(
+        "# How a client reaches this KMS; addresses are tried in order. Paths are relative to this file's folder.\n{text}"
+    ))
+}
+
+/// Makes files, never over others, and on the disk before `finish` returns.
+struct Files<'a> {
+    root: &'a Path,
+    made: Vec<Made>,
+    folders: Vec<PathBuf>,
+}
+
+impl<'a> Files<'a> {
+    fn in_empty(root: &'a Path) -> Result<Self, InitError> {
+        let failed = |source| InitError::File {
+            path: root.to_owned(),
+            source,
+        };
+        match DirBuilder::new().recursive(true).mode(0o750).create(root) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(InitError::NotEmpty { path: root.to_owned() });
+            }
+            Err(source) => return Err(failed(source)),
+        }
+        if fs::read_dir(root).map_err(failed)?.next().is_some() {
+            return Err(InitError::NotEmpty { path: root.to_owned() });
+        }
+        Ok(Self {
+            root,
+            made: Vec::new(),
+            folders: vec![root.to_owned()],
+        })
+    }
+
+    fn folder(&mut self, path: impl AsRef<Path>) -> Result<(), InitError> {
+        let path = self.root.join(path);
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|source| InitError::File {
+            path: path.clone(),
+            source,
+        })?;
+        self.folders.push(path);
+        Ok(())
+    }
+
+    fn add(&mut self, path: impl AsRef<Path>, mode: u32, content: &str, what: &str) -> Result<(), InitError> {
+        self.write(path.as_ref(), mode, content)?;
+        self.made.push(Made {
+            path: self.root.join(path),
+            what: what.to_owned(),
+        });
+        Ok(())
+    }
+
+    fn write(&self, path: &Path, mode: u32, content: &str) -> Result<(), InitError> {
+        let path = self.root.join(path);
+        let written = (|| {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
+            file.write_all(content.as_bytes())?;
+            file.sync_all()
+        })();
+        written.map_err(|source| InitError::File { path, source })
+    }
+
+    fn finish(self) -> Result<Vec<Made>, InitError> {
+        for path in self.folders.iter().rev() {
+            let synced = File::open(path).and_then(|folder| folder.sync_all());
+            synced.map_err(|source| InitError::File {
+                path: path.clone(),
+                source,
+            })?;
+        }
+        Ok(self.made)
+    }
+}

@@ -1,0 +1,149 @@
+//! What the KMS refuses and how it says so. A refusal is a definite answer; trouble with the store is another thing and says "unknown".
+
+use thiserror::Error;
+
+use super::store::StoreError;
+use crate::kms_api::{ErrorCode, GroupName, KeyName, KeyState};
+
+/// The KMS will not do what was asked, and asking again will not change that.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// A tape group needs the prefix.
+    #[error("group {group} is not for tape: its name does not begin with ENCR_")]
+    NotForTape {
+        /// The name.
+        group: GroupName,
+    },
+    /// No such group.
+    #[error("there is no group {group}")]
+    NoSuchGroup {
+        /// The name.
+        group: GroupName,
+    },
+    /// No such key.
+    #[error("there is no key {key} in group {group}")]
+    NoSuchKey {
+        /// The group.
+        group: GroupName,
+        /// The name.
+        key: KeyName,
+    },
+    /// The group has keys or not, but none is active.
+    #[error("group {group} has no active key")]
+    NoActiveKey {
+        /// The group.
+        group: GroupName,
+    },
+    /// The group's name is taken.
+    #[error("there is a group {group} already")]
+    GroupExists {
+        /// The name.
+        group: GroupName,
+    },
+    /// The key's name is taken.
+    #[error("there is a key {key} in group {group} already")]
+    KeyExists {
+        /// The group.
+        group: GroupName,
+        /// The name.
+        key: KeyName,
+    },
+    /// More than one step, or back to prelive.
+    #[error("key {key} of group {group} is {from} and cannot become {to} in one step")]
+    WrongMove {
+        /// The group.
+        group: GroupName,
+        /// The key.
+        key: KeyName,
+        /// Its state.
+        from: KeyState,
+        /// The wanted one.
+        to: KeyState,
+    },
+    /// The key would be handed out while it exists on one disk only.
+    #[error(
+        "key {key} of group {group} exists on this disk only: if the disk dies, every tape written under it is lost"
+    )]
+    SingleCopy {
+        /// The group.
+        group: GroupName,
+        /// The key.
+        key: KeyName,
+    },
+    /// A description is too long or has control characters.
+    #[error("a description has at most 256 characters and no control characters")]
+    Description,
+}
+
+impl Refusal {
+    /// The refusal for programs.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotForTape { .. } => ErrorCode::NotForTape,
+            Self::NoSuchGroup { .. } => ErrorCode::NoSuchGroup,
+            Self::NoSuchKey { .. } => ErrorCode::NoSuchKey,
+            Self::NoActiveKey { .. } => ErrorCode::NoActiveKey,
+            Self::GroupExists { .. } | Self::KeyExists { .. } => ErrorCode::NameTaken,
+            Self::WrongMove { .. } => ErrorCode::WrongState,
+            Self::SingleCopy { .. } => ErrorCode::SingleCopy,
+            Self::Description => ErrorCode::BadRequest,
+        }
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotForTape { .. } => "name the group ENCR_ and something; pool and group have the same name".to_owned(),
+            Self::NoSuchGroup { group } => {
+                format!("check the pool's name, or make the group: tapekey kms group create {group}")
+            }
+            Self::NoSuchKey { group, .. } => format!("list its keys: tapekey kms key list {group}"),
+            Self::NoActiveKey { group } => {
+                format!("make and activate one: tapekey kms key rotate {group} --single-copy")
+            }
+            Self::GroupExists { .. } | Self::KeyExists { .. } => "choose another name".to_owned(),
+            Self::WrongMove { .. } => {
+                "prelive, active, inactive, deprecated, terminated: one step at a time, never back to prelive".to_owned()
+            }
+            Self::SingleCopy { .. } => {
+                "snapshots on a second disk do not exist yet: --single-copy (single_copy: true) accepts the risk and is audited".to_owned()
+            }
+            Self::Description => "shorten it".to_owned(),
+        }
+    }
+}
+
+/// A request was not served.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// It was refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store failed; whether the thing is so or not is unknown.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for ServiceError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<crate::entropy::EntropyError> for ServiceError {
+    fn from(error: crate::entropy::EntropyError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Descriptions stand in tables and logs: one line, not too long.
+pub(super) fn check_description(text: &str) -> Result<(), Refusal> {
+    let fits = text.chars().count() <= crate::kms_api::DESCRIPTION_LENGTH_MAX;
+    if fits && !text.chars().any(char::is_control) {
+        Ok(())
+    } else {
+        Err(Refusal::Description)
+    }
+}

@@ -1,0 +1,261 @@
+//! Making certificates.
+
+use std::net::IpAddr;
+
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+};
+use thiserror::Error;
+use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
+
+use super::Role;
+
+/// Hosts' clocks differ: a certificate is valid a little before it was made.
+const CLOCK_SKEW: Duration = Duration::hours(1);
+const YEAR: Duration = Duration::days(365);
+const ROOT_VALID: Duration = Duration::days(20 * YEAR.whole_days());
+const ISSUING_VALID: Duration = Duration::days(10 * YEAR.whole_days());
+const LEAF_VALID: Duration = Duration::days(2 * YEAR.whole_days());
+
+/// A certificate cannot be made.
+#[derive(Debug, Error)]
+pub enum PkiError {
+    /// A host's name cannot stand in a certificate.
+    #[error(
+        "host name \"{shown}\" cannot stand in a certificate\nhint: write a DNS name or an IP address, without port"
+    )]
+    HostName {
+        /// The name with everything unprintable escaped.
+        shown: String,
+    },
+    /// The library refused.
+    #[error("make certificate {name}: {source}")]
+    Library {
+        /// For whom.
+        name: String,
+        /// What it said.
+        source: rcgen::Error,
+    },
+}
+
+/// A CA with its private key. No `Debug`.
+pub struct Authority {
+    params: CertificateParams,
+    certificate: Certificate,
+    key: Zeroizing<KeyPair>,
+}
+
+/// A certificate for a program, with its private key. No `Debug`.
+pub struct Leaf {
+    /// The certificate, in PEM.
+    pub certificate_pem: String,
+    /// The private key, in PEM.
+    pub key_pem: Zeroizing<String>,
+    /// The last moment that the certificate is valid.
+    pub not_after: OffsetDateTime,
+}
+
+impl Authority {
+    /// A root CA, which signs itself.
+    ///
+    /// # Errors
+    /// The library's.
+    pub fn root(now: OffsetDateTime) -> Result<Self, PkiError> {
+        let name = "tapekey root CA";
+        let key = new_key(name)?;
+        // One more CA may stand below: the issuing one.
+        let params = authority_params(name, now, ROOT_VALID, 1);
+        let certificate = params.self_signed(&*key).map_err(library(name))?;
+        Ok(Self {
+            params,
+            certificate,
+            key,
+        })
+    }
+
+    /// The CA that signs leaves.
+    ///
+    /// # Errors
+    /// The library's.
+    pub fn issuing(root: &Self, now: OffsetDateTime) -> Result<Self, PkiError> {
+        let name = "tapekey issuing CA";
+        let key = new_key(name)?;
+        let params = authority_params(name, now, ISSUING_VALID, 0);
+        let certificate = params.signed_by(&*key, &root.issuer()).map_err(library(name))?;
+        Ok(Self {
+            params,
+            certificate,
+            key,
+        })
+    }
+
+    /// A certificate for the KMS itself, reachable as this machine and under `hosts`.
+    ///
+    /// # Errors
+    /// [`PkiError::HostName`], or the library's.
+    pub fn server(&self, hosts: &[String], now: OffsetDateTime) -> Result<Leaf, PkiError> {
+        let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let names = always
+            .iter()
+            .chain(hosts)
+            .map(|host| alternative_name(host))
+            .collect::<Result<_, _>>()?;
+        self.leaf("tapekey-kms", names, ExtendedKeyUsagePurpose::ServerAuth, now)
+    }
+
+    /// A certificate for a client of the KMS.
+    ///
+    /// # Errors
+    /// The library's.
+    pub fn client(&self, name: &str, role: Role, now: OffsetDateTime) -> Result<Leaf, PkiError> {
+        let uri = role.uri().try_into().map_err(library(name))?;
+        self.leaf(name, vec![SanType::URI(uri)], ExtendedKeyUsagePurpose::ClientAuth, now)
+    }
+
+    /// The CA's certificate, in PEM.
+    #[must_use]
+    pub fn certificate_pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    /// The CA's certificate, in DER.
+    #[must_use]
+    pub fn certificate_der(&self) -> &[u8] {
+        self.certificate.der()
+    }
+
+    /// The private key as PKCS #8, in DER.
+    #[must_use]
+    pub fn key_der(&self) -> &[u8] {
+        self.key.serialized_der()
+    }
+
+    /// The private key in PEM.
+    #[must_use]
+    pub fn key_pem(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.key.serialize_pem())
+    }
+
+    /// The last moment that the CA is valid.
+    #[must_use]
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.params.not_after
+    }
+
+    fn issuer(&self) -> Issuer<'_, &KeyPair> {
+        Issuer::from_params(&self.params, &*self.key)
+    }
+
+    fn leaf(
+        &self,
+        name: &str,
+        alternative_names: Vec<SanType>,
+        usage: ExtendedKeyUsagePurpose,
+        now: OffsetDateTime,
+    ) -> Result<Leaf, PkiError> {
+        let key = new_key(name)?;
+        let mut params = params(name, now, LEAF_VALID);
+        params.subject_alt_names = alternative_names;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![usage];
+        let certificate = params.signed_by(&*key, &self.issuer()).map_err(library(name))?;
+        Ok(Leaf {
+            certificate_pem: certificate.pem(),
+            key_pem: Zeroizing::new(key.serialize_pem()),
+            not_after: params.not_after,
+        })
+    }
+}
+
+fn new_key(name: &str) -> Result<Zeroizing<KeyPair>, PkiError> {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+        .map(Zeroizing::new)
+        .map_err(library(name))
+}
+
+fn authority_params(name: &str, now: OffsetDateTime, valid: Duration, below: u8) -> CertificateParams {
+    let mut params = params(name, now, valid);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn params(name: &str, now: OffsetDateTime, valid: Duration) -> CertificateParams {
+    let mut distinguished_name = DistinguishedName::new();
+    distinguished_name.push(DnType::CommonName, name);
+    let mut params = CertificateParams::default();
+    params.distinguished_name = distinguished_name;
+    params.not_before = now - CLOCK_SKEW;
+    params.not_after = now + valid;
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+fn alternative_name(host: &str) -> Result<SanType, PkiError> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(SanType::IpAddress(address));
+    }
+    let wrong = || PkiError::HostName {
+        shown: host.escape_default().to_string(),
+    };
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    if host.len() > 253 || !host.split('.').all(label) {
+        return Err(wrong());
+    }
+    host.try_into().map(SanType::DnsName).map_err(|_| wrong())
+}
+
+fn library(name: &str) -> impl Fn(rcgen::Error) -> PkiError {
+    move |source| PkiError::Library {
+        name: name.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_are_dns_names_or_addresses() {
+        for good in ["kms1", "kms1.example.org", "10.0.0.1", "fe80::1"] {
+            assert!(alternative_name(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "a..b",
+            "kms1:8443",
+            "https://kms1",
+            "k\u{e9}",
+            "*.example.org",
+            &"a".repeat(64),
+        ] {
+            assert!(alternative_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_client_certificate_says_who_and_which_role() {
+        use super::super::identify;
+        use rustls::pki_types::{CertificateDer, pem::PemObject};
+        let now = OffsetDateTime::UNIX_EPOCH + Duration::days(20_000);
+        let issuing = Authority::issuing(&Authority::root(now).unwrap(), now).unwrap();
+        let leaf = issuing.client("host-7", Role::MediaServer, now).unwrap();
+        let der = CertificateDer::from_pem_slice(leaf.certificate_pem.as_bytes()).unwrap();
+        let identity = identify(&der).unwrap();
+        assert_eq!(
+            (identity.role, identity.not_after),
+            (Some(Role::MediaServer), now + LEAF_VALID)
+        );
+        assert_eq!(identity.actor.subject, "CN=host-7");
+        let server = issuing.server(&[], now).unwrap();
+        let der = CertificateDer::from_pem_slice(server.certificate_pem.as_bytes()).unwrap();
+        assert_eq!(identify(&der).unwrap().role, None);
+        assert!(identify(b"no certificate").is_none());
+    }
+}

@@ -1,0 +1,10 @@
+//! The KMS's own certificates: a root CA to move off-line, an issuing CA under it, and leaves for the server and its clients. X.509 v3 as in
+//! RFC 5280, ECDSA on P-256 throughout.
+//!
+//! Private keys here are drawn by the cipher library, which takes no seed; nothing that seals or encrypts data comes from it.
+
+mod issue;
+mod role;
+
+pub use issue::{Authority, Leaf, PkiError};
+pub use role::{Identity, Role, identify};

@@ -1,0 +1,138 @@
+//! The web service's front: TLS with client certificates, one task per connection, a limit on every wait, a graceful end.
+//!
+//! What a request means is the business of `routes`; who may ask is decided in `auth`, from what is learnt here.
+
+mod connection;
+mod tls;
+
+pub use tls::TlsError;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use self::connection::Connection;
+use super::config::KmsConfig;
+use super::routes;
+use super::service::Kms;
+use crate::clock::Clock;
+
+/// Connections served at once; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 1024;
+
+/// How long requests in work may take once the service is asked to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long to wait after accept(2) failed, for want of file descriptors usually.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// A service ready to run.
+pub struct Server {
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    router: Router,
+    clock: Arc<dyn Clock>,
+}
+
+/// The service cannot be started.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The address cannot be had.
+    #[error("listen on {address}: {source}\nhint: is another service using it? choose one with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The server's certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl Server {
+    /// Listens; nothing is accepted before [`Server::run`]. Reads certificate files.
+    ///
+    /// # Errors
+    /// [`ServerError`]: files, dates, the address.
+    pub async fn bind(config: &KmsConfig, kms: Arc<Kms>, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
+        let tls = TlsAcceptor::from(Arc::new(tls::server_config(config, &clock)?));
+        let address = config.listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| ServerError::Listen { address, source })?;
+        let router = routes::router(routes::Front {
+            kms,
+            clock: clock.clone(),
+        });
+        Ok(Self {
+            listener,
+            tls,
+            router,
+            clock,
+        })
+    }
+
+    /// The address that it listens on, also if the configured port was 0.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` is ready, then finishes the requests in work.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let (stopping, stopped) = watch::channel(false);
+        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut tasks = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                Some(_) = tasks.join_next() => {}
+                accepted = accept(&self.listener, &room) => match accepted {
+                    Ok((stream, peer, permit)) => {
+                        let connection = Connection {
+                            tls: self.tls.clone(),
+                            router: self.router.clone(),
+                            clock: self.clock.clone(),
+                            peer,
+                            stopped: stopped.clone(),
+                        };
+                        tasks.spawn(async move {
+                            connection.serve(stream).await;
+                            drop(permit);
+                        });
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(self.listener);
+        stopping.send_replace(true);
+        let finished = tokio::time::timeout(GRACE, async { while tasks.join_next().await.is_some() {} });
+        if finished.await.is_err() {
+            tracing::warn!(connections = tasks.len(), "connections were cut off at the end");
+        }
+    }
+}
+
+type Accepted = (tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
+
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<Accepted> {
+    let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, permit))
+}

@@ -1,0 +1,325 @@
+//! What the KMS does, each thing as one audited transaction. Who may ask for what was decided before.
+
+use std::sync::Arc;
+
+use super::audit::{Action, Actor, AuditHead, Event};
+use super::model::{Refusal, ServiceError, check_description};
+use super::store::groups::{self, Group};
+use super::store::keys::{self, StoredKey};
+use super::store::{Session, Store, StoreError, StoreFile};
+use crate::clock::Clock;
+use crate::entropy::{Entropy, random_bytes};
+use crate::kad::{KeyKind, OurKad, derive_volume_key};
+use crate::kms_api::{
+    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, GroupList, GroupName, GroupRecord, KeyList, KeyMove,
+    KeyName, KeyRecord, KeySource, KeyState, MoveKey, PAGE_RECORDS_MAX, PageQuery, Purpose, RotateGroup,
+};
+use crate::secret::DataKey;
+
+/// The key service, without its web front.
+pub struct Kms {
+    pub(super) store: Store,
+}
+
+impl Kms {
+    /// Sets the service to work on an opened store.
+    ///
+    /// # Errors
+    /// As [`Store::start`].
+    pub fn start(file: StoreFile, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
+        Ok(Self {
+            store: Store::start(file, clock, entropy)?,
+        })
+    }
+
+    /// End of the audit chain.
+    #[must_use]
+    pub fn audit_head(&self) -> AuditHead {
+        self.store.head()
+    }
+
+    /// Writes down that `actor` asked for `what` and was turned away.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn record_denial(&self, actor: &Actor, what: String, why: &str) -> Result<(), ServiceError> {
+        let mut event = Event::new(actor, Action::Request);
+        event.detail = Some(what);
+        event.outcome = format!("refused: {why}");
+        self.store
+            .run(move |session| session.audited(event, |_, _| Ok(())))
+            .await
+    }
+
+    /// A key for writing a volume: the group's active key, derived for the volume unless the group is as-is.
+    ///
+    /// # Errors
+    /// [`Refusal`]: no `ENCR_`, no such group, no active key.
+    pub async fn backup_key(&self, actor: &Actor, request: BackupKeyRequest) -> Result<BackupKeyAnswer, ServiceError> {
+        let mut event = Event::new(actor, Action::BackupKey);
+        event.group = Some(request.group.to_string());
+        event.volume = Some(request.volume.to_string());
+        let work = move |session: &Session<'_>, event: &mut Event| {
+            let Purpose::Tape = request.purpose;
+            check_for_tape(&request.group)?;
+            let group = existing(session, &request.group)?;
+            let stored = keys::active(session, &group)?.ok_or(Refusal::NoActiveKey { group: request.group })?;
+            event.key_id = Some(stored.record.id);
+            let (key, kad) = for_new_volume(session, &stored)?;
+            let KeyRecord { name, group, .. } = stored.record;
+            Ok(BackupKeyAnswer {
+                key,
+                kad,
+                key_name: name,
+                group,
+                server: KeySource::built_in(),
+            })
+        };
+        self.store.run(move |session| session.audited(event, work)).await
+    }
+
+    /// Makes a group.
+    ///
+    /// # Errors
+    /// [`Refusal`]: no `ENCR_`, name taken, description.
+    pub async fn create_group(&self, actor: &Actor, wanted: CreateGroup) -> Result<GroupRecord, ServiceError> {
+        let mut event = Event::new(actor, Action::CreateGroup);
+        event.group = Some(wanted.name.to_string());
+        let work = move |session: &Session<'_>, _: &mut Event| {
+            check_for_tape(&wanted.name)?;
+            check_description(&wanted.description)?;
+            if groups::by_name(session, &wanted.name)?.is_some() {
+                return Err(Refusal::GroupExists { group: wanted.name }.into());
+            }
+            Ok(groups::insert(session, &wanted)?)
+        };
+        self.store.run(move |session| session.audited(event, work)).await
+    }
+
+    /// A page of groups.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn groups(&self, query: PageQuery) -> Result<GroupList, ServiceError> {
+        let after = query.after.unwrap_or_default();
+        let groups = self
+            .store
+            .run(move |session| Ok(groups::list(session, &after, PAGE_RECORDS_MAX)?))
+            .await?;
+        let full = groups.len() == PAGE_RECORDS_MAX;
+        let next = groups.last().filter(|_| full).map(|group| group.name.to_string());
+        Ok(GroupList { groups, next })
+    }
+
+    /// Makes a random key, prelive.
+    ///
+    /// # Errors
+    /// [`Refusal`]: no such group, name taken, description.
+    pub async fn create_key(
+        &self,
+        actor: &Actor,
+        group: GroupName,
+        wanted: CreateKey,
+    ) -> Result<KeyRecord, ServiceError> {
+        let mut event = Event::new(actor, Action::CreateKey);
+        event.group = Some(group.to_string());
+        let work = move |session: &Session<'_>, event: &mut Event| {
+            let group = existing(session, &group)?;
+            let stored = insert(session, &group, wanted.name, &wanted.description)?;
+            event.key_id = Some(stored.record.id);
+            Ok(stored.record)
+        };
+        self.store.run(move |session| session.audited(event, work)).await
+    }
+
+    /// A page of keys.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchGroup`].
+    pub async fn keys(&self, query: PageQuery) -> Result<KeyList, ServiceError> {
+        self.store.run(move |session| page_of_keys(session, &query)).await
+    }
+
+    /// Gives a key another state.
+    ///
+    /// # Errors
+    /// [`Refusal`]: no such group or key, more than one step, single copy.
+    pub async fn move_key(
+        &self,
+        actor: &Actor,
+        key: (GroupName, KeyName),
+        to: MoveKey,
+    ) -> Result<KeyMove, ServiceError> {
+        let (group, name) = key;
+        let mut event = Event::new(actor, Action::MoveKey);
+        event.group = Some(group.to_string());
+        event.detail = Some(detail(to.state, to.single_copy));
+        let work = move |session: &Session<'_>, event: &mut Event| {
+            let found = existing(session, &group)?;
+            let stored = keys::by_name(session, &found, &name)?.ok_or(Refusal::NoSuchKey { group, key: name })?;
+            event.key_id = Some(stored.record.id);
+            make_move(session, &found, &stored, &to)
+        };
+        self.store.run(move |session| session.audited(event, work)).await
+    }
+
+    /// Makes a key and makes it active, in one transaction.
+    ///
+    /// # Errors
+    /// [`Refusal`]: no such group, name taken, single copy.
+    pub async fn rotate_group(
+        &self,
+        actor: &Actor,
+        group: GroupName,
+        wanted: RotateGroup,
+    ) -> Result<KeyMove, ServiceError> {
+        let mut event = Event::new(actor, Action::RotateGroup);
+        event.group = Some(group.to_string());
+        event.detail = Some(detail(KeyState::Active, wanted.single_copy));
+        let work = move |session: &Session<'_>, event: &mut Event| {
+            let group = existing(session, &group)?;
+            let stored = insert(session, &group, wanted.name, "")?;
+            event.key_id = Some(stored.record.id);
+            let to = MoveKey {
+                state: KeyState::Active,
+                single_copy: wanted.single_copy,
+            };
+            make_move(session, &group, &stored, &to)
+        };
+        self.store.run(move |session| session.audited(event, work)).await
+    }
+}
+
+fn check_for_tape(group: &GroupName) -> Result<(), Refusal> {
+    if group.is_for_tape() {
+        Ok(())
+    } else {
+        Err(Refusal::NotForTape { group: group.clone() })
+    }
+}
+
+fn existing(session: &Session<'_>, name: &GroupName) -> Result<Group, ServiceError> {
+    Ok(groups::by_name(session, name)?.ok_or_else(|| Refusal::NoSuchGroup { group: name.clone() })?)
+}
+
+fn insert(
+    session: &Session<'_>,
+    group: &Group,
+    name: Option<KeyName>,
+    description: &str,
+) -> Result<StoredKey, ServiceError> {
+    check_description(description)?;
+    if let Some(name) = &name
+        && keys::by_name(session, group, name)?.is_some()
+    {
+        return Err(Refusal::KeyExists {
+            group: group.record.name.clone(),
+            key: name.clone(),
+        }
+        .into());
+    }
+    Ok(keys::insert_random(session, group, name, description)?)
+}
+
+/// Moves `stored`; a key that becomes active makes the former one inactive first, so that there are never two.
+fn make_move(session: &Session<'_>, group: &Group, stored: &StoredKey, to: &MoveKey) -> Result<KeyMove, ServiceError> {
+    let (from, key) = (stored.record.state, stored.record.name.clone());
+    let group_name = group.record.name.clone();
+    if from == to.state {
+        return Ok(KeyMove {
+            key: stored.record.clone(),
+            former: None,
+            changed: false,
+        });
+    }
+    if !from.may_move_to(to.state) {
+        return Err(Refusal::WrongMove {
+            group: group_name,
+            key,
+            from,
+            to: to.state,
+        }
+        .into());
+    }
+    let becomes_active = to.state == KeyState::Active;
+    if becomes_active && !to.single_copy {
+        return Err(Refusal::SingleCopy { group: group_name, key }.into());
+    }
+    let former = if becomes_active {
+        keys::active(session, group)?
+    } else {
+        None
+    };
+    let former = former
+        .map(|former| former.moved_to(session, KeyState::Inactive))
+        .transpose()?;
+    let moved = stored.moved_to(session, to.state)?;
+    Ok(KeyMove {
+        key: moved.record,
+        former: former.map(|former| former.record),
+        changed: true,
+    })
+}
+
+/// The key on the drive and its KAD, with a nonce that no volume had before.
+fn for_new_volume(session: &Session<'_>, stored: &StoredKey) -> Result<(DataKey, OurKad), ServiceError> {
+    let group_key = stored.open(session)?;
+    let id = stored.record.id;
+    match stored.kind {
+        KeyKind::AsIs => {
+            let kad = OurKad::as_is(id, &group_key);
+            Ok((group_key, kad))
+        }
+        KeyKind::Derived => {
+            let nonce = random_bytes(session.entropy)?;
+            let key = derive_volume_key(&group_key, id, nonce);
+            let kad = OurKad::derived(id, nonce, &key);
+            Ok((key, kad))
+        }
+    }
+}
+
+/// Keys of one group, or of all, ordered by group and name; `after` is `GROUP/NAME`, neither of which can have a slash.
+fn page_of_keys(session: &Session<'_>, query: &PageQuery) -> Result<KeyList, ServiceError> {
+    let after = query.after.as_deref().unwrap_or_default();
+    let (after_group, after_name) = after.split_once('/').unwrap_or((after, ""));
+    let mut keys = Vec::new();
+    if let Some(name) = &query.group {
+        let group = existing(session, name)?;
+        keys = keys::list(session, &group, after_name, PAGE_RECORDS_MAX)?;
+    } else {
+        // The group in which the last page ended may have more.
+        let started = GroupName::new(after_group)
+            .ok()
+            .map(|name| groups::by_name(session, &name))
+            .transpose()?
+            .flatten();
+        if let Some(group) = started {
+            keys = keys::list(session, &group, after_name, PAGE_RECORDS_MAX)?;
+        }
+        add_later_groups(session, after_group, &mut keys)?;
+    }
+    let full = keys.len() == PAGE_RECORDS_MAX;
+    let next = keys
+        .last()
+        .filter(|_| full)
+        .map(|key| format!("{}/{}", key.group, key.name));
+    Ok(KeyList { keys, next })
+}
+
+fn add_later_groups(session: &Session<'_>, after: &str, keys: &mut Vec<KeyRecord>) -> Result<(), ServiceError> {
+    let mut after = after.to_owned();
+    while keys.len() < PAGE_RECORDS_MAX {
+        let Some(record) = groups::list(session, &after, 1)?.pop() else {
+            return Ok(());
+        };
+        let group = existing(session, &record.name)?;
+        keys.extend(keys::list(session, &group, "", PAGE_RECORDS_MAX - keys.len())?);
+        after = record.name.to_string();
+    }
+    Ok(())
+}
+
+fn detail(state: KeyState, single_copy: bool) -> String {
+    format!("to {state}{}", if single_copy { ", single copy accepted" } else { "" })
+}

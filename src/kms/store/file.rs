@@ -1,0 +1,152 @@
+//! The store's files: making them, opening them for the one service, and reading the audit chain beside it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+use time::OffsetDateTime;
+
+use super::keyring::Keyring;
+use super::{StoreError, millis, schema};
+use crate::entropy::{Entropy, random_bytes};
+use crate::kad::KeyId;
+use crate::kms::audit::{self, AuditError, AuditHead, AuditRecord, Event};
+use crate::kms::seal::{Fields, HostMasterKey};
+
+/// The database in the store's folder.
+const DATABASE: &str = "kms.sqlite";
+
+/// Locked by the service that works on the store.
+const LOCK: &str = "lock";
+
+/// An opened store, locked against a second service. No `Debug`: it holds keys.
+pub struct StoreFile {
+    pub(super) connection: Connection,
+    pub(super) keyring: Keyring,
+    _lock: File,
+}
+
+impl StoreFile {
+    /// Makes a store in the existing, empty `folder`, sealed under `master`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is one already, or as the disk answers.
+    pub fn create(
+        folder: &Path,
+        master: &HostMasterKey,
+        entropy: &dyn Entropy,
+        now: OffsetDateTime,
+    ) -> Result<Self, StoreError> {
+        let lock = lock(folder, OpenOptions::new().create_new(true))?;
+        let path = folder.join(DATABASE);
+        new_file(&path)?;
+        let connection = schema::create(&path)?;
+        let id = KeyId::from_random(random_bytes(entropy)?);
+        connection.execute(
+            "INSERT INTO store (only, id, created) VALUES (1, ?1, ?2)",
+            params![id.0, millis(now)],
+        )?;
+        Keyring::create(&connection, master, entropy, now)?;
+        let keyring = Keyring::open(&connection, master)?;
+        Ok(Self {
+            connection,
+            keyring,
+            _lock: lock,
+        })
+    }
+
+    /// Opens the store in `folder`.
+    ///
+    /// # Errors
+    /// [`StoreError`]: none there, in use, of another version, sealed under another host master key.
+    pub fn open(folder: &Path, master: &HostMasterKey) -> Result<Self, StoreError> {
+        let lock = lock(folder, &mut OpenOptions::new())?;
+        let path = existing(folder)?;
+        let connection = schema::open(&path)?;
+        let keyring = Keyring::open(&connection, master)?;
+        Ok(Self {
+            connection,
+            keyring,
+            _lock: lock,
+        })
+    }
+
+    /// Keeps a CA's private key (PKCS #8), sealed and bound to its certificate, and writes the audit chain's first record.
+    ///
+    /// # Errors
+    /// As the disk and the source of randomness answer.
+    pub fn keep_issuing_ca(
+        &self,
+        certificate: &[u8],
+        private_key: &[u8],
+        entropy: &dyn Entropy,
+        event: &Event,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let under = self.keyring.key_protection_id;
+        let bound = Fields::of("tapekey issuing ca v1")
+            .bytes(certificate)
+            .bytes(&under.0)
+            .encode();
+        let sealed = self.keyring.key_protection.seal(entropy, private_key, &bound)?;
+        let transaction = self.connection.unchecked_transaction()?;
+        transaction.execute(
+            "INSERT INTO certificate_authorities (certificate, sealed_under, nonce, sealed) VALUES (?1, ?2, ?3, ?4)",
+            params![certificate, under.0, sealed.nonce, sealed.sealed],
+        )?;
+        let mut head = audit::head(&transaction, &self.keyring.audit)?;
+        audit::append(&transaction, &self.keyring.audit, &mut head, event, now)?;
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+/// Hands every audit record of the store in `folder` to `each`, oldest first, and checks the chain. Works beside a running service.
+///
+/// # Errors
+/// [`AuditError::Broken`] at the first record that does not fit; the store's errors; those of `each`.
+pub fn walk_audit(
+    folder: &Path,
+    master: &HostMasterKey,
+    each: impl FnMut(&AuditRecord) -> std::io::Result<()>,
+) -> Result<AuditHead, AuditError> {
+    let connection = schema::open_read_only(&existing(folder)?)?;
+    let keyring = Keyring::open(&connection, master)?;
+    audit::walk(&connection, &keyring.audit, each)
+}
+
+fn existing(folder: &Path) -> Result<PathBuf, StoreError> {
+    let path = folder.join(DATABASE);
+    // SQLite's own words for a missing file do not name it.
+    File::open(&path).map_err(|source| StoreError::File {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(path)
+}
+
+fn lock(folder: &Path, options: &mut OpenOptions) -> Result<File, StoreError> {
+    let path = folder.join(LOCK);
+    let failed = |source| StoreError::File {
+        path: path.clone(),
+        source,
+    };
+    let file = options.read(true).write(true).mode(0o600).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
+            path: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// SQLite gives its journal files the mode of the database, so only this one must be made with care.
+fn new_file(path: &Path) -> Result<(), StoreError> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    made.map(drop).map_err(|source| StoreError::File {
+        path: path.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,274 @@
+//! Data keys in the store, each sealed on its own; a changed field is a new seal. Reading a record does not open it, using it does.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::groups::{self, Group, kind_name};
+use super::{Session, StoreError, column, millis, moment};
+use crate::entropy::random_bytes;
+use crate::kad::{KeyId, KeyKind};
+use crate::kms::seal::Fields;
+use crate::kms_api::{GroupName, KeyName, KeyOrigin, KeyRecord, KeyState};
+use crate::secret::{DataKey, Sealed};
+
+/// A key as it is stored: still sealed.
+#[derive(Debug, Clone)]
+pub(in crate::kms) struct StoredKey {
+    /// What the world sees.
+    pub(in crate::kms) record: KeyRecord,
+    /// How keys on drives follow from it: the group's kind, bound into the seal.
+    pub(in crate::kms) kind: KeyKind,
+    group_id: KeyId,
+    sealed_under: KeyId,
+    sealed: Sealed,
+}
+
+/// Draws a key and adds it to `group`, prelive.
+pub(in crate::kms) fn insert_random(
+    session: &Session<'_>,
+    group: &Group,
+    name: Option<KeyName>,
+    description: &str,
+) -> Result<StoredKey, StoreError> {
+    let id = KeyId::from_random(random_bytes(session.entropy)?);
+    let now = moment(millis(session.now));
+    let record = KeyRecord {
+        id,
+        name: column(name.or_else(|| name_from(session, id)), || {
+            format!("a name for key {id}")
+        })?,
+        group: group.record.name.clone(),
+        state: KeyState::Prelive,
+        description: description.to_owned(),
+        origin: KeyOrigin::Random,
+        created: now,
+        modified: now,
+    };
+    let data_key = DataKey::generate(session.entropy)?;
+    let stored = StoredKey::seal(session, record, group.record.kind, group.id, &data_key)?;
+    stored.insert(session)?;
+    Ok(stored)
+}
+
+/// The key with that id: the look-up of a restore.
+pub(in crate::kms) fn by_id(session: &Session<'_>, id: KeyId) -> Result<Option<StoredKey>, StoreError> {
+    let mut statement = session.connection.prepare_cached("SELECT * FROM keys WHERE id = ?1")?;
+    let Some(found) = statement.query_row([id.0], Raw::read).optional()? else {
+        return Ok(None);
+    };
+    let group = groups::by_id(session, found.group_id)?;
+    let group = column(group, || format!("key {id}: its group"))?;
+    found.checked(&group).map(Some)
+}
+
+/// The key of that name.
+pub(in crate::kms) fn by_name(
+    session: &Session<'_>,
+    group: &Group,
+    name: &KeyName,
+) -> Result<Option<StoredKey>, StoreError> {
+    let mut statement = session
+        .connection
+        .prepare_cached("SELECT * FROM keys WHERE group_id = ?1 AND name = ?2")?;
+    let found = statement
+        .query_row(params![group.id.0, name.as_str()], Raw::read)
+        .optional()?;
+    found.map(|raw| raw.checked(group)).transpose()
+}
+
+/// The group's active key.
+pub(in crate::kms) fn active(session: &Session<'_>, group: &Group) -> Result<Option<StoredKey>, StoreError> {
+    let mut statement = session
+        .connection
+        .prepare_cached("SELECT * FROM keys WHERE group_id = ?1 AND state = 'active'")?;
+    let found = statement.query_row([group.id.0], Raw::read).optional()?;
+    found.map(|raw| raw.checked(group)).transpose()
+}
+
+/// At most `limit` keys of `group` by name, those after `after`.
+pub(in crate::kms) fn list(
+    session: &Session<'_>,
+    group: &Group,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<KeyRecord>, StoreError> {
+    let mut statement = session
+        .connection
+        .prepare_cached("SELECT * FROM keys WHERE group_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3")?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![group.id.0, after, limit])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        keys.push(Raw::read(row)?.checked(group)?.record);
+    }
+    Ok(keys)
+}
+
+impl StoredKey {
+    /// The key itself, if the record is exactly as it was sealed.
+    pub(in crate::kms) fn open(&self, session: &Session<'_>) -> Result<DataKey, StoreError> {
+        let bound = bound(&self.record, self.kind, self.group_id, self.sealed_under);
+        session
+            .keyring
+            .key_protection
+            .open_key(&self.sealed, &bound)
+            .map_err(|_| StoreError::DoesNotOpen {
+                what: format!("key {} of group {}", self.record.name, self.record.group),
+            })
+    }
+
+    /// The same key with another state, stored. The caller has checked that it may move there.
+    pub(in crate::kms) fn moved_to(&self, session: &Session<'_>, state: KeyState) -> Result<Self, StoreError> {
+        let data_key = self.open(session)?;
+        let record = KeyRecord {
+            state,
+            modified: moment(millis(session.now)),
+            ..self.record.clone()
+        };
+        let moved = Self::seal(session, record, self.kind, self.group_id, &data_key)?;
+        session
+            .connection
+            .prepare_cached(
+                "UPDATE keys SET state = ?2, modified = ?3, sealed_under = ?4, nonce = ?5, sealed = ?6 WHERE id = ?1",
+            )?
+            .execute(params![
+                moved.record.id.0,
+                moved.record.state.name(),
+                millis(moved.record.modified),
+                moved.sealed_under.0,
+                moved.sealed.nonce,
+                moved.sealed.sealed,
+            ])?;
+        Ok(moved)
+    }
+
+    fn seal(
+        session: &Session<'_>,
+        record: KeyRecord,
+        kind: KeyKind,
+        group_id: KeyId,
+        data_key: &DataKey,
+    ) -> Result<Self, StoreError> {
+        let sealed_under = session.keyring.key_protection_id;
+        let bound = bound(&record, kind, group_id, sealed_under);
+        let sealed = session
+            .keyring
+            .key_protection
+            .seal(session.entropy, data_key.expose(), &bound)?;
+        Ok(Self {
+            record,
+            kind,
+            group_id,
+            sealed_under,
+            sealed,
+        })
+    }
+
+    fn insert(&self, session: &Session<'_>) -> Result<(), StoreError> {
+        session
+            .connection
+            .prepare_cached(
+                "INSERT INTO keys (id, group_id, name, state, description, origin, created, modified, sealed_under, nonce, sealed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            )?
+            .execute(params![
+                self.record.id.0,
+                self.group_id.0,
+                self.record.name.as_str(),
+                self.record.state.name(),
+                self.record.description,
+                origin_name(self.record.origin),
+                millis(self.record.created),
+                millis(self.record.modified),
+                self.sealed_under.0,
+                self.sealed.nonce,
+                self.sealed.sealed,
+            ])?;
+        Ok(())
+    }
+}
+
+/// A row whose text fields are not yet known to make sense.
+struct Raw {
+    id: KeyId,
+    group_id: KeyId,
+    name: String,
+    state: String,
+    description: String,
+    origin: String,
+    created: i64,
+    modified: i64,
+    sealed_under: KeyId,
+    sealed: Sealed,
+}
+
+impl Raw {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: KeyId(row.get("id")?),
+            group_id: KeyId(row.get("group_id")?),
+            name: row.get("name")?,
+            state: row.get("state")?,
+            description: row.get("description")?,
+            origin: row.get("origin")?,
+            created: row.get("created")?,
+            modified: row.get("modified")?,
+            sealed_under: KeyId(row.get("sealed_under")?),
+            sealed: Sealed {
+                nonce: row.get("nonce")?,
+                sealed: row.get("sealed")?,
+            },
+        })
+    }
+
+    fn checked(self, group: &Group) -> Result<StoredKey, StoreError> {
+        let what = || format!("key {} of group {}", self.id, group.record.name);
+        let record = KeyRecord {
+            id: self.id,
+            name: column(KeyName::new(self.name).ok(), what)?,
+            group: GroupName::clone(&group.record.name),
+            state: column(KeyState::from_name(&self.state), what)?,
+            origin: column(
+                (self.origin == origin_name(KeyOrigin::Random)).then_some(KeyOrigin::Random),
+                what,
+            )?,
+            description: self.description,
+            created: moment(self.created),
+            modified: moment(self.modified),
+        };
+        Ok(StoredKey {
+            record,
+            kind: group.record.kind,
+            group_id: self.group_id,
+            sealed_under: self.sealed_under,
+            sealed: self.sealed,
+        })
+    }
+}
+
+/// Everything that must not change behind the KMS's back. The group's name may: the id stands for it.
+fn bound(record: &KeyRecord, kind: KeyKind, group_id: KeyId, sealed_under: KeyId) -> Vec<u8> {
+    Fields::of("tapekey data key v1")
+        .bytes(&record.id.0)
+        .bytes(&group_id.0)
+        .text(kind_name(kind))
+        .text(record.name.as_str())
+        .text(record.state.name())
+        .text(&record.description)
+        .text(origin_name(record.origin))
+        .number(millis(record.created))
+        .number(millis(record.modified))
+        .bytes(&sealed_under.0)
+        .encode()
+}
+
+fn origin_name(origin: KeyOrigin) -> &'static str {
+    match origin {
+        KeyOrigin::Random => "random",
+    }
+}
+
+/// A name for a key that was given none: the day, and the first digits of its id, so that names do not collide.
+fn name_from(session: &Session<'_>, id: KeyId) -> Option<KeyName> {
+    let id = id.to_string();
+    KeyName::new(format!("{}-{}", session.now.date(), id.get(..8)?)).ok()
+}

@@ -1,0 +1,32 @@
+//! The built-in store: one SQLite file, every key in it sealed, one service at a time. SQL stands here and in `audit.rs`, nowhere else.
+
+mod error;
+mod file;
+pub(in crate::kms) mod groups;
+mod keyring;
+pub(in crate::kms) mod keys;
+mod schema;
+mod writer;
+
+pub use error::StoreError;
+pub use file::{StoreFile, walk_audit};
+pub(in crate::kms) use writer::Session;
+pub use writer::Store;
+
+use time::OffsetDateTime;
+
+/// A time as the store keeps it: milliseconds since 1970.
+pub(in crate::kms) fn millis(time: OffsetDateTime) -> i64 {
+    // Every time that has a year of four digits fits.
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// The time that the store kept; the first of all for a number that is no time, which the seal beside it then refuses.
+pub(in crate::kms) fn moment(millis: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// A column that must make sense.
+fn column<T>(value: Option<T>, what: impl Fn() -> String) -> Result<T, StoreError> {
+    value.ok_or_else(|| StoreError::DoesNotOpen { what: what() })
+}

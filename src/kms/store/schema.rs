@@ -1,0 +1,143 @@
+//! The SQLite file: its marks, its tables, and how it is opened so that what is committed is on the disk.
+
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+use super::StoreError;
+
+/// SQLite's application id of our files: "TKMS".
+const APPLICATION_ID: i32 = 0x544B_4D53;
+
+/// The version of the tables below.
+const VERSION: i32 = 1;
+
+/// How long to wait for a reader (`tapekey-kms audit list`, a backup program) to let go.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Every table has its own note on what its seal or MAC covers; what is sealed is never also stored open.
+const TABLES: &str = "
+CREATE TABLE store (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    id BLOB NOT NULL CHECK (length(id) = 16),
+    created INTEGER NOT NULL
+) STRICT;
+-- Keys that seal others: the key protection key and the audit key, under the host master key.
+CREATE TABLE sealing_keys (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    purpose TEXT NOT NULL,
+    sealed_under BLOB NOT NULL CHECK (length(sealed_under) = 16),
+    created INTEGER NOT NULL,
+    nonce BLOB NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+-- The seal holds nothing; it binds the other fields.
+CREATE TABLE key_groups (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    name TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    cipher TEXT NOT NULL,
+    description TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    sealed_under BLOB NOT NULL REFERENCES sealing_keys (id),
+    nonce BLOB NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+-- The id is the one in KADs, so that a restore is one look-up. The seal holds the key and binds the other fields and the group's kind.
+CREATE TABLE keys (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    group_id BLOB NOT NULL REFERENCES key_groups (id),
+    name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    description TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    sealed_under BLOB NOT NULL REFERENCES sealing_keys (id),
+    nonce BLOB NOT NULL,
+    sealed BLOB NOT NULL,
+    UNIQUE (group_id, name)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX one_active_key ON keys (group_id) WHERE state = 'active';
+-- The issuing CA; the seal holds its private key (PKCS #8) and binds the certificate.
+CREATE TABLE certificate_authorities (
+    certificate BLOB PRIMARY KEY,
+    sealed_under BLOB NOT NULL REFERENCES sealing_keys (id),
+    nonce BLOB NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+-- The MAC covers every field and the MAC of the record before.
+CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY,
+    time INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    action TEXT NOT NULL,
+    group_name TEXT,
+    key_id TEXT,
+    volume TEXT,
+    detail TEXT,
+    outcome TEXT NOT NULL,
+    mac BLOB NOT NULL
+) STRICT;
+";
+
+/// Makes the tables in the empty file at `path`.
+pub(super) fn create(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    make_durable(&connection)?;
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE;{TABLES}PRAGMA user_version = {VERSION};COMMIT;"
+    ))?;
+    Ok(connection)
+}
+
+/// Opens the store at `path` for the one service that may write it.
+pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    check_marks(&connection, path)?;
+    make_durable(&connection)?;
+    Ok(connection)
+}
+
+/// Opens the store at `path` for looking only, also while a service works on it.
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    check_marks(&connection, path)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
+fn check_marks(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let mark = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    if mark("application_id")? != APPLICATION_ID {
+        return Err(StoreError::NotAStore { path: path.to_owned() });
+    }
+    match mark("user_version")? {
+        VERSION => Ok(()),
+        found => Err(StoreError::OtherVersion {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        }),
+    }
+}
+
+/// Write-ahead log, and each commit on the disk before it counts.
+fn make_durable(connection: &Connection) -> Result<(), StoreError> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::NoWriteAheadLog { mode });
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(())
+}

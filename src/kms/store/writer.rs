@@ -1,0 +1,211 @@
+//! The one thread that works on SQLite. Requests queue; those that wait at the same moment share one commit, and so one wait for the
+//! disk. Nobody learns a result before it is durable.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::keyring::Keyring;
+use super::{StoreError, StoreFile};
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::kms::audit::{self, AuditHead, Event};
+use crate::kms::model::ServiceError;
+
+/// Requests that wait; more than these wait in their own tasks.
+const QUEUE_LENGTH: usize = 256;
+
+/// Most requests that share one commit: bounds how much one failed commit takes with it.
+const BATCH_MAX: usize = 64;
+
+/// Tells the asker, once it is known whether the commit succeeded.
+type Settle = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// Gets the session, or why there is none.
+type Job = Box<dyn FnOnce(Result<&mut Session<'_>, StoreError>) -> Settle + Send>;
+
+/// The store, open and at work. Dropping it waits for the work at hand and lets go of the files.
+pub struct Store {
+    jobs: Option<mpsc::Sender<Job>>,
+    head: watch::Receiver<AuditHead>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What one request works with, inside the transaction.
+pub(in crate::kms) struct Session<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) keyring: &'a Keyring,
+    pub(in crate::kms) entropy: &'a dyn Entropy,
+    pub(in crate::kms) now: OffsetDateTime,
+    head: &'a mut AuditHead,
+}
+
+impl Store {
+    /// Sets a thread to work on `file`.
+    ///
+    /// # Errors
+    /// [`StoreError::Thread`] if there is none to have, and what reading the audit chain's end may give.
+    pub fn start(file: StoreFile, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
+        let (jobs, queue) = mpsc::channel(QUEUE_LENGTH);
+        let (publish, head) = watch::channel(audit::head(&file.connection, &file.keyring.audit)?);
+        let work = move || {
+            Writer {
+                file,
+                clock,
+                entropy,
+                publish,
+            }
+            .work(queue)
+        };
+        let thread = thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(work)
+            .map_err(StoreError::Thread)?;
+        Ok(Self {
+            jobs: Some(jobs),
+            head,
+            thread: Some(thread),
+        })
+    }
+
+    /// End of the audit chain as of the last commit.
+    #[must_use]
+    pub fn head(&self) -> AuditHead {
+        self.head.borrow().clone()
+    }
+
+    /// Does `work` in a transaction and returns once it is durable.
+    pub(in crate::kms) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Session<'_>) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |session| {
+            let result = session.map_err(ServiceError::Store).and_then(work);
+            Box::new(move |committed| {
+                // An asker that went away needs no answer; what it asked for is done and audited all the same.
+                let _ = reply.send(committed.map_err(ServiceError::Store).and(result));
+            })
+        });
+        let jobs = self.jobs.as_ref().ok_or(StoreError::Stopped)?;
+        jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
+        answer.await.map_err(|_| StoreError::Stopped)?
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been reported by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Does `work` and writes `event` with its outcome; both or neither. A refusal undoes the work and is written as well.
+    pub(in crate::kms) fn audited<T>(
+        &mut self,
+        mut event: Event,
+        work: impl FnOnce(&Self, &mut Event) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        self.connection.execute_batch("SAVEPOINT attempt")?;
+        let result = work(self, &mut event);
+        if let Err(error) = &result {
+            self.connection.execute_batch("ROLLBACK TO attempt")?;
+            event.outcome = outcome(error);
+        }
+        match audit::append(self.connection, &self.keyring.audit, self.head, &event, self.now) {
+            Ok(()) => self.connection.execute_batch("RELEASE attempt")?,
+            Err(error) => {
+                self.connection.execute_batch("ROLLBACK TO attempt; RELEASE attempt")?;
+                return Err(error.into());
+            }
+        }
+        result
+    }
+}
+
+fn outcome(error: &ServiceError) -> String {
+    match error {
+        ServiceError::Refused(refusal) => format!("refused: {refusal}"),
+        ServiceError::Store(error) => format!("failed: {error}"),
+    }
+}
+
+struct Writer {
+    file: StoreFile,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    publish: watch::Sender<AuditHead>,
+}
+
+impl Writer {
+    fn work(self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(first) = queue.blocking_recv() {
+            self.batch(first, &mut queue);
+        }
+    }
+
+    fn batch(&self, first: Job, queue: &mut mpsc::Receiver<Job>) {
+        let mut settled = Vec::new();
+        let committed = self.commit(first, queue, &mut settled);
+        if let Err(error) = &committed {
+            tracing::error!(%error, "the store could not commit");
+            if !self.file.connection.is_autocommit() {
+                // SQLite has undone the transaction itself, or does so here; a failure of either shows at the next BEGIN.
+                let _ = self.file.connection.execute_batch("ROLLBACK");
+            }
+        }
+        let reason = committed.err().map(|error| error.to_string());
+        for settle in settled {
+            settle(
+                reason
+                    .as_ref()
+                    .map_or(Ok(()), |reason| Err(StoreError::Commit { reason: reason.clone() })),
+            );
+        }
+    }
+
+    fn commit(&self, first: Job, queue: &mut mpsc::Receiver<Job>, settled: &mut Vec<Settle>) -> Result<(), StoreError> {
+        let connection = &self.file.connection;
+        let mut next = Some(first);
+        let begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from);
+        let head = begun.and_then(|()| audit::head(connection, &self.file.keyring.audit));
+        let mut head = match head {
+            Ok(head) => head,
+            Err(error) => {
+                settled.extend(next.map(|job| job(Err(StoreError::Stopped))));
+                return Err(error);
+            }
+        };
+        while let Some(job) = next {
+            settled.push(job(Ok(&mut self.session(&mut head))));
+            // A full disk makes SQLite undo the whole transaction: what came after would be committed on its own.
+            if connection.is_autocommit() {
+                return Err(StoreError::Undone);
+            }
+            next = if settled.len() < BATCH_MAX {
+                queue.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        connection.execute_batch("COMMIT")?;
+        self.publish.send_replace(head);
+        Ok(())
+    }
+
+    fn session<'a>(&'a self, head: &'a mut AuditHead) -> Session<'a> {
+        Session {
+            connection: &self.file.connection,
+            keyring: &self.file.keyring,
+            entropy: &*self.entropy,
+            now: self.clock.now(),
+            head,
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The KMS web service on the wire: every request and answer, used by both its ends and pinned by the golden JSON in
+//! `tests/vectors/kms-api/`.
+//!
+//! Requests refuse fields that they do not know; answers are read leniently, so that an older client understands a newer service.
+//! Types that carry a key have no `Debug`. Nothing here talks to anybody.
+
+mod answers;
+mod names;
+mod requests;
+pub mod text;
+
+pub use answers::{
+    BackupKeyAnswer, ErrorAnswer, ErrorCode, GroupList, GroupRecord, KeyList, KeyMove, KeyRecord, RestoreKeysAnswer,
+    RestoredKeyAnswer, ServerOutcome, ServerResult,
+};
+pub use names::{GroupName, KeyName, NameError, TAPE_PREFIX, VolumeName};
+pub use requests::{
+    BackupKeyRequest, CreateGroup, CreateKey, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
+};
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// `POST`: a key for writing a volume. Role media-server.
+pub const BACKUP_KEY_PATH: &str = "/v1/backup-key";
+/// `POST`: the keys that a KAD names. Role media-server.
+pub const RESTORE_KEYS_PATH: &str = "/v1/restore-keys";
+/// `GET`: all groups; `POST`: a new one. `/v1/groups/{group}/keys` takes `POST` for a new key,
+/// `/v1/groups/{group}/keys/{key}/state` for a move, `/v1/groups/{group}/rotate` for a rotation. Role admin.
+pub const GROUPS_PATH: &str = "/v1/groups";
+/// `GET`: keys of all groups, or of one with `?group=`. Role admin.
+pub const KEYS_PATH: &str = "/v1/keys";
+
+/// Header of every reply: head of the audit chain, `SEQUENCE:MAC` (decimal, lower-case hex). A head that goes back shows a store that
+/// was rolled back.
+pub const AUDIT_HEAD_HEADER: &str = "tapekey-audit-head";
+
+/// Most bytes of a request body.
+pub const REQUEST_LENGTH_MAX: usize = 64 * 1024;
+/// Most bytes of an answer.
+pub const ANSWER_LENGTH_MAX: usize = 1024 * 1024;
+/// Most records in one answer to a listing; the rest is behind `next`.
+pub const PAGE_RECORDS_MAX: usize = 500;
+/// Most characters of a description.
+pub const DESCRIPTION_LENGTH_MAX: usize = 256;
+
+/// The life of a key, one step at a time in either direction, but never back to prelive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// Made, not yet used for anything.
+    Prelive,
+    /// For backup and restore; at most one key of a group.
+    Active,
+    /// For restore, and for finishing volumes that were begun under it.
+    Inactive,
+    /// For nothing; an attempt is a clear error.
+    Deprecated,
+    /// For nothing, and on its way out.
+    Terminated,
+}
+
+impl KeyState {
+    /// Every state, in the order of a key's life.
+    pub const ALL: [Self; 5] = [
+        Self::Prelive,
+        Self::Active,
+        Self::Inactive,
+        Self::Deprecated,
+        Self::Terminated,
+    ];
+
+    /// The state's name on the wire and in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prelive => "prelive",
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Deprecated => "deprecated",
+            Self::Terminated => "terminated",
+        }
+    }
+
+    /// The state of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether a key may go from this state to `to` in one step.
+    #[must_use]
+    pub fn may_move_to(self, to: Self) -> bool {
+        use KeyState::{Active, Deprecated, Inactive, Prelive, Terminated};
+        matches!(
+            (self, to),
+            (Prelive, Active)
+                | (Active, Inactive)
+                | (Inactive, Active | Deprecated)
+                | (Deprecated, Inactive | Terminated)
+                | (Terminated, Deprecated)
+        )
+    }
+
+    /// Whether a key of this state may be handed out to read a volume.
+    #[must_use]
+    pub fn serves_restore(self) -> bool {
+        matches!(self, Self::Active | Self::Inactive)
+    }
+}
+
+impl fmt::Display for KeyState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+/// What a group's keys encrypt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cipher {
+    /// AES in Galois/Counter Mode with a 256-bit key, as LTO drives do it.
+    #[serde(rename = "AES-256-GCM")]
+    Aes256Gcm,
+}
+
+impl fmt::Display for Cipher {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad("AES-256-GCM")
+    }
+}
+
+/// Where a key came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyOrigin {
+    /// Drawn at random: lost with the store.
+    Random,
+}
+
+/// What kind of server holds a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyServerKind {
+    /// The KMS's own store.
+    BuiltIn,
+}
+
+impl fmt::Display for KeyServerKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad("built-in")
+    }
+}
+
+/// Which of the servers behind the KMS gave a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySource {
+    /// Its name in the KMS's configuration; `built-in` for its own store.
+    pub name: String,
+    /// What it is.
+    pub kind: KeyServerKind,
+    /// Its rank among the external servers; the built-in store has none, it is always last.
+    pub priority: Option<i32>,
+    /// Whether the answer came from the KMS's memory.
+    pub cached: bool,
+    /// Whether it was asked only because another one could not be reached.
+    pub fallback: bool,
+}
+
+impl KeySource {
+    /// The KMS's own store.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self {
+            name: "built-in".to_owned(),
+            kind: KeyServerKind::BuiltIn,
+            priority: None,
+            cached: false,
+            fallback: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_moves_one_step_at_a_time_and_never_back_to_prelive() {
+        for (rank, from) in KeyState::ALL.into_iter().enumerate() {
+            assert_eq!(KeyState::from_name(from.name()), Some(from));
+            for (to_rank, to) in KeyState::ALL.into_iter().enumerate() {
+                let one_step = rank.abs_diff(to_rank) == 1 && to != KeyState::Prelive;
+                assert_eq!(from.may_move_to(to), one_step, "{from} to {to}");
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What the KMS answers.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::names::{GroupName, KeyName};
+use super::{Cipher, KeyOrigin, KeySource, KeyState, text};
+use crate::kad::{KeyId, KeyKind, OurKad};
+use crate::secret::{DataKey, wire};
+
+/// A key group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRecord {
+    /// Its name.
+    pub name: GroupName,
+    /// How keys on drives follow from its keys.
+    pub kind: KeyKind,
+    /// What its keys encrypt with.
+    pub cipher: Cipher,
+    /// A note for people.
+    pub description: String,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created: OffsetDateTime,
+    /// When it was last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub modified: OffsetDateTime,
+}
+
+/// What is known of a key besides its bytes, which no answer of this type ever holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// Its id, as it stands in KADs.
+    #[serde(with = "text::key_id")]
+    pub id: KeyId,
+    /// Its name.
+    pub name: KeyName,
+    /// The group it is in.
+    pub group: GroupName,
+    /// What it may be used for.
+    pub state: KeyState,
+    /// A note for people.
+    pub description: String,
+    /// Where it came from.
+    pub origin: KeyOrigin,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created: OffsetDateTime,
+    /// When it was last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub modified: OffsetDateTime,
+}
+
+/// Some groups, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupList {
+    /// The groups.
+    pub groups: Vec<GroupRecord>,
+    /// What to ask for next; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Some keys, by group and name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyList {
+    /// The keys.
+    pub keys: Vec<KeyRecord>,
+    /// What to ask for next; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A key that has a new state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyMove {
+    /// The key as it is now.
+    pub key: KeyRecord,
+    /// The group's former active key, if this move made it inactive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<KeyRecord>,
+    /// False if the key had that state already.
+    pub changed: bool,
+}
+
+/// The key to write a volume with. No `Debug`: it carries a key.
+#[derive(Serialize, Deserialize)]
+pub struct BackupKeyAnswer {
+    /// The key for the drive, in base64: derived for this volume unless the group is as-is.
+    #[serde(with = "wire")]
+    pub key: DataKey,
+    /// What the drive writes beside each block.
+    #[serde(with = "text::our_kad")]
+    pub kad: OurKad,
+    /// The name of the group's key.
+    pub key_name: KeyName,
+    /// The group.
+    pub group: GroupName,
+    /// Who gave it.
+    pub server: KeySource,
+}
+
+/// One key that fits a KAD. No `Debug`: it carries a key.
+#[derive(Serialize, Deserialize)]
+pub struct RestoredKeyAnswer {
+    /// The key for the drive, in base64.
+    #[serde(with = "wire")]
+    pub key: DataKey,
+    /// The KAD it fits, without what the drive added.
+    #[serde(with = "text::our_kad")]
+    pub kad: OurKad,
+    /// The name of the group's key.
+    pub key_name: KeyName,
+    /// The group.
+    pub group: GroupName,
+    /// Active or inactive.
+    pub state: KeyState,
+    /// Who gave it.
+    pub server: KeySource,
+}
+
+/// The keys that a KAD names, best first. No `Debug`: it carries keys.
+#[derive(Serialize, Deserialize)]
+pub struct RestoreKeysAnswer {
+    /// The keys; for a KAD of ours at most one, and its key check value agrees.
+    pub keys: Vec<RestoredKeyAnswer>,
+    /// What each server behind the KMS answered.
+    pub outcomes: Vec<ServerOutcome>,
+}
+
+/// What one server behind the KMS answered to a KAD.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerOutcome {
+    /// The server.
+    pub server: KeySource,
+    /// Its answer.
+    pub result: ServerResult,
+}
+
+/// The answer of one server behind the KMS to a KAD.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerResult {
+    /// This many keys.
+    Keys(usize),
+    /// No key; the text says why, where that is known.
+    None(Option<String>),
+    /// It could not be asked: this happened.
+    Unreachable(String),
+    /// It has the key and does not give it: this is why, and what to do.
+    Refused(String),
+}
+
+/// Why a request was not served, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The request itself is wrong.
+    BadRequest,
+    /// The certificate's role does not allow it.
+    Forbidden,
+    /// The certificate has expired, or no role can be read from it.
+    Certificate,
+    /// A tape request for a group whose name does not begin with `ENCR_`.
+    NotForTape,
+    /// No such group.
+    NoSuchGroup,
+    /// No such key in the group.
+    NoSuchKey,
+    /// The group has no active key.
+    NoActiveKey,
+    /// The name is taken.
+    NameTaken,
+    /// A key cannot go from its state to the wanted one.
+    WrongState,
+    /// The key exists on one disk only and the request does not accept that.
+    SingleCopy,
+    /// No such address.
+    NoSuchPath,
+    /// The address does not take this method.
+    WrongMethod,
+    /// The body is too long.
+    TooLong,
+    /// The service took too long.
+    TimedOut,
+    /// A record of the store does not open, or the store failed.
+    Store,
+    /// A code that this client does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A request was not served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorAnswer {
+    /// Why, for programs.
+    pub code: ErrorCode,
+    /// Why, for people.
+    pub error: String,
+    /// What to do.
+    pub hint: String,
+}

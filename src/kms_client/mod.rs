@@ -1,0 +1,228 @@
+//! The way from a host to its KMS: mutual TLS, several addresses in order, answers checked before they are believed.
+//!
+//! An address that cannot be reached, or that answers nonsense, is passed over; a definite answer of one KMS is final. No key byte ever
+//! reaches an error or a log from here, and buffers that held keys are wiped as far as the libraries hand them over.
+
+mod address;
+mod answer;
+mod ask;
+mod error;
+mod files;
+mod tls;
+
+pub use address::{AddressError, KmsAddress};
+pub use answer::{BackupKey, KeyServer, RestoreAnswer, RestoredKey, ServerOutcome};
+pub use error::{KmsClientError, NoAnswer, Remedy, Unanswered};
+pub use files::SetupError;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+
+use self::ask::Question;
+use crate::clock::Clock;
+use crate::kad::OurKad;
+use crate::kms_api::{
+    self, BackupKeyRequest, CreateGroup, CreateKey, GroupList, GroupName, GroupRecord, KeyList, KeyMove, KeyName,
+    KeyRecord, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup, VolumeName,
+};
+
+/// How a host reaches its KMS.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// Where it listens; tried in this order.
+    pub addresses: Vec<KmsAddress>,
+    /// PEM file: the CA that the KMS's certificate must come from.
+    pub ca: PathBuf,
+    /// PEM file: our certificate.
+    pub certificate: PathBuf,
+    /// PEM file: our private key; nobody else may read it.
+    pub key: PathBuf,
+    /// How long one address may take for one answer.
+    pub timeout: Duration,
+}
+
+impl ClientConfig {
+    /// How long an address may take where nobody says otherwise.
+    pub const TIMEOUT: Duration = Duration::from_secs(10);
+}
+
+/// A client of the KMS. Cheap to share behind an `Arc`; connections are kept and used again.
+pub struct KmsClient {
+    http: reqwest::Client,
+    addresses: Vec<KmsAddress>,
+    timeout: Duration,
+}
+
+impl KmsClient {
+    /// Checks addresses and files and makes a client; nothing is sent yet. Reads files: not for an async task that must not block.
+    ///
+    /// # Errors
+    /// [`SetupError`] names the file and what to do: missing, malformed, readable by others, expired, not valid yet, no pair.
+    pub fn new(config: &ClientConfig, clock: &Arc<dyn Clock>) -> Result<Self, SetupError> {
+        if config.addresses.is_empty() {
+            return Err(SetupError::NoAddress);
+        }
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::tls_config(config, clock)?)
+            .http1_only()
+            .https_only(true)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(config.timeout)
+            .build()
+            .map_err(|error| SetupError::Tls {
+                path: config.certificate.clone(),
+                problem: error.to_string(),
+            })?;
+        Ok(Self {
+            http,
+            addresses: config.addresses.clone(),
+            timeout: config.timeout,
+        })
+    }
+
+    /// A key for writing `volume` of the pool `group`, and the KAD to write beside its blocks. Its key check value has been checked.
+    ///
+    /// # Errors
+    /// `Refused` for a group without `ENCR_`, without an active key, unknown, or not allowed to us; `Unreachable`.
+    pub async fn backup_key(&self, group: &str, volume: &VolumeName) -> Result<BackupKey, KmsClientError> {
+        let attempt = format!("ask for a key of group {group} for volume {volume}");
+        let group = GroupName::new(group).map_err(|error| self.misnamed(&attempt, &error))?;
+        let request = BackupKeyRequest {
+            purpose: Purpose::Tape,
+            group: group.clone(),
+            volume: volume.clone(),
+        };
+        let question = Question::new(attempt, Method::POST, kms_api::BACKUP_KEY_PATH).body(&request);
+        let (key, address) = self
+            .ask(&question, |found| answer::check_backup_key(found, &group))
+            .await?;
+        Ok(BackupKey::new(key, address))
+    }
+
+    /// The keys that the KAD of a block names; for a KAD of ours at most one, checked here as well. No key is not an error: the
+    /// outcomes say what each server behind the KMS answered.
+    ///
+    /// # Errors
+    /// `Unreachable`, or `Refused` if this host may not ask at all.
+    pub async fn restore_keys(
+        &self,
+        u_kad: &[u8],
+        volume: Option<&VolumeName>,
+    ) -> Result<RestoreAnswer, KmsClientError> {
+        let request = RestoreKeysRequest {
+            kad: u_kad.to_vec(),
+            volume: volume.cloned(),
+        };
+        let attempt = format!("ask for the key of KAD {}", hex::encode(u_kad));
+        let question = Question::new(attempt, Method::POST, kms_api::RESTORE_KEYS_PATH).body(&request);
+        let ours = OurKad::decode(u_kad);
+        let (keys, address) = self
+            .ask(&question, |found| answer::check_restored_keys(found, ours))
+            .await?;
+        Ok(RestoreAnswer::new(keys, address))
+    }
+
+    /// Makes a key group.
+    ///
+    /// # Errors
+    /// `Refused` if the name is taken, has no `ENCR_`, or our role is not admin.
+    pub async fn create_group(&self, group: &CreateGroup) -> Result<GroupRecord, KmsClientError> {
+        let attempt = format!("create group {}", group.name);
+        self.change(Question::new(attempt, Method::POST, kms_api::GROUPS_PATH).body(group))
+            .await
+    }
+
+    /// All key groups, by name.
+    ///
+    /// # Errors
+    /// `Refused` if our role is not admin.
+    pub async fn groups(&self) -> Result<Vec<GroupRecord>, KmsClientError> {
+        let (mut groups, mut after) = (Vec::new(), None);
+        loop {
+            let query = PageQuery { group: None, after };
+            let question = Question::new("list groups".to_owned(), Method::GET, kms_api::GROUPS_PATH).query(query);
+            let (page, _): (GroupList, _) = self
+                .ask(&question, |page: &GroupList| {
+                    answer::check_page(&page.groups, &page.next)
+                })
+                .await?;
+            groups.extend(page.groups);
+            after = page.next;
+            if after.is_none() {
+                return Ok(groups);
+            }
+        }
+    }
+
+    /// Makes a key, prelive.
+    ///
+    /// # Errors
+    /// `Refused` if there is no such group, the name is taken, or our role is not admin.
+    pub async fn create_key(&self, group: &GroupName, key: &CreateKey) -> Result<KeyRecord, KmsClientError> {
+        let attempt = format!("create a key in group {group}");
+        let names = vec![group.as_str(), "keys"];
+        self.change(
+            Question::new(attempt, Method::POST, kms_api::GROUPS_PATH)
+                .names(names)
+                .body(key),
+        )
+        .await
+    }
+
+    /// The keys of `group`, or of all groups, by group and name.
+    ///
+    /// # Errors
+    /// `Refused` if there is no such group, or our role is not admin.
+    pub async fn keys(&self, group: Option<&GroupName>) -> Result<Vec<KeyRecord>, KmsClientError> {
+        let (mut keys, mut after) = (Vec::new(), None);
+        loop {
+            let query = PageQuery {
+                group: group.cloned(),
+                after,
+            };
+            let question = Question::new("list keys".to_owned(), Method::GET, kms_api::KEYS_PATH).query(query);
+            let (page, _): (KeyList, _) = self
+                .ask(&question, |page: &KeyList| answer::check_page(&page.keys, &page.next))
+                .await?;
+            keys.extend(page.keys);
+            after = page.next;
+            if after.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// Gives a key another state, one step away.
+    ///
+    /// # Errors
+    /// `Refused` if the key cannot go there, or becomes active with one copy only and `single_copy` is not set.
+    pub async fn move_key(&self, group: &GroupName, key: &KeyName, to: &MoveKey) -> Result<KeyMove, KmsClientError> {
+        let attempt = format!("make key {key} of group {group} {}", to.state);
+        let names = vec![group.as_str(), "keys", key.as_str(), "state"];
+        self.change(
+            Question::new(attempt, Method::POST, kms_api::GROUPS_PATH)
+                .names(names)
+                .body(to),
+        )
+        .await
+    }
+
+    /// Makes a key and makes it the group's active one, in one step.
+    ///
+    /// # Errors
+    /// `Refused` as [`KmsClient::create_key`] and [`KmsClient::move_key`].
+    pub async fn rotate_group(&self, group: &GroupName, rotate: &RotateGroup) -> Result<KeyMove, KmsClientError> {
+        let attempt = format!("rotate group {group}");
+        let names = vec![group.as_str(), "rotate"];
+        self.change(
+            Question::new(attempt, Method::POST, kms_api::GROUPS_PATH)
+                .names(names)
+                .body(rotate),
+        )
+        .await
+    }
+}

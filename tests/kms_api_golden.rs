@@ -1,0 +1,95 @@
+//! Every message of the KMS web service against its golden JSON: what it reads as, what it is written as, and that requests with a field
+//! too many are refused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tapekey::kms_api::{
+    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, ErrorAnswer, ErrorCode, GroupList, KeyList, KeyMove,
+    MoveKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup,
+};
+
+macro_rules! golden {
+    ($name:literal) => {
+        serde_json::from_str::<Value>(include_str!(concat!("vectors/kms-api/", $name, ".json"))).unwrap()
+    };
+}
+
+fn written_as_read<T: Serialize + DeserializeOwned>(golden: &Value) {
+    let message: T = serde_json::from_value(golden.clone()).unwrap();
+    assert_eq!(&serde_json::to_value(message).unwrap(), golden);
+}
+
+fn request<T: Serialize + DeserializeOwned>(golden: &Value) {
+    written_as_read::<T>(golden);
+    let mut longer = golden.clone();
+    longer
+        .as_object_mut()
+        .unwrap()
+        .insert("singel_copy".to_owned(), json!(true));
+    let error = serde_json::from_value::<T>(longer)
+        .err()
+        .expect("an unknown field is refused")
+        .to_string();
+    assert!(error.contains("unknown field `singel_copy`"), "{error}");
+}
+
+#[test]
+fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
+    request::<BackupKeyRequest>(&golden!("backup-key-request"));
+    request::<RestoreKeysRequest>(&golden!("restore-keys-request"));
+    request::<CreateGroup>(&golden!("create-group"));
+    request::<CreateKey>(&golden!("create-key"));
+    request::<CreateKey>(&golden!("create-key-unnamed"));
+    request::<MoveKey>(&golden!("move-key"));
+    request::<RotateGroup>(&golden!("rotate-group"));
+}
+
+#[test]
+fn answers_read_and_write_as_pinned() {
+    written_as_read::<BackupKeyAnswer>(&golden!("backup-key-answer"));
+    written_as_read::<RestoreKeysAnswer>(&golden!("restore-keys-answer"));
+    written_as_read::<GroupList>(&golden!("group-list"));
+    written_as_read::<KeyList>(&golden!("key-list"));
+    written_as_read::<KeyMove>(&golden!("key-move"));
+    written_as_read::<ErrorAnswer>(&golden!("error"));
+}
+
+#[test]
+fn answers_of_a_newer_service_are_understood_as_far_as_possible() {
+    let mut answer = golden!("backup-key-answer");
+    answer["warning"] = json!("from the future");
+    let answer: BackupKeyAnswer = serde_json::from_value(answer).unwrap();
+    answer.kad.verify(&answer.key).unwrap();
+    let error: ErrorAnswer =
+        serde_json::from_value(json!({"code": "on_strike", "error": "no", "hint": "wait"})).unwrap();
+    assert_eq!(error.code, ErrorCode::Unknown);
+}
+
+#[test]
+fn a_kad_on_the_wire_is_hex_of_a_sane_length() {
+    for bad in [
+        json!(""),
+        json!("5"),
+        json!("zz"),
+        json!("00".repeat(257)),
+        json!(7),
+        json!(null),
+    ] {
+        let request = json!({ "kad": bad });
+        assert!(serde_json::from_value::<RestoreKeysRequest>(request).is_err(), "{bad}");
+    }
+    let mut padded = golden!("backup-key-answer");
+    padded["kad"] = json!(format!("{}20", padded["kad"].as_str().unwrap()));
+    assert!(
+        serde_json::from_value::<BackupKeyAnswer>(padded).is_err(),
+        "a KAD that the KMS gives is exactly ours"
+    );
+}

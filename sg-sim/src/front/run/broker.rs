@@ -4,12 +4,14 @@
 //! that, the tape is closed as `st` closes it, before the next request about that drive is answered.
 
 use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv};
 use zeroize::Zeroize;
 
 use super::frames::{Answer, Driver, Operation, Request};
@@ -152,7 +154,7 @@ impl Broker {
             return;
         };
         loop {
-            let mut event = [PollFd::new(std::os::fd::AsFd::as_fd(socket), PollFlags::POLLIN)];
+            let mut event = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
             match poll(&mut event, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(_) => return,
@@ -229,20 +231,16 @@ fn released(station: &Mutex<Station>, handle: u64) -> Answer {
 impl Station {
     /// Takes in what happened to the holder's socket since the last look.
     fn settle(&mut self) {
-        let mut message = Vec::new();
+        let peek = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
         while let Some(holder) = &mut self.holder {
-            message.resize(MESSAGE_BYTES_MAX, 0);
-            match holder.socket.read(&mut message) {
-                Ok(0) => self.release(),
-                Ok(length) => {
-                    let data = message.get(..length).unwrap_or_default();
-                    if let Err(errno) = self.tape.write(data) {
-                        holder.failure = Some(errno);
-                    }
+            match recv(holder.socket.as_raw_fd(), &mut [0], peek) {
+                Ok(1..) => {
+                    let written = message(&holder.socket).and_then(|data| self.tape.write(&data));
+                    holder.failure = written.err().or(holder.failure);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => self.release(),
+                Err(Errno::EAGAIN) => return,
+                Err(Errno::EINTR) => {}
+                Ok(0) | Err(_) => self.release(),
             }
         }
     }
@@ -253,6 +251,14 @@ impl Station {
             self.released = Some((holder.handle, holder.failure.or(closed.err())));
         }
     }
+}
+
+/// What a program wrote in one go around the shim.
+fn message(mut socket: &UnixStream) -> Result<Vec<u8>, Errno> {
+    let mut data = vec![0; MESSAGE_BYTES_MAX];
+    let length = socket.read(&mut data).map_err(|_| Errno::EIO)?;
+    data.truncate(length);
+    Ok(data)
 }
 
 /// A thread that died while it held a tape leaves it as a driver's bug would: usable, perhaps in another place.

@@ -1,8 +1,9 @@
-//! Any bytes as a command: the changer answers as a changer could, never panics, and loses no cartridge.
+//! Any bytes as a command: the changer answers as a changer could, never panics, and loses no cartridge. Any bytes as a description or as
+//! `library.json`: a library, or an error that says what to do.
 
 mod library_support;
 
-use library_support::{CHANGER, Stand};
+use library_support::{CHANGER, SMALL, Stand, open_in};
 use proptest::{collection::vec, prelude::*, sample::select};
 use sg_sim::Status;
 
@@ -58,4 +59,46 @@ proptest! {
         let barcodes: Vec<&[u8]> = full.iter().map(|one| &one[12..20]).collect();
         prop_assert_eq!(barcodes, [&b"A00001L8"[..], b"A00002L8", b"CLNU01L1"]);
     }
+
+    #[test]
+    fn opens_a_damaged_description_or_says_what_to_do(
+        damage in vec((any::<prop::sample::Index>(), 0x20_u8..0x7F), 1..4), cut in any::<prop::sample::Index>(), cuts in any::<bool>(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let damaged = damaged(SMALL, "model", &damage, cuts.then_some(cut));
+        if let Err(error) = open_in(folder.path(), &damaged) {
+            prop_assert!(error.to_string().contains("\nhint: "), "{}", error);
+        }
+    }
+
+    #[test]
+    fn opens_with_a_damaged_state_or_says_what_to_do(
+        damage in vec((any::<prop::sample::Index>(), 0x20_u8..0x7F), 1..4), cut in any::<prop::sample::Index>(), cuts in any::<bool>(),
+    ) {
+        let stand = Stand::small();
+        stand.library.open_io().unwrap();
+        stand.library.insert("B00001L8", None).unwrap();
+        let state = stand.tapes().join("library.json");
+        let Stand { library, folder, .. } = stand;
+        drop(library);
+        let text = std::fs::read_to_string(&state).unwrap();
+        let damaged = damaged(&text, "version", &damage, cuts.then_some(cut));
+        std::fs::write(&state, &damaged).unwrap();
+        if let Err(error) = open_in(folder.path(), SMALL) {
+            prop_assert!(error.to_string().contains("\nhint: "), "{}", error);
+            prop_assert_eq!(std::fs::read_to_string(&state).unwrap(), damaged);
+        }
+    }
+}
+
+/// `text` with some bytes after `from` replaced, and maybe cut off behind it.
+fn damaged(text: &str, from: &str, damage: &[(prop::sample::Index, u8)], cut: Option<prop::sample::Index>) -> String {
+    let (before, after) = text.split_at(text.find(from).unwrap_or(0));
+    let mut after = after.as_bytes().to_vec();
+    for (at, value) in damage {
+        let at = at.index(after.len());
+        after.splice(at..=at, [*value]);
+    }
+    after.truncate(cut.map_or(after.len(), |cut| cut.index(after.len())));
+    before.to_owned() + &String::from_utf8_lossy(&after)
 }

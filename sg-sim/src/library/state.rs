@@ -146,6 +146,11 @@ fn decode(text: &str) -> Result<Custodies, String> {
     let content: Content = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut places = BTreeMap::new();
     for (barcode, custody) in &content.cartridges {
+        if let Some(tape) = &custody.inserted
+            && (tape.barcode != *barcode || tape.check().is_err())
+        {
+            return Err(format!("{barcode} was inserted as what no cartridge is"));
+        }
         let other = custody.at.and_then(|place| places.insert(place, barcode));
         if let (Some(place), Some(other)) = (custody.at, other) {
             return Err(format!("{other} and {barcode} are both in {place}"));
@@ -183,7 +188,10 @@ mod tests {
         let twice = r#"{"version":1,"cartridges":{
             "A":{"at":"slot 1","source":null,"by-operator":false,"uses":0},
             "B":{"at":"slot 1","source":null,"by-operator":false,"uses":0}}}"#;
+        let elsewhere = r#"{"version":1,"cartridges":{
+            "../A":{"at":"slot 1","source":null,"by-operator":true,"uses":0,"inserted":{"barcode":"../A"}}}}"#;
         for (text, told) in [
+            (elsewhere, "../A was inserted"),
             ("", "EOF"),
             ("{}", "version"),
             ("{\"version\":2,\"robots\":[]}", "version 2"),

@@ -42,7 +42,7 @@ struct Content {
 /// The folder, held against other libraries, and its `library.json`.
 pub(super) struct StateFile {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl StateFile {
@@ -73,7 +73,7 @@ impl StateFile {
         })?;
         Ok(Self {
             folder: folder.to_owned(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -128,6 +128,14 @@ impl StateFile {
 
     fn path(&self) -> PathBuf {
         self.folder.join("library.json")
+    }
+}
+
+impl Drop for StateFile {
+    /// A process that is being started just now still has the file open until it runs its program; without this it would hold the lock too.
+    fn drop(&mut self) {
+        // The lock goes with the file in any case, only later.
+        let _ = self.lock.unlock();
     }
 }
 

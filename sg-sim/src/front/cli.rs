@@ -78,7 +78,11 @@ pub struct ServeArgs {
 /// What to run, and with which tapes.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// Keep cartridges in this folder and use those that are there; without it they go when the command ends
+    /// Run with the library that this file describes (docs/library.md) instead of one drive: /sim/nst0… and /sim/sg0…, then the changer
+    #[arg(long, value_name = "L.toml")]
+    pub(super) library: Option<PathBuf>,
+    /// Keep the cartridges in this folder, and use those that are there. Without it a library's cartridges stay where its description
+    /// says, and the one of a single drive goes when the command ends
     #[arg(long, value_name = "DIR")]
     pub(super) keep: Option<PathBuf>,
     /// Write every SCSI command and its answer to this new file, one JSON line each, keys masked

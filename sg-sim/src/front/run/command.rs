@@ -1,7 +1,8 @@
 //! Sets the drives up, starts the command, waits for it, and gives its exit status.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
@@ -23,7 +24,7 @@ use super::record::Recorder;
 use super::shim;
 use crate::front::cli::RunArgs;
 use crate::front::serve::system_randomness;
-use crate::{Cartridge, CartridgeError, Drive, ItNexus, LoadError, MediumSpec, Profile, Units};
+use crate::{Cartridge, CartridgeError, Drive, ItNexus, Library, LibraryError, LoadError, MediumSpec, Profile, Units};
 
 /// The cartridge of a run without a described library.
 const BARCODE: &str = "SIM001L8";
@@ -43,6 +44,9 @@ pub(in crate::front) enum RunError {
         "run a command: there is no shim for this machine\nhint: x86-64 and 64-bit ARM with glibc have one; elsewhere use the socket"
     )]
     NoShim,
+    /// The library cannot be opened.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
     /// A cartridge could not be made or opened.
     #[error(transparent)]
     Cartridge(#[from] CartridgeError),
@@ -118,31 +122,61 @@ pub(in crate::front) fn run(args: &RunArgs) -> Result<u8, RunError> {
     Ok(exit_code(status))
 }
 
-/// The units that the command sees.
+/// The units that the command sees, written down if that is asked for.
 fn units(args: &RunArgs, folder: &Folder) -> Result<Arc<dyn Units>, RunError> {
+    let units: Arc<dyn Units> = match &args.library {
+        Some(description) => {
+            let description = moved_to(args.keep.as_deref(), description, folder)?;
+            Arc::new(Library::open(&description, system_randomness)?)
+        }
+        None => Arc::new(Mutex::new(drive(args, folder)?)),
+    };
+    let Some(path) = &args.record else { return Ok(units) };
+    let recorder = Recorder::new(units, path).map_err(|source| RunError::Record {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(Arc::new(recorder))
+}
+
+/// The description, or one like it in which the cartridges are in the folder to keep them in.
+///
+/// A description that cannot be read is given as it is: to open it says best what is wrong.
+fn moved_to(keep: Option<&Path>, description: &Path, folder: &Folder) -> Result<PathBuf, RunError> {
+    let Some(keep) = keep else {
+        return Ok(description.to_owned());
+    };
+    let text = fs::read_to_string(description).unwrap_or_default();
+    let Ok(mut table) = text.parse::<toml::Table>() else {
+        return Ok(description.to_owned());
+    };
+    let absolute = std::path::absolute(keep)?;
+    let place = absolute.to_str().ok_or_else(|| RunError::Keep {
+        path: keep.to_owned(),
+        source: io::ErrorKind::InvalidFilename.into(),
+    })?;
+    table.insert("cartridges".to_owned(), place.into());
+    let changed = folder
+        .path()
+        .join(description.file_name().unwrap_or(OsStr::new("library.toml")));
+    fs::write(&changed, table.to_string())?;
+    Ok(changed)
+}
+
+/// One drive with a cartridge in it.
+fn drive(args: &RunArgs, folder: &Folder) -> Result<Drive, RunError> {
     let keep = args.keep.as_deref();
     if let Some(path) = keep {
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(|source| RunError::Keep {
             path: path.to_owned(),
             source,
         })?;
     }
     let mut drive = Drive::new(Profile::ibm_lto8(), system_randomness());
-    drive.load(cartridge(
-        &keep.unwrap_or(folder.path()).join(format!("{BARCODE}.cart")),
-    )?)?;
-    let units: Arc<dyn Units> = Arc::new(Mutex::new(drive));
-    match &args.record {
-        None => Ok(units),
-        Some(path) => match Recorder::new(units, path) {
-            Ok(recorder) => Ok(Arc::new(recorder)),
-            Err(source) => Err(RunError::Record {
-                path: path.clone(),
-                source,
-            }),
-        },
-    }
+    let file = format!("{BARCODE}.tape");
+    drive.load(cartridge(&keep.unwrap_or(folder.path()).join(file))?)?;
+    Ok(drive)
 }
 
 /// The cartridge in that file, a blank one if there is none.

@@ -201,8 +201,13 @@ fn random_serial(randomness: &mut dyn Randomness) -> String {
 pub(super) fn randomness(seed: Option<u64>) -> Box<dyn Randomness + Send> {
     match seed {
         Some(seed) => Box::new(SeededRandomness::new(seed)),
-        None => Box::new(SystemRandomness),
+        None => system_randomness(),
     }
+}
+
+/// Random numbers that nobody can foresee.
+pub(super) fn system_randomness() -> Box<dyn Randomness + Send> {
+    Box::new(SystemRandomness)
 }
 
 /// The cipher library's generator, seeded by the system.

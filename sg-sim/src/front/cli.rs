@@ -1,6 +1,7 @@
 //! The command line: which verbs and switches there are, and how a failure becomes text and exit code (0 ok, 1 failed, 2 usage).
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +9,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::orders::Request;
-use super::{create, inspect, order, serve};
+use super::vhost::program::ServeVhostArgs;
+use super::{create, inspect, order, run, serve, vhost};
 use crate::{LibraryManaged, SenseCode};
 
 /// An LTO tape drive in software that really encrypts.
@@ -23,6 +25,10 @@ struct Line {
 enum Verb {
     /// Run a drive on a Unix socket until SIGTERM or SIGINT
     Serve(ServeArgs),
+    /// Run a drive or a library for a QEMU guest (vhost-user-scsi) until SIGTERM or SIGINT
+    ServeVhost(ServeVhostArgs),
+    /// Run a program that finds a drive at /sim/nst0 (/sim/st0) and /sim/sg0
+    Run(RunArgs),
     /// Give a running drive an order, or ask for its status
     Control(ControlArgs),
     /// Make a cartridge file with a blank medium
@@ -31,7 +37,7 @@ enum Verb {
     Inspect(InspectArgs),
 }
 
-/// How a drive is set up.
+/// How a drive is served over Unix sockets.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Where to listen for SCSI commands
@@ -40,6 +46,20 @@ pub struct ServeArgs {
     /// Where to listen for orders of `sg-sim control`
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
+    /// The drive
+    #[command(flatten)]
+    pub drive: DriveArgs,
+    /// Start with a hung drive
+    #[arg(long)]
+    pub hang: bool,
+    /// Trace every command on standard error, never its data
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// How a drive is set up.
+#[derive(Debug, Args)]
+pub struct DriveArgs {
     /// Cartridge to load; without it the drive starts empty
     #[arg(long, value_name = "FILE")]
     pub cartridge: Option<PathBuf>,
@@ -61,15 +81,32 @@ pub struct ServeArgs {
     /// End every SECURITY PROTOCOL OUT with this sense: key/asc/ascq in hex
     #[arg(long, value_name = "05/24/00")]
     pub refuse_spout: Option<SenseCode>,
-    /// Start with a hung drive
-    #[arg(long)]
-    pub hang: bool,
     /// Repeat the random numbers that belong to this seed: nonces too, so never for data of any worth
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Trace every command on standard error, never its data
-    #[arg(short, long)]
-    pub verbose: bool,
+}
+
+/// What to run, and with which tapes.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Run with the library that this file describes (docs/library.md) instead of one drive: /sim/nst0… and /sim/sg0…, then the changer
+    #[arg(long, value_name = "L.toml")]
+    pub(super) library: Option<PathBuf>,
+    /// Keep the cartridges in this folder, and use those that are there. Without it a library's cartridges stay where its description
+    /// says, and the one of a single drive goes when the command ends
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+    /// Write every SCSI command and its answer to this new file, one JSON line each, keys masked
+    #[arg(long, value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(super) command: Vec<OsString>,
 }
 
 /// Who owns encryption, as the command line and the control socket write it.
@@ -230,8 +267,8 @@ struct InspectArgs {
 /// Runs the program on the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    match run(Line::parse().verb) {
-        Ok(()) => ExitCode::SUCCESS,
+    match execute(Line::parse().verb) {
+        Ok(code) => code,
         Err(error) => {
             // A closed standard error leaves the exit code to speak.
             let _ = writeln!(io::stderr(), "sg-sim: {error}");
@@ -240,13 +277,16 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(verb: Verb) -> Result<(), Box<dyn Error>> {
+fn execute(verb: Verb) -> Result<ExitCode, Box<dyn Error>> {
     match verb {
-        Verb::Serve(args) => Ok(serve::run(&args)?),
-        Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?),
-        Verb::Create(args) => Ok(create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?),
-        Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?),
+        Verb::Serve(args) => serve::run(&args)?,
+        Verb::Run(args) => return Ok(run::run(&args)?.into()),
+        Verb::ServeVhost(args) => vhost::program::run(&args)?,
+        Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?)?,
+        Verb::Create(args) => create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?,
+        Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints `text`; a reader that has gone away is no failure.

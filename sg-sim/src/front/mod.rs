@@ -1,4 +1,4 @@
-//! The front ends of the drive: the SCSI socket, the control socket and the command line (`PROTOCOL.md`).
+//! The front ends of the drive: the SCSI socket and the control socket (`PROTOCOL.md`), vhost-user-scsi, and the command line.
 //!
 //! They move bytes between people, tests and [`Drive`](crate::Drive), and never decide what a drive answers.
 
@@ -12,7 +12,9 @@ mod listen;
 pub mod machine;
 mod order;
 mod orders;
+mod run;
 mod serve;
 mod server;
 mod status;
 pub mod trace;
+pub mod vhost;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nix::sys::signal::{SigSet, Signal};
 use thiserror::Error;
 
-use super::cli::ServeArgs;
+use super::cli::{DriveArgs, ServeArgs};
 use super::listen::{ListenError, Listening};
 use super::machine::{Broken, Machine};
 use super::server::{Control, Scsi, spawn_acceptor};
@@ -71,7 +71,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), ServeError> {
     // Blocked before there are threads, so that none of them is interrupted and the wait below gets the signal.
     ends.thread_block().map_err(io::Error::from)?;
     let trace = Trace::new(args.verbose);
-    let machine = Arc::new(Machine::new(set_up(args)?));
+    let machine = Arc::new(Machine::new(set_up(&args.drive)?));
     machine.set_hang(args.hang);
     let scsi = Listening::open(&args.socket)?;
     let control = args.control.as_deref().map(Listening::open).transpose()?;
@@ -103,7 +103,11 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn set_up(args: &ServeArgs) -> Result<Drive, ServeError> {
+/// Sets a drive up as the command line says.
+///
+/// # Errors
+/// Serial number or cartridge cannot be used.
+pub(super) fn set_up(args: &DriveArgs) -> Result<Drive, ServeError> {
     let mut profile = Profile::ibm_lto8();
     if let Some(serial) = &args.serial {
         profile = profile.with_serial_number(serial)?;
@@ -125,7 +129,7 @@ fn set_up(args: &ServeArgs) -> Result<Drive, ServeError> {
     Ok(drive)
 }
 
-fn cartridge(args: &ServeArgs, path: &Path, randomness: &mut dyn Randomness) -> Result<Cartridge, ServeError> {
+fn cartridge(args: &DriveArgs, path: &Path, randomness: &mut dyn Randomness) -> Result<Cartridge, ServeError> {
     if !args.create {
         return Cartridge::open(path).map_err(|error| missing(path, error));
     }
@@ -150,7 +154,7 @@ fn missing(path: &Path, error: CartridgeError) -> ServeError {
     }
 }
 
-fn check_identity(args: &ServeArgs, cartridge: &Cartridge) -> Result<(), ServeError> {
+fn check_identity(args: &DriveArgs, cartridge: &Cartridge) -> Result<(), ServeError> {
     let check = |what, asked: Option<&String>, found: String| match asked {
         Some(asked) if *asked != found => {
             let path = args.cartridge.clone().unwrap_or_default();
@@ -193,11 +197,17 @@ fn random_serial(randomness: &mut dyn Randomness) -> String {
     format!("SIM{:07}", u64::from_be_bytes(bytes) % 10_000_000)
 }
 
-fn randomness(seed: Option<u64>) -> Box<dyn Randomness + Send> {
+/// The random numbers of a run: those of `seed`, or the system's.
+pub(super) fn randomness(seed: Option<u64>) -> Box<dyn Randomness + Send> {
     match seed {
         Some(seed) => Box::new(SeededRandomness::new(seed)),
-        None => Box::new(SystemRandomness),
+        None => system_randomness(),
     }
+}
+
+/// Random numbers that nobody can foresee.
+pub(super) fn system_randomness() -> Box<dyn Randomness + Send> {
+    Box::new(SystemRandomness)
 }
 
 /// The cipher library's generator, seeded by the system.

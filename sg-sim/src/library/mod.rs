@@ -88,6 +88,8 @@ impl Library {
     }
 
     /// Does something with the drive in bay `bay` while nobody else uses it. None if there is no such bay, or the drive is at work for minutes.
+    ///
+    /// `act` must not ask anything of the library: a robot that waits for this drive would keep it waiting.
     pub fn with_drive<T>(&self, bay: usize, act: impl FnOnce(&mut Drive) -> T) -> Option<T> {
         let mut drive = self.bays.get(bay)?.enter(PATIENCE)?;
         Some(act(&mut drive))

@@ -42,7 +42,7 @@ struct Content {
 /// The folder, held against other libraries, and its `library.json`.
 pub(super) struct StateFile {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl StateFile {
@@ -73,7 +73,7 @@ impl StateFile {
         })?;
         Ok(Self {
             folder: folder.to_owned(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -131,6 +131,14 @@ impl StateFile {
     }
 }
 
+impl Drop for StateFile {
+    /// A process that is being started just now still has the file open until it runs its program; without this it would hold the lock too.
+    fn drop(&mut self) {
+        // The lock goes with the file in any case, only later.
+        let _ = self.lock.unlock();
+    }
+}
+
 fn decode(text: &str) -> Result<Custodies, String> {
     #[derive(Deserialize)]
     struct Version {
@@ -146,6 +154,11 @@ fn decode(text: &str) -> Result<Custodies, String> {
     let content: Content = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut places = BTreeMap::new();
     for (barcode, custody) in &content.cartridges {
+        if let Some(tape) = &custody.inserted
+            && (tape.barcode != *barcode || tape.check().is_err())
+        {
+            return Err(format!("{barcode} was inserted as what no cartridge is"));
+        }
         let other = custody.at.and_then(|place| places.insert(place, barcode));
         if let (Some(place), Some(other)) = (custody.at, other) {
             return Err(format!("{other} and {barcode} are both in {place}"));
@@ -183,7 +196,10 @@ mod tests {
         let twice = r#"{"version":1,"cartridges":{
             "A":{"at":"slot 1","source":null,"by-operator":false,"uses":0},
             "B":{"at":"slot 1","source":null,"by-operator":false,"uses":0}}}"#;
+        let elsewhere = r#"{"version":1,"cartridges":{
+            "../A":{"at":"slot 1","source":null,"by-operator":true,"uses":0,"inserted":{"barcode":"../A"}}}}"#;
         for (text, told) in [
+            (elsewhere, "../A was inserted"),
             ("", "EOF"),
             ("{}", "version"),
             ("{\"version\":2,\"robots\":[]}", "version 2"),

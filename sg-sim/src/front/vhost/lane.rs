@@ -1,0 +1,192 @@
+//! The way to one logical unit: its commands are executed one after another, in a thread of their own.
+//!
+//! Task management goes past the commands that wait: they are answered without being executed, and the function is answered after them, so
+//! that no command of before is under way once the guest has heard of it.
+
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::exchange::{self, Buffers};
+use super::ring::{Chain, Ticket};
+use super::wire::{Outcome, Request};
+use crate::{ItNexus, Units};
+
+/// Commands that may wait for one unit. A guest cannot have more under way than its queues have entries.
+const WAITING_MAX: usize = 1024;
+/// Resets that may wait for one unit.
+const RESETS_MAX: usize = 16;
+
+/// The way to one unit.
+pub(super) struct Lane {
+    tasks: SyncSender<Task>,
+    resets: SyncSender<Confirmation>,
+    cut: Arc<Cut>,
+}
+
+/// A command that waits for a unit.
+pub(super) struct Command {
+    /// Its header.
+    pub(super) request: Request,
+    /// Where its data and its answer are.
+    pub(super) chain: Chain,
+    /// The duty to answer.
+    pub(super) ticket: Ticket,
+}
+
+/// Writes the answer to a task management function.
+pub(super) type Confirmation = Box<dyn FnOnce(Outcome) + Send>;
+
+enum Task {
+    Execute { command: Command, accepted: u64 },
+    Confirm(Confirmation),
+}
+
+/// Which waiting commands are not to be executed any more: those accepted before the last cut.
+struct Cut(Mutex<LastCut>);
+
+struct LastCut {
+    number: u64,
+    outcome: Outcome,
+}
+
+impl Cut {
+    fn new() -> Self {
+        Self(Mutex::new(LastCut {
+            number: 0,
+            outcome: Outcome::Aborted,
+        }))
+    }
+
+    fn number(&self) -> u64 {
+        self.last().number
+    }
+
+    fn make(&self, outcome: Outcome) {
+        let mut last = self.last();
+        *last = LastCut {
+            number: last.number.wrapping_add(1),
+            outcome,
+        };
+    }
+
+    /// What to tell the guest instead of executing a command.
+    fn verdict(&self, accepted: u64) -> Option<Outcome> {
+        let last = self.last();
+        (last.number != accepted).then_some(last.outcome)
+    }
+
+    /// Plain values, written whole.
+    fn last(&self) -> MutexGuard<'_, LastCut> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lane {
+    /// Opens the way to `unit`. Its threads end when the lane is dropped and what they are doing is done.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(super) fn open(units: Arc<dyn Units>, unit: usize, nexus: ItNexus) -> io::Result<Self> {
+        let (tasks, waiting) = sync_channel(WAITING_MAX);
+        let (resets, waiting_resets) = sync_channel(RESETS_MAX);
+        let cut = Arc::new(Cut::new());
+        let worker = Worker {
+            units: Arc::clone(&units),
+            unit,
+            nexus,
+            cut: Arc::clone(&cut),
+        };
+        let confirmations = tasks.clone();
+        thread::Builder::new()
+            .name(format!("unit {unit}"))
+            .spawn(move || worker.run(&waiting))?;
+        thread::Builder::new()
+            .name(format!("reset {unit}"))
+            .spawn(move || reset(units.as_ref(), unit, &waiting_resets, &confirmations))?;
+        Ok(Self { tasks, resets, cut })
+    }
+
+    /// Hands a command to the unit. The guest is told BUSY if too many wait.
+    pub(super) fn execute(&self, command: Command) {
+        let accepted = self.cut.number();
+        if let Err(refused) = self.tasks.try_send(Task::Execute { command, accepted })
+            && let (Task::Execute { command, .. }, outcome) = outcome_of(refused)
+        {
+            let Command { chain, ticket, .. } = command;
+            ticket.finish(|| exchange::answer(&chain, outcome));
+        }
+    }
+
+    /// Ends every waiting command, and confirms once the one under way is done.
+    pub(super) fn abort_all(&self, confirmation: Confirmation) {
+        self.cut.make(Outcome::Aborted);
+        self.confirm(confirmation);
+    }
+
+    /// Confirms once every command accepted so far is done. A task cannot be taken out of a unit, only waited for.
+    pub(super) fn confirm(&self, confirmation: Confirmation) {
+        if let Err(refused) = self.tasks.try_send(Task::Confirm(confirmation))
+            && let (Task::Confirm(confirmation), outcome) = outcome_of(refused)
+        {
+            confirmation(outcome);
+        }
+    }
+
+    /// Resets the unit, ends every waiting command, and confirms.
+    pub(super) fn reset(&self, confirmation: Confirmation) {
+        self.cut.make(Outcome::Reset);
+        if let Err(refused) = self.resets.try_send(confirmation) {
+            let (confirmation, outcome) = outcome_of(refused);
+            confirmation(outcome);
+        }
+    }
+}
+
+fn outcome_of<T>(refused: TrySendError<T>) -> (T, Outcome) {
+    match refused {
+        TrySendError::Full(refused) => (refused, Outcome::Busy),
+        TrySendError::Disconnected(refused) => (refused, Outcome::Failure),
+    }
+}
+
+/// The thread for resets: a reset must reach a unit that hangs in a command.
+fn reset(units: &dyn Units, unit: usize, waiting: &Receiver<Confirmation>, confirmations: &SyncSender<Task>) {
+    for confirmation in waiting {
+        units.reset(unit);
+        if confirmations.send(Task::Confirm(confirmation)).is_err() {
+            return;
+        }
+    }
+}
+
+/// The thread that executes a unit's commands.
+struct Worker {
+    units: Arc<dyn Units>,
+    unit: usize,
+    nexus: ItNexus,
+    cut: Arc<Cut>,
+}
+
+impl Worker {
+    fn run(&self, waiting: &Receiver<Task>) {
+        let mut buffers = Buffers::default();
+        for task in waiting {
+            match task {
+                Task::Execute { command, accepted } => self.execute(&mut buffers, command, accepted),
+                Task::Confirm(confirmation) => confirmation(Outcome::Ok),
+            }
+        }
+    }
+
+    fn execute(&self, buffers: &mut Buffers, command: Command, accepted: u64) {
+        let Command { request, chain, ticket } = command;
+        if let Some(outcome) = self.cut.verdict(accepted) {
+            ticket.finish(|| exchange::answer(&chain, outcome));
+            return;
+        }
+        let executed = buffers.execute(self.units.as_ref(), self.unit, &self.nexus, &request, &chain);
+        ticket.finish(|| executed.write(&chain));
+    }
+}

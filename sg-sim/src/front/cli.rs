@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::Outside;
 use super::orders::Request;
 use super::vhost::program::ServeVhostArgs;
 use super::{create, inspect, order, run, serve, vhost};
@@ -264,10 +265,10 @@ struct InspectArgs {
     json: bool,
 }
 
-/// Runs the program on the process's arguments.
+/// Runs the program on the process's arguments, with what `outside` gives it.
 #[must_use]
-pub fn main() -> ExitCode {
-    match execute(Line::parse().verb) {
+pub fn main(outside: Outside) -> ExitCode {
+    match execute(Line::parse().verb, outside) {
         Ok(code) => code,
         Err(error) => {
             // A closed standard error leaves the exit code to speak.
@@ -277,11 +278,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn execute(verb: Verb) -> Result<ExitCode, Box<dyn Error>> {
+fn execute(verb: Verb, outside: Outside) -> Result<ExitCode, Box<dyn Error>> {
     match verb {
-        Verb::Serve(args) => serve::run(&args)?,
-        Verb::Run(args) => return Ok(run::run(&args)?.into()),
-        Verb::ServeVhost(args) => vhost::program::run(&args)?,
+        Verb::Serve(args) => serve::run(&args, outside)?,
+        Verb::Run(args) => return Ok(run::run(&args, outside)?.into()),
+        Verb::ServeVhost(args) => vhost::program::run(&args, outside)?,
         Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?)?,
         Verb::Create(args) => create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?,
         Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?)?,

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use thiserror::Error;
 
 use super::{VhostError, serve};
+use crate::front::Outside;
 use crate::front::cli::DriveArgs;
 use crate::front::listen::{ListenError, Listening};
 use crate::front::machine::Outcome;
@@ -64,14 +65,14 @@ pub(in crate::front) enum ProgramError {
 ///
 /// # Errors
 /// Anything that keeps the drive or the library from being set up, or the device from being served.
-pub(in crate::front) fn run(args: &ServeVhostArgs) -> Result<(), ProgramError> {
+pub(in crate::front) fn run(args: &ServeVhostArgs, outside: Outside) -> Result<(), ProgramError> {
     let ends = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     // Blocked before there are threads, so that none of them is interrupted and the wait below gets the signal.
     ends.thread_block().map_err(io::Error::from)?;
     let trace = Trace::new(args.verbose);
     let served = match &args.library {
-        Some(description) => Served::Library(Arc::new(library(description, args.drive.seed)?)),
-        None => Served::Drive(Arc::new(Mutex::new(set_up(&args.drive)?))),
+        Some(description) => Served::Library(Arc::new(library(description, args.drive.seed, outside)?)),
+        None => Served::Drive(Arc::new(Mutex::new(set_up(&args.drive, outside)?))),
     };
     let socket = Listening::open(&args.socket)?;
     let failure = spawn(&socket, served.units(trace), args.nexus.clone(), trace)?;
@@ -108,11 +109,11 @@ impl Served {
     }
 }
 
-fn library(description: &Path, seed: Option<u64>) -> Result<Library, LibraryError> {
+fn library(description: &Path, seed: Option<u64>, outside: Outside) -> Result<Library, LibraryError> {
     let mut drives = 0;
     Library::open(description, || {
         // Two drives with the same random numbers would use a nonce twice.
-        let source = randomness(seed.map(|seed| seed.wrapping_add(drives)));
+        let source = randomness(seed.map(|seed| seed.wrapping_add(drives)), outside);
         drives += 1;
         source
     })

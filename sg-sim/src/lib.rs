@@ -13,6 +13,7 @@ pub mod cartridge;
 mod cipher;
 mod drive;
 mod event;
+pub mod fault;
 pub mod front;
 mod library;
 mod nexus;

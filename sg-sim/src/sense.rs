@@ -1,6 +1,7 @@
 //! Sense data: why a command ended as it did (SPC-4, "Sense data").
 //!
-//! Fixed format (70h) unless the Control mode page asks for descriptor format (72h). Deferred errors do not exist in this drive.
+//! Fixed format (70h) unless the Control mode page asks for descriptor format (72h). Deferred errors come
+//! from [`fault`](crate::fault) alone.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};

@@ -123,11 +123,7 @@ impl Drive {
                 sense: Vec::new(),
                 data_in,
             },
-            Err(Failure { sense, data_in }) => Reply {
-                status: Status::CHECK_CONDITION,
-                sense: self.encode(&sense),
-                data_in,
-            },
+            Err(Failure { sense, data_in }) => self.check_condition(&sense, data_in),
         }
     }
 
@@ -196,6 +192,20 @@ impl Drive {
             Operation::SetTimestamp => self.set_timestamp(&call),
             Operation::ReportOperationCodes => self.report_operation_codes(call),
         }
+    }
+
+    /// CHECK CONDITION with this sense, as the drive would send it now.
+    pub(crate) fn check_condition(&self, sense: &Sense, data_in: usize) -> Reply {
+        Reply {
+            status: Status::CHECK_CONDITION,
+            sense: self.encode(sense),
+            data_in,
+        }
+    }
+
+    /// Number of the object before the head; 0 without a tape.
+    pub(crate) const fn position(&self) -> u64 {
+        self.medium.position()
     }
 
     fn encode(&self, sense: &Sense) -> Vec<u8> {

@@ -4,7 +4,6 @@ use super::{
     Drive,
     call::{Call, CommandResult, Failure},
     encryption::{Refusal, deliver},
-    log::TapeAlert,
 };
 use crate::{ItNexus, cartridge::ObjectKind, sense::Sense};
 
@@ -155,10 +154,7 @@ impl Drive {
             }
             Stop::Sense(sense) => *sense,
             Stop::Unreadable => {
-                self.statistics.count_read_error();
-                for alert in [TapeAlert::HardError, TapeAlert::Media, TapeAlert::ReadFailure] {
-                    self.tape_alerts.raise(alert);
-                }
+                self.note_medium_error(false);
                 UNRECOVERED_READ_ERROR
             }
         };

@@ -66,11 +66,22 @@ impl Drive {
         if matches!(fault, TapeFault::Full) {
             return VOLUME_OVERFLOW;
         }
-        self.statistics.count_write_error();
-        for alert in [TapeAlert::HardError, TapeAlert::Media, TapeAlert::WriteFailure] {
+        self.note_medium_error(true);
+        WRITE_ERROR
+    }
+
+    /// Counts and raises what belongs to a block that could not be written (`writes`) or read.
+    pub(crate) fn note_medium_error(&mut self, writes: bool) {
+        let alert = if writes {
+            self.statistics.count_write_error();
+            TapeAlert::WriteFailure
+        } else {
+            self.statistics.count_read_error();
+            TapeAlert::ReadFailure
+        };
+        for alert in [TapeAlert::HardError, TapeAlert::Media, alert] {
             self.tape_alerts.raise(alert);
         }
-        WRITE_ERROR
     }
 
     fn write_block(&mut self, nexus: &ItNexus, block: &[u8]) -> Result<(), TapeFault> {

@@ -50,6 +50,9 @@ pub struct ServeArgs {
     /// The drive
     #[command(flatten)]
     pub drive: DriveArgs,
+    /// Let go wrong what this script says (docs/simulator-faults.md)
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
     /// Start with a hung drive
     #[arg(long)]
     pub hang: bool,
@@ -205,6 +208,13 @@ enum Order {
     },
     /// Take the cartridge out
     Eject,
+    /// Let something go wrong with a command to come
+    Fault {
+        /// As JSON: {"at":{"opcode":181},"do":{"what":"sense","sense":"05/26/00"},"times":1}
+        rule: String,
+    },
+    /// Take every fault back
+    ClearFaults,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -240,6 +250,8 @@ impl Order {
                 file: std::path::absolute(file)?,
             },
             Self::Eject => Request::Eject {},
+            Self::Fault { rule } => Request::Fault(serde_json::from_str(&rule)?),
+            Self::ClearFaults => Request::ClearFaults {},
         })
     }
 }

@@ -136,6 +136,9 @@ mod tests {
             r#"{"verb":"power-cycle"}"#,
             r#"{"verb":"load","file":"/tmp/a"}"#,
             r#"{"verb":"eject"}"#,
+            r#"{"verb":"fault","do":{"what":"reset"}}"#,
+            r#"{"verb":"fault","at":{"opcode":181,"nth":2},"do":{"what":"sense","sense":"05/26/00"},"times":3}"#,
+            r#"{"verb":"clear-faults"}"#,
         ] {
             assert!(understand(format!("{line}\n").as_bytes()).is_ok(), "{line}");
         }
@@ -155,6 +158,9 @@ mod tests {
             r#"{"verb":"library-managed","mode":"maybe"}"#,
             r#"{"verb":"transport-error","host_status":256}"#,
             r#"{"verb":"eject"} {"verb":"eject"}"#,
+            r#"{"verb":"fault"}"#,
+            r#"{"verb":"fault","do":{"what":"explode"}}"#,
+            r#"{"verb":"fault","do":{"what":"reset"},"when":1}"#,
         ] {
             assert!(understand(format!("{line}\n").as_bytes()).is_err(), "{line}");
         }

@@ -1,4 +1,4 @@
-//! One drive and the switches that stand between it and its clients: hang, transport outcomes, the end of the server.
+//! One drive and what stands between it and its clients: faults, hang, transport outcomes, the end of the server.
 //!
 //! Every front end goes through here, so that a command is executed by one thread at a time and the switches hold for all.
 //! Nothing here waits for the drive while it hangs except the command itself.
@@ -9,14 +9,20 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::fault::{self, FaultRule, Faults, Plan, Struck};
 use crate::{Drive, ItNexus, Reply};
 
 /// How often a command that waits for the end of a hang looks whether its client is still there.
 const CLIENT_LOOK: Duration = Duration::from_millis(100);
 
+/// Hears of every fault that strikes.
+pub type FaultReport = Box<dyn Fn(&Struck) + Send + Sync>;
+
 /// A drive shared by connections and control.
 pub struct Machine {
     drive: Mutex<Drive>,
+    faults: Mutex<Faults>,
+    report: FaultReport,
     switches: Mutex<Switches>,
     changed: Condvar,
 }
@@ -63,11 +69,19 @@ pub enum Outcome {
 pub struct Broken;
 
 impl Machine {
-    /// Puts `drive` behind the switches, all of them off.
+    /// Puts `drive` behind the switches, all of them off, and no faults.
     #[must_use]
     pub fn new(drive: Drive) -> Self {
+        Self::with_faults(drive, Faults::new(0), Box::new(|_| ()))
+    }
+
+    /// Puts `drive` behind the switches, all of them off, and these faults; `report` hears of each that strikes.
+    #[must_use]
+    pub fn with_faults(drive: Drive, faults: Faults, report: FaultReport) -> Self {
         Self {
             drive: Mutex::new(drive),
+            faults: Mutex::new(faults),
+            report,
             switches: Mutex::new(Switches::default()),
             changed: Condvar::new(),
         }
@@ -91,9 +105,9 @@ impl Machine {
         cdb: &[u8],
         data_out: &[u8],
         data_in: &mut [u8],
-        alive: impl FnMut() -> bool,
+        mut alive: impl FnMut() -> bool,
     ) -> Result<Outcome, Broken> {
-        let Some(order) = self.pass(alive) else {
+        let Some(order) = self.pass(&mut alive) else {
             return Ok(Outcome::Gone);
         };
         if let Some(TransportOrder {
@@ -105,19 +119,65 @@ impl Machine {
             return Ok(Outcome::Transport(host_status));
         }
         let mut drive = self.drive()?;
+        let plan = self.faults().plan(nexus, cdb, drive.position());
+        if !plan.is_harmless() {
+            drop(drive);
+            if !self.suffer(&plan, &mut alive) {
+                return Ok(Outcome::Gone);
+            }
+            drive = self.drive()?;
+        }
         if self.switches().ending {
             return Ok(Outcome::Gone);
         }
-        let reply = drive.execute(nexus, cdb, data_out, data_in);
-        Ok(order.map_or(Outcome::Reply(reply), |order| Outcome::Transport(order.host_status)))
+        let outcome = plan.carry_out(&mut drive, nexus, cdb, data_out, data_in);
+        Ok(match (order, outcome) {
+            (Some(order), _) => Outcome::Transport(order.host_status),
+            (None, fault::Outcome::Transport(host_status)) => Outcome::Transport(host_status),
+            (None, fault::Outcome::Reply(reply)) => Outcome::Reply(reply),
+        })
+    }
+
+    /// Reports what strikes, and waits as long as that takes. `false`: drop the command.
+    fn suffer(&self, plan: &Plan, alive: &mut impl FnMut() -> bool) -> bool {
+        plan.struck().iter().for_each(|struck| (self.report)(struck));
+        if plan.hangs() {
+            self.set_hang(true);
+            let mut switches = self.switches();
+            switches.waiting += 1;
+            switches = self.wait_out(switches, alive);
+            switches.waiting -= 1;
+            if switches.hang || switches.ending {
+                return false;
+            }
+        }
+        self.wait(plan.delay(), alive)
+    }
+
+    /// Waits that long, unless the server ends or the client goes: then `false`.
+    fn wait(&self, delay: Duration, alive: &mut impl FnMut() -> bool) -> bool {
+        let mut switches = self.switches();
+        let mut left = delay;
+        while !left.is_zero() && !switches.ending && alive() {
+            let slice = left.min(CLIENT_LOOK);
+            let (woken, result) = self
+                .changed
+                .wait_timeout(switches, slice)
+                .unwrap_or_else(PoisonError::into_inner);
+            switches = woken;
+            if result.timed_out() {
+                left = left.saturating_sub(slice);
+            }
+        }
+        left.is_zero() && !switches.ending
     }
 
     /// Waits out a hang, then takes the transport order that holds for this command. `None`: drop the command.
-    fn pass(&self, mut alive: impl FnMut() -> bool) -> Option<Option<TransportOrder>> {
+    fn pass(&self, alive: &mut impl FnMut() -> bool) -> Option<Option<TransportOrder>> {
         let mut switches = self.switches();
         if switches.hang && !switches.ending {
             switches.waiting += 1;
-            switches = self.wait_out(switches, &mut alive);
+            switches = self.wait_out(switches, alive);
             switches.waiting -= 1;
             if switches.hang || !alive() {
                 return None;
@@ -163,6 +223,22 @@ impl Machine {
         self.switches().transport = order.filter(|order| order.left > 0);
     }
 
+    /// Sets up one more fault.
+    pub fn arm(&self, rule: FaultRule) {
+        self.faults().arm(rule);
+    }
+
+    /// Takes back every fault.
+    pub fn disarm(&self) {
+        self.faults().disarm();
+    }
+
+    /// How many faults may still strike, and how many commands there were.
+    pub fn fault_counts(&self) -> (usize, u64) {
+        let faults = self.faults();
+        (faults.armed(), faults.commands())
+    }
+
     /// No command is executed any more; those that wait are dropped. Returns once a running one has ended.
     ///
     /// # Errors
@@ -171,6 +247,11 @@ impl Machine {
         self.switches().ending = true;
         self.changed.notify_all();
         self.drive()
+    }
+
+    /// Counters and rules are plain values too.
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The switches are plain values: a thread that died while it held them left none half set.

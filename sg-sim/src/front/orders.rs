@@ -9,10 +9,11 @@ use thiserror::Error;
 use super::cli::ManagedArg;
 use super::machine::{Broken, Machine};
 use super::status::Status;
+use crate::fault::{FaultRule, FaultRuleError};
 use crate::{Cartridge, CartridgeError, Event, ItNexus, ItNexusError, LoadError, SenseCode};
 
 /// One order, as the control socket writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Request {
     /// What the drive holds, and the modes in force for `nexus` or for one without parameters of its own.
@@ -67,6 +68,10 @@ pub(super) enum Request {
     },
     /// The cartridge comes out.
     Eject {},
+    /// Something goes wrong with a command to come.
+    Fault(FaultRule),
+    /// Nothing goes wrong any more.
+    ClearFaults {},
 }
 
 const fn one() -> u32 {
@@ -101,6 +106,9 @@ pub(super) enum RefusedOrder {
     /// The drive does not take it.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// A fault that can never strike, or contradicts itself.
+    #[error("set up a fault: {0}")]
+    Fault(#[from] FaultRuleError),
     /// There is nothing to take out.
     #[error("eject: the drive is empty")]
     Empty,
@@ -138,6 +146,11 @@ pub(super) fn carry_out(machine: &Machine, request: Request) -> Result<Option<St
         Request::AnotherNexusSetsAKey {} => machine.drive()?.apply(Event::KeySetByAnotherNexus),
         Request::PowerCycle {} => machine.drive()?.apply(Event::PowerCycle),
         Request::Load { file } => load(machine, file)?,
+        Request::Fault(rule) => {
+            rule.check()?;
+            machine.arm(rule);
+        }
+        Request::ClearFaults {} => machine.disarm(),
         Request::Eject {} => drop(machine.drive()?.eject().ok_or(RefusedOrder::Empty)?),
     }
     Ok(None)

@@ -13,6 +13,7 @@ use super::listen::{ListenError, Listening};
 use super::machine::{Broken, Machine};
 use super::server::{Control, Scsi, spawn_acceptor};
 use super::trace::Trace;
+use crate::fault::{FaultScript, FaultScriptError, Faults, Struck};
 use crate::{
     Cartridge, CartridgeError, Drive, LoadError, MediumSpec, Profile, ProfileError, Randomness, SeededRandomness,
 };
@@ -56,6 +57,9 @@ pub(super) enum ServeError {
     /// The system refused something that every process may do.
     #[error("start the server: {0}\nhint: look at the limits of this process (ulimit -a)")]
     System(#[from] io::Error),
+    /// The script of faults cannot be used.
+    #[error(transparent)]
+    Faults(#[from] FaultScriptError),
     /// A command stopped the drive.
     #[error(transparent)]
     Broken(#[from] Broken),
@@ -70,7 +74,7 @@ pub(super) fn run(args: &ServeArgs, outside: Outside) -> Result<(), ServeError> 
     // Blocked before there are threads, so that none of them is interrupted and the wait below gets the signal.
     ends.thread_block().map_err(io::Error::from)?;
     let trace = Trace::new(args.verbose);
-    let machine = Arc::new(Machine::new(set_up(&args.drive, outside)?));
+    let machine = Arc::new(machine(args, outside, trace)?);
     machine.set_hang(args.hang);
     let scsi = Listening::open(&args.socket)?;
     let control = args.control.as_deref().map(Listening::open).transpose()?;
@@ -100,6 +104,28 @@ pub(super) fn run(args: &ServeArgs, outside: Outside) -> Result<(), ServeError> 
     let mut drive = machine.end()?;
     drop(drive.eject());
     Ok(())
+}
+
+/// The drive, and what is to go wrong with it. Every fault that strikes is said on standard error, and so is the seed.
+fn machine(args: &ServeArgs, outside: Outside, trace: Trace) -> Result<Machine, ServeError> {
+    let drive = set_up(&args.drive, outside)?;
+    let script = args.faults.as_deref().map(FaultScript::read).transpose()?;
+    let script = script.unwrap_or_default();
+    let seed = args.drive.seed.or(script.seed).unwrap_or_else(|| {
+        let mut bytes = [0; 4];
+        (outside.randomness)().fill(&mut bytes);
+        u64::from(u32::from_be_bytes(bytes))
+    });
+    if let Some(path) = &args.faults {
+        let count = script.fault.len();
+        trace.alarm(format_args!("{count} faults from {}, seed {seed}", path.display()));
+    }
+    let mut faults = Faults::new(seed);
+    for rule in script.fault {
+        faults.arm(rule);
+    }
+    let report = Box::new(move |struck: &Struck| trace.alarm(format_args!("{struck}")));
+    Ok(Machine::with_faults(drive, faults, report))
 }
 
 /// Sets a drive up as the command line says.

@@ -28,6 +28,8 @@ pub(super) struct Status {
     waiting: usize,
     library_managed: ManagedArg,
     refuse_spout: String,
+    faults: usize,
+    commands: u64,
 }
 
 /// Where the tape stands.
@@ -44,6 +46,7 @@ impl Status {
     /// `Broken` if a bug stopped the drive.
     pub(super) fn of(machine: &Machine, nexus: Option<&ItNexus>) -> Result<Self, Broken> {
         let (hang, waiting) = machine.hang();
+        let (faults, commands) = machine.fault_counts();
         let mut drive = machine.drive()?;
         let DriveStatus {
             medium,
@@ -76,6 +79,8 @@ impl Status {
             refuse_spout: quirks
                 .refuse_security_protocol_out
                 .map_or_else(|| "off".to_owned(), |code| code.to_string()),
+            faults,
+            commands,
         })
     }
 }

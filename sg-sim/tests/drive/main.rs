@@ -12,6 +12,7 @@ mod cartridge_file;
 mod commands;
 mod doubts;
 mod encryption;
+mod faults;
 mod initiator;
 mod logs;
 mod outcomes;

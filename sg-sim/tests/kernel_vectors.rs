@@ -1,4 +1,4 @@
-//! What Linux, stenc, sg3-utils, mt and mtx sent on a real kernel (`tests/vectors/clients/`), sent again in the same order.
+//! What Linux, stenc, sg3-utils, mt and mtx sent on a real kernel (`tests/vectors/clients/real-kernel/`), sent again in the same order.
 //!
 //! Every command must end with the status and the sense under which the client came to its exit status.
 
@@ -105,7 +105,7 @@ fn clients_are_answered_as_they_were_on_a_real_kernel() {
 
 /// The captured sessions, in the order in which they happened.
 fn sessions() -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(tests().join("vectors/clients"))
+    let mut paths: Vec<PathBuf> = fs::read_dir(tests().join("vectors/clients/real-kernel"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();

@@ -2,7 +2,11 @@
 //!
 //! `tests/real-clients/run --record` makes the vectors. The requests are the clients' and prove something; the answers are this drive's own
 //! and only show that nothing has changed unseen. Keys are masked in the vectors, so a made-up one stands in for each.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 use serde_json::Value;
 use sg_sim::{Cartridge, Drive, ItNexus, MediumSpec, Profile, SeededRandomness};
@@ -37,7 +41,11 @@ fn send_again(group: &str) {
             let mut data_in = vec![0xA5; length(&exchange["allocation_length"])];
             let reply = drive.execute(&nexus, &cdb, &data_out, &mut data_in);
             let context = format!("{}: {exchange}", client["command"]);
-            assert_eq!(u64::from(reply.status.0), exchange["status"].as_u64().unwrap(), "{context}");
+            assert_eq!(
+                u64::from(reply.status.0),
+                exchange["status"].as_u64().unwrap(),
+                "{context}"
+            );
             assert_eq!(reply.sense, bytes(&exchange["sense"]), "{context}");
             assert_eq!(reply.data_in, length(&exchange["data_in_length"]), "{context}");
             if cdb[0] != READ && !cdb.starts_with(&RANDOM_NUMBER_PAGE) {

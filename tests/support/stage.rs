@@ -161,6 +161,10 @@ impl Stage {
     pub fn start_daemon(&mut self) {
         let daemon = Running::start(self.daemon_command());
         daemon.wait_for("tapekeyd is ready");
+        // Its first look at the drives is over; what they are asked from here on, a test has asked for.
+        for _ in &self.sims {
+            daemon.wait_for("at start: ");
+        }
         self.daemon = Some(daemon);
     }
 

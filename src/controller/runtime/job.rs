@@ -240,18 +240,14 @@ impl Run<'_> {
         match outcome {
             Outcome::KeyLoaded => {
                 let mut state = self.unit.state();
-                state.alarms.clear();
+                state.begin_anew();
                 state.mount = self
                     .receipt
                     .as_ref()
                     .and_then(|receipt| mount_of(self.id, receipt, &job));
             }
             Outcome::Cleared => {
-                let mount = {
-                    let mut state = self.unit.state();
-                    state.alarms.clear();
-                    state.mount.take()
-                };
+                let mount = self.unit.state().begin_anew();
                 self.close_mount(mount.or(self.before.clone()), job).await;
             }
             // The key of an earlier job is not in force after ours may have been sent and was cleared again.

@@ -36,40 +36,56 @@ pub enum Judgement {
     Left,
     /// The volume has left the drive, and the key stayed behind.
     KeyOutlivedVolume,
-    /// Something happened to the key while the volume was mounted.
-    Disturbed(String),
+    /// This happened to the key while the volume was mounted; never empty.
+    Disturbed(Vec<String>),
 }
 
 /// Judges `mount` by what was `seen`. What was not read counts for nothing, except that a unit attention is believed until the volume is
 /// seen to have left.
 #[must_use]
 pub fn judge(mount: &Mount, seen: &Seen) -> Judgement {
-    let still_ours = seen
-        .in_force
-        .as_ref()
-        .map(|in_force| in_force.our_kad() == Some(mount.kad));
     if has_left(mount, seen) {
-        return if still_ours == Some(true) {
+        let is_ours = |in_force: &KeyInForce| in_force.our_kad() == Some(mount.kad);
+        return if seen.in_force.as_ref().is_some_and(is_ours) {
             Judgement::KeyOutlivedVolume
         } else {
             Judgement::Left
         };
     }
-    let met = |attention: &&Attention| matches!(attention.meaning(), Meaning::Reset | Meaning::ParametersChanged);
-    if let Some(attention) = seen.attentions.iter().find(met) {
-        return Judgement::Disturbed(format!("the drive reported {attention}"));
+    let mut reasons: Vec<String> = seen
+        .attentions
+        .iter()
+        .filter(|met| concerns_keys(met))
+        .map(reported)
+        .collect();
+    reasons.extend(seen.in_force.as_ref().and_then(|in_force| not_as_left(mount, in_force)));
+    if reasons.is_empty() {
+        Judgement::Intact
+    } else {
+        Judgement::Disturbed(reasons)
     }
-    match &seen.in_force {
-        None => Judgement::Intact,
-        Some(in_force) if in_force.is_disabled() => Judgement::Disturbed("the drive holds no key any more".into()),
-        Some(_) if still_ours == Some(false) => Judgement::Disturbed("another key is in force".into()),
-        Some(in_force) if in_force.key_instance_counter != mount.key_instance_counter => {
-            let (was, is) = (mount.key_instance_counter, in_force.key_instance_counter);
-            Judgement::Disturbed(format!(
-                "the key was set again by somebody else: key instance counter {is}, not {was}"
-            ))
-        }
-        Some(_) => Judgement::Intact,
+}
+
+fn concerns_keys(attention: &Attention) -> bool {
+    matches!(attention.meaning(), Meaning::Reset | Meaning::ParametersChanged)
+}
+
+fn reported(attention: &Attention) -> String {
+    format!("the drive reported {}", attention.sense)
+}
+
+fn not_as_left(mount: &Mount, in_force: &KeyInForce) -> Option<String> {
+    let (was, is) = (mount.key_instance_counter, in_force.key_instance_counter);
+    if in_force.is_disabled() {
+        Some("the drive holds no key any more".into())
+    } else if in_force.our_kad() != Some(mount.kad) {
+        Some("another key is in force".into())
+    } else if is != was {
+        Some(format!(
+            "the key was set again by somebody else: key instance counter {is}, not {was}"
+        ))
+    } else {
+        None
     }
 }
 
@@ -163,7 +179,7 @@ mod tests {
             let Judgement::Disturbed(why) = judge(&mount(), &seen) else {
                 panic!("{word}")
             };
-            assert!(why.contains(word), "{why}");
+            assert!(why.len() == 1 && why[0].contains(word), "{why:?}");
         }
     }
 

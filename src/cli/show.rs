@@ -4,7 +4,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::output::{Table, printable};
 use crate::clock::Timestamp;
-use crate::control::messages::job::{JobKms, JobRecord};
+use crate::control::messages::job::{JobKind, JobKms, JobRecord};
 use crate::control::messages::report::{DriveStatus, MediumStatus, ModesStatus, Reading, StatusReport};
 
 /// Jobs, one a line.
@@ -84,14 +84,14 @@ pub(super) fn job(job: &JobRecord) -> String {
 
 fn key_rows(table: &mut Table, job: &JobRecord) {
     let Some(key) = &job.key else { return };
-    let origin = if key.new {
-        "new for this volume"
-    } else {
-        "as the volume is encrypted"
+    let origin = match (job.kind, key.new) {
+        (JobKind::Load, true) => ", new for this volume",
+        (JobKind::Load | JobKind::Unlock, _) => ", as the volume is encrypted",
+        (JobKind::Clear, _) => "",
     };
     table.row([
         "key".to_owned(),
-        format!("{} of group {} ({}), {origin}", key.name, key.group, key.state),
+        format!("{} of group {} ({}){origin}", key.name, key.group, key.state),
     ]);
     table.row(["key id".to_owned(), key.id.clone()]);
     table.row(["KAD".to_owned(), key.kad.clone()]);

@@ -46,7 +46,7 @@ impl Daemon {
             receipt: None,
             before: unit.state().mount.clone(),
         };
-        let outcome = run.to_the_end(Operation::new(wish, unit.rules.clone())).await;
+        let outcome = run.run_to_the_end(Operation::new(wish, unit.rules.clone())).await;
         run.finish(outcome).await
     }
 }
@@ -131,7 +131,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn to_the_end(&mut self, mut operation: Operation) -> Outcome {
+    async fn run_to_the_end(&mut self, mut operation: Operation) -> Outcome {
         let mut step = operation.start();
         loop {
             let Step { changes, next } = step;
@@ -152,7 +152,7 @@ impl Run<'_> {
         let now = self.daemon.clock.now();
         for change in &changes {
             if let Change::Message { level, text, hint } = change {
-                tracing::info!(job = self.id, drive = self.unit.name, %level, hint, "{text}");
+                self.log(*level, text, hint.as_deref());
             }
             if let Change::Key { facts, .. } = change {
                 let (key, server) = (facts.kad.key_id(), &facts.server.name);
@@ -162,6 +162,15 @@ impl Run<'_> {
         self.daemon.jobs.change(self.id, |job| {
             changes.into_iter().for_each(|change| record::apply(job, change, now))
         });
+    }
+
+    fn log(&self, level: Level, text: &str, hint: Option<&str>) {
+        let (job, drive) = (self.id, &self.unit.name);
+        match level {
+            Level::Note => tracing::info!(job, drive, hint, "{text}"),
+            Level::Error => tracing::warn!(job, drive, hint, "{text}"),
+            Level::Alarm => tracing::error!(job, drive, hint, "ALARM: {text}"),
+        }
     }
 
     async fn perform(&mut self, ask: Ask) -> Event {
@@ -231,18 +240,14 @@ impl Run<'_> {
         match outcome {
             Outcome::KeyLoaded => {
                 let mut state = self.unit.state();
-                state.alarms.clear();
+                state.begin_anew();
                 state.mount = self
                     .receipt
                     .as_ref()
                     .and_then(|receipt| mount_of(self.id, receipt, &job));
             }
             Outcome::Cleared => {
-                let mount = {
-                    let mut state = self.unit.state();
-                    state.alarms.clear();
-                    state.mount.take()
-                };
+                let mount = self.unit.state().begin_anew();
                 self.close_mount(mount.or(self.before.clone()), job).await;
             }
             // The key of an earlier job is not in force after ours may have been sent and was cleared again.

@@ -105,7 +105,8 @@ impl Daemon {
         match judge(&mount, seen) {
             Judgement::Intact => None,
             Judgement::Left => {
-                unit.state().mount = None;
+                let former = unit.state().mount.take();
+                self.key_is_gone(former).await;
                 let left = "the volume left the drive without tapekey clear: proof not taken";
                 self.annotate(mount.job, Level::Note, left, None, None).await;
                 None
@@ -161,6 +162,17 @@ impl Daemon {
         tracing::error!(drive = unit.name, job = mount.job, hint, "ALARM: {text}");
         self.annotate(mount.job, Level::Alarm, &text, Some(hint), Some(&text))
             .await;
+    }
+
+    /// Records that the key of `former` is not in the drive any more, so that no later run of the daemon looks for it there.
+    async fn key_is_gone(&self, former: Option<Mount>) {
+        let Some(mount) = former else { return };
+        let now = self.clock.now();
+        self.jobs
+            .change(mount.job, |job| job.key_gone = job.key_gone.or(Some(now)));
+        if let Err(error) = self.jobs.save(mount.job).await {
+            tracing::error!(job = mount.job, %error, "a job record could not be saved");
+        }
     }
 
     async fn annotate(&self, job: u64, level: Level, text: &str, hint: Option<&str>, not_proven: Option<&str>) {

@@ -201,3 +201,6 @@ where
 fn no_key(error: &KeySourceError) -> Performed {
     Event::Failed(Failure::new(FailureKind::Unchanged, error)).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use super::{
     state::{CartridgeState, SLOT_BYTES},
 };
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -61,7 +61,6 @@ impl FileStore {
             io::ErrorKind::AlreadyExists => CartridgeError::Exists { path: path.to_owned() },
             _ => failed(source),
         })?;
-        lock(&file, path)?;
         let mut store = Self {
             file,
             path: path.to_owned(),
@@ -69,12 +68,23 @@ impl FileStore {
             torn: false,
             state_sequence: 0,
         };
-        // The header comes last: a file whose making was cut short has none, and is refused as foreign instead of taken for a blank tape.
-        store.file.set_len(RECORDS_AT).map_err(failed)?;
-        store.write_state(state).map_err(failed)?;
-        store.file.write_all_at(&medium.encode(), 0).map_err(failed)?;
-        store.file.sync_all().map_err(failed)?;
+        store.write_beginning(medium, state).inspect_err(|_| {
+            // What could not be made is no cartridge; if it cannot be removed either, it is refused as foreign.
+            let _ = fs::remove_file(path);
+        })?;
         Ok(store)
+    }
+
+    /// The header comes last: a file whose making was cut short has none, and is refused as foreign instead of taken for a blank tape.
+    fn write_beginning(&mut self, medium: &MediumHeader, state: &CartridgeState) -> Result<(), CartridgeError> {
+        lock(&self.file, &self.path)?;
+        let begin = |store: &mut Self| {
+            store.file.set_len(RECORDS_AT)?;
+            store.write_state(state)?;
+            store.file.write_all_at(&medium.encode(), 0)?;
+            store.file.sync_all()
+        };
+        begin(self).map_err(|source| io_error("make", &self.path, source))
     }
 
     /// Opens a file and finds its records. Nothing in it is changed.

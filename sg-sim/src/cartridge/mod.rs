@@ -348,7 +348,15 @@ impl Cartridge {
     /// # Errors
     /// There is none, it is damaged, or the file cannot be read.
     pub(crate) fn record(&mut self, number: u64) -> Result<Record<'_>, TapeFault> {
-        let (start, end) = self.index.extent(number).ok_or(TapeFault::Unreadable)?;
+        let known = self
+            .index
+            .object(number)
+            .is_some_and(|object| object.kind != ObjectKind::Damaged);
+        let (start, end) = self
+            .index
+            .extent(number)
+            .filter(|_| known)
+            .ok_or(TapeFault::Unreadable)?;
         let (bytes, in_file) = match &mut self.store {
             Store::File(store) => (store.record(start, end)?, true),
             Store::Memory(store) => {
@@ -394,6 +402,3 @@ fn first_state(spec: &MediumSpec) -> CartridgeState {
     }
     state
 }
-
-#[cfg(test)]
-mod tests;

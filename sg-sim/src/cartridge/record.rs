@@ -333,3 +333,99 @@ fn be_u64(fixed: &[u8; HEADER_BYTES], start: usize) -> u64 {
         .and_then(<[u8]>::first_chunk)
         .map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zeroize::Zeroizing;
+
+    const PLACE: Place = Place {
+        object: 5,
+        sequence: 9,
+        seed: 0x0102_0304,
+        payload_crc: true,
+    };
+
+    fn attributes() -> SealAttributes {
+        SealAttributes {
+            algorithm: AES_256_GCM,
+            raw_enabled: true,
+            kad_format: 2,
+            kads: b"\0\0\0\x01n".to_vec(),
+        }
+    }
+
+    fn sealed(dirt: u8) -> Vec<u8> {
+        let (key, attributes) = (BlockKey::new(&Zeroizing::new([7; 32])).unwrap(), attributes());
+        let mut record = vec![dirt; record_bytes(5, attributes.kads.len())];
+        let seal = Seal {
+            key: &key,
+            nonce: [3; NONCE_BYTES],
+            attributes: &attributes,
+        };
+        write_block(&mut record, PLACE, b"hello", Some(&seal)).unwrap();
+        record
+    }
+
+    #[test]
+    fn writes_every_byte_whatever_lay_there_before() {
+        assert_eq!(sealed(0xA5), sealed(0x00));
+        let with_dirt = |dirt| {
+            let (mut plain, mut filemark) = (vec![dirt; record_bytes(5, 0)], vec![dirt; OVERHEAD_BYTES]);
+            write_block(&mut plain, PLACE, b"hello", None).unwrap();
+            write_filemark(&mut filemark, PLACE).unwrap();
+            [plain, filemark]
+        };
+        assert_eq!(with_dirt(0xA5), with_dirt(0x00));
+    }
+
+    #[test]
+    fn gives_back_what_was_sealed_with_all_that_lies_beside_it() {
+        let bytes = sealed(0);
+        let record = Record::parse(&bytes, PLACE.seed).unwrap();
+        assert_eq!(
+            (record.header.kind(), record.header.object(), record.header.sequence()),
+            (ObjectKind::Sealed, 5, 9)
+        );
+        assert_eq!(record.header.attributes(), attributes());
+        let mut plain = [0xA5; 5];
+        record
+            .open(&BlockKey::new(&Zeroizing::new([7; 32])).unwrap(), &mut plain)
+            .unwrap();
+        assert_eq!(&plain, b"hello");
+    }
+
+    #[test]
+    fn refuses_every_truncation_trailing_bytes_and_the_records_of_another_cartridge() {
+        let mut bytes = sealed(0);
+        for length in 0..bytes.len() {
+            assert!(Record::parse(&bytes[..length], PLACE.seed).is_none(), "{length}");
+        }
+        assert!(Record::parse(&bytes, PLACE.seed + 1).is_none());
+        bytes.push(0);
+        assert!(Record::parse(&bytes, PLACE.seed).is_none());
+    }
+
+    #[test]
+    fn notices_every_flipped_bit() {
+        let (bytes, key) = (sealed(0), BlockKey::new(&Zeroizing::new([7; 32])).unwrap());
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let opened =
+                Record::parse(&flipped, PLACE.seed).is_some_and(|record| record.open(&key, &mut [0; 5]).is_ok());
+            assert!(!opened, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn refuses_room_of_another_length() {
+        for length in [0, OVERHEAD_BYTES, record_bytes(5, 0) - 1, record_bytes(5, 0) + 1] {
+            assert!(
+                write_block(&mut vec![0; length], PLACE, b"hello", None).is_err(),
+                "{length}"
+            );
+        }
+        assert!(write_filemark(&mut [0; OVERHEAD_BYTES + 1], PLACE).is_err());
+    }
+}

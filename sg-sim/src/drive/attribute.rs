@@ -3,7 +3,7 @@
 use super::{
     Drive,
     call::{Call, CommandResult},
-    log::{counter, padded},
+    log::{TapeAlerts, counter, padded},
     medium::WRITE_ERROR,
 };
 use crate::{Cartridge, cartridge::HostAttribute, sense::Sense};
@@ -75,7 +75,7 @@ impl Drive {
                 return Err(Sense::invalid_cdb_field(u16::try_from(at).unwrap_or(0), 7).into());
             }
         }
-        let attributes = attributes(cartridge);
+        let attributes = attributes(cartridge, self.tape_alerts);
         let first = call.cdb.u16(8);
         let body: Vec<u8> = match call.cdb.byte(1) & 0x1F {
             VALUES if attributes.iter().all(|(identifier, ..)| *identifier < first) => {
@@ -128,7 +128,7 @@ impl Drive {
 }
 
 /// Every attribute that the cartridge has now, ascending.
-fn attributes(cartridge: &Cartridge) -> Vec<Attribute> {
+fn attributes(cartridge: &Cartridge, alerts: TapeAlerts) -> Vec<Attribute> {
     const MEBIBYTE: u64 = 1 << 20;
     let index = cartridge.index();
     let [loads, written, read] = cartridge.counters();
@@ -139,7 +139,7 @@ fn attributes(cartridge: &Cartridge) -> Vec<Attribute> {
     let mut attributes = vec![
         number(0x0000, cartridge.remaining_bytes() / MEBIBYTE, 8),
         number(0x0001, cartridge.capacity_bytes() / MEBIBYTE, 8),
-        number(0x0002, 0, 8),
+        number(0x0002, alerts.most_significant_first(), 8),
         number(0x0003, loads, 8),
         number(0x0004, space_left(cartridge, &[]).unwrap_or(0), 8),
         text(0x0005, "LTO-CVE", 8),

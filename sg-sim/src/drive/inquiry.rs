@@ -33,6 +33,10 @@ impl Drive {
             0x01 => 0,
             _ => return Err(Sense::invalid_cdb_field(2, 7).into()),
         };
+        // SPC-4: an allocation length below 16 is an error here, unlike everywhere else.
+        if call.cdb.u32(6) < 16 {
+            return Err(Sense::invalid_cdb_field(6, 7).into());
+        }
         let mut answer = vec![0, 0, 0, logical_units * 8, 0, 0, 0, 0];
         answer.resize(8 + usize::from(logical_units) * 8, 0);
         let allocation_length = call.cdb.u32(6);

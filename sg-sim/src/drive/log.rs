@@ -23,6 +23,11 @@ impl TapeAlerts {
         self.0 |= 1 << (alert as u32 - 1);
     }
 
+    /// The flags as MAM has them: flag 1 is the most significant bit.
+    pub(super) const fn most_significant_first(self) -> u64 {
+        self.0.reverse_bits()
+    }
+
     const fn is_raised(self, flag: u16) -> bool {
         self.0 & (1 << ((flag - 1) & 63)) != 0
     }

@@ -36,7 +36,7 @@ impl Drive {
         result.map(|()| 0).map_err(Into::into)
     }
 
-    /// LOCATE(10) and (16).
+    /// LOCATE(10) and (16). BT asks for vendor-specific locations, as Linux' st does; they are object numbers too.
     pub(super) fn locate(&mut self, call: &Call<'_>) -> CommandResult {
         const LOCATE_10: u8 = 0x2B;
         const CHANGE_PARTITION: u8 = 1;
@@ -69,15 +69,15 @@ impl Drive {
         }
     }
 
-    /// READ POSITION: short, long and extended form.
+    /// READ POSITION: short form (01h is the one with vendor-specific locations, which are object numbers too), long and extended form.
     pub(super) fn read_position(&mut self, call: Call<'_>) -> CommandResult {
         let cartridge = self.medium.threaded()?;
         let (position, end) = (self.medium.position(), cartridge.past_early_warning());
         let flags = (u8::from(position == 0) << 7) | (u8::from(end) << 6);
         let allocation_length = u32::from(call.cdb.u16(7));
         match call.cdb.byte(1) & 0x1F {
-            0x00 | 0x06 if allocation_length != 0 => Err(Sense::invalid_cdb_field(7, 7).into()),
-            0x00 => call.reply(&short_form(flags, position), u32::MAX),
+            0x00 | 0x01 | 0x06 if allocation_length != 0 => Err(Sense::invalid_cdb_field(7, 7).into()),
+            0x00 | 0x01 => call.reply(&short_form(flags, position), u32::MAX),
             0x06 => call.reply(
                 &long_form(flags, position, cartridge.index().filemarks_before(position)),
                 u32::MAX,

@@ -120,7 +120,9 @@ mod tests {
     #[test]
     fn tells_each_unit_attention_once_and_in_order() {
         let mut state = NexusState::default();
-        [POWER_ON, MEDIUM_CHANGED, POWER_ON].map(|unit_attention| state.attend(unit_attention));
+        for unit_attention in [POWER_ON, MEDIUM_CHANGED, POWER_ON] {
+            state.attend(unit_attention);
+        }
         assert_eq!(state.take_unit_attention(), Some(POWER_ON));
         assert_eq!(state.take_unit_attention(), Some(MEDIUM_CHANGED));
         assert_eq!(state.take_unit_attention(), None);

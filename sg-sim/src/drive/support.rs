@@ -72,11 +72,12 @@ impl Drive {
         call.reply(&answer, allocation_length)
     }
 
-    /// REPORT SUPPORTED OPERATION CODES: all, one by operation code, one by operation code and service action.
+    /// REPORT SUPPORTED OPERATION CODES: all, one by operation code, one by operation code and service action, or by either.
     pub(super) fn report_operation_codes(&self, call: Call<'_>) -> CommandResult {
         const ALL: u8 = 0;
         const ONE: u8 = 1;
         const ONE_WITH_SERVICE_ACTION: u8 = 2;
+        const ONE_OF_EITHER_KIND: u8 = 3;
         let (operation_code, service_action) = (call.cdb.byte(3), call.cdb.u16(4));
         let mut with_code = COMMANDS
             .iter()
@@ -92,6 +93,9 @@ impl Drive {
             }
             ONE_WITH_SERVICE_ACTION => {
                 one_command(with_code.find(|command| command.service_action.map(u16::from) == Some(service_action)))
+            }
+            ONE_OF_EITHER_KIND => {
+                one_command(with_code.find(|command| u16::from(command.service_action.unwrap_or(0)) == service_action))
             }
             _ => return Err(Sense::invalid_cdb_field(2, 2).into()),
         };

@@ -7,6 +7,7 @@ use aes_gcm::{
     Aes256Gcm, Nonce, Tag,
     aead::{AeadInOut, KeyInit},
 };
+use proptest::{collection::vec, option, prelude::*, sample::Index};
 use sg_sim::{Cartridge, CartridgeError, MediumSpec};
 use std::{
     fs,
@@ -352,4 +353,81 @@ fn key_check(key: &[u8]) -> [u8; 8] {
 
 fn position_of(bytes: &[u8], needle: &[u8]) -> usize {
     bytes.windows(needle.len()).position(|window| window == needle).unwrap()
+}
+
+#[test]
+fn a_file_written_from_the_description_alone_is_read() {
+    let vector: serde_json::Value = serde_json::from_str(include_str!("../vectors/cartridge-v1.json")).unwrap();
+    let text = |name: &str| hex::decode(vector[name].as_str().unwrap()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("vector.cart");
+    let mut bytes = vec![];
+    for part in vector["parts"].as_array().unwrap() {
+        bytes.resize(usize::try_from(part["at"].as_u64().unwrap()).unwrap(), 0);
+        bytes.extend(hex::decode(part["bytes"].as_str().unwrap()).unwrap());
+    }
+    fs::write(&path, &bytes).unwrap();
+
+    let mut host = Initiator::with_empty_drive();
+    host.load(Cartridge::open(&path).unwrap());
+    let medium = host.drive.status(None).medium.unwrap();
+    assert_eq!(
+        (medium.medium_serial.as_str(), medium.barcode.as_deref()),
+        ("VECTOR1", Some("VEC001L8"))
+    );
+    assert_eq!(host.read(13).good(), text("plain_block"));
+    assert_eq!(host.read(13).flags(), 0x80);
+    let next = host.next_block();
+    assert_eq!((next[12], next[14]), (6, 0), "raw-enabled");
+    assert_eq!(next[16..], *b"\0\x01\0\x04name\x01\x02\0\x02ak");
+    let key: [u8; 32] = text("key").try_into().unwrap();
+    host.encrypt_with(&key, &[]);
+    assert_eq!(host.next_block()[24..], *b"\x01\x03\0\x02ak");
+    assert_eq!(host.read(12).good(), text("sealed_block"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Damage anywhere: an error or a tape that can be read to its end, never a panic, and never a wrong block.
+    #[test]
+    fn a_damaged_file_is_refused_or_read_without_surprises(
+        damage in vec((any::<Index>(), any::<u8>()), 0..8),
+        cut in option::of(any::<Index>()),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut host, path) = with_file(directory.path());
+        write_four_objects(&mut host);
+        drop(host);
+        let mut bytes = fs::read(&path).unwrap();
+        let (places, records) = (bytes.len(), bytes.len() - RECORDS_AT);
+        for (index, value) in damage {
+            // Mostly in the records, which are the smaller part of this file.
+            let at = if value % 4 == 0 { index.index(places) } else { RECORDS_AT + index.index(records) };
+            bytes[at] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(places));
+        }
+        fs::write(&path, &bytes).unwrap();
+        if let Ok(cartridge) = Cartridge::open(&path) {
+            read_to_the_end(cartridge);
+        }
+    }
+}
+
+fn read_to_the_end(cartridge: Cartridge) {
+    let mut host = Initiator::with_empty_drive();
+    host.load(cartridge);
+    host.load_key(0x40, 0x40, [2, 3], &KEY, &[]).good();
+    let objects = host.drive.status(None).medium.unwrap().objects;
+    let written = [&b"plain block"[..], b"first secret", b"", b"second secret"];
+    for object in 0..objects {
+        host.locate(u8::try_from(object).unwrap());
+        host.next_block();
+        let block = host.exchange(&[0x08, 2, 0, 0, 64, 0], &[], 64);
+        if block.status == sg_sim::Status::GOOD {
+            assert_eq!(block.data, written[usize::try_from(object).unwrap()]);
+        }
+    }
 }

@@ -12,4 +12,6 @@ mod cartridge_file;
 mod encryption;
 mod initiator;
 mod pages;
+mod quirks;
 mod tape;
+mod vectors;

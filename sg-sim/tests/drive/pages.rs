@@ -31,6 +31,10 @@ fn there_is_one_logical_unit() {
     let mut host = Initiator::with_empty_drive();
     let list = host.ask(&[0xA0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]).good();
     assert_eq!(list, [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        host.ask(&[0xA0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 0, 0]).field(),
+        Some((true, 6))
+    );
 }
 
 #[test]
@@ -287,6 +291,13 @@ fn supported_commands_can_be_asked_for_one_by_one() {
         host.ask(&[0xA3, 0x0C, 1, 0xA3, 0, 0, 0, 0, 1, 0, 0, 0]).sense_code(),
         (5, 0x24, 0)
     );
+    for (code, service_action) in [(0xA3, 0x0C), (0xB5, 0)] {
+        assert_eq!(
+            host.ask(&[0xA3, 0x0C, 3, code, 0, service_action, 0, 0, 1, 0, 0, 0])
+                .good()[4],
+            code
+        );
+    }
     let all = host.ask(&[0xA3, 0x0C, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0]).good();
     assert_eq!(usize::from(u16::from_be_bytes([all[2], all[3]])) + 4, all.len());
 }

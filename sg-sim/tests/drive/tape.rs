@@ -254,6 +254,8 @@ fn locate_finds_objects_files_and_the_end() {
         .good();
     assert_eq!(host.position(), 7);
     assert_eq!(host.send(&[0x2B, 0, 0, 0, 0, 0, 8, 0, 0, 0]).sense_code(), (8, 0, 5));
+    host.send(&[0x2B, 4, 0, 0, 0, 0, 2, 0, 0, 0]).good();
+    assert_eq!(host.position(), 2, "BT");
     let partition = host.send(&[0x2B, 2, 0, 0, 0, 0, 0, 0, 1, 0]);
     assert_eq!(
         (partition.sense_code(), partition.field()),
@@ -267,6 +269,7 @@ fn every_form_of_the_position_agrees() {
     host.locate(5);
     let short = host.ask(&[0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0]).good();
     assert_eq!(short, [0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(host.ask(&[0x34, 1, 0, 0, 0, 0, 0, 0, 0, 0]).good(), short);
     let long = host.ask(&[0x34, 6, 0, 0, 0, 0, 0, 0, 0, 0]).good();
     assert_eq!(
         (long.len(), &long[8..24]),
@@ -330,6 +333,8 @@ fn a_protected_cartridge_is_read_only_by_tab_or_by_mode_page() {
     );
     assert_eq!(host.write(b"no").sense_code(), (7, 0x27, 1));
     assert_eq!(host.ask(&[0x1A, 8, 0, 0, 4, 0]).good()[2], 0x90);
+    let attribute = host.ask(&[0x8C, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 1, 0, 0, 0]).good();
+    assert_eq!(attribute[9..17], [0, 0x80, 0, 0, 0, 0, 0, 0]);
     let alerts = host.ask(&[0x4D, 0, 0x6E, 0, 0, 0, 0, 0x20, 0, 0]).good();
     assert_eq!(
         (alerts.len(), &alerts[..4], alerts[4 + 8 * 5 + 4]),

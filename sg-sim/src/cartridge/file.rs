@@ -210,6 +210,14 @@ impl FileStore {
     }
 }
 
+impl Drop for FileStore {
+    /// A process that is being started just now still has the file open until it runs its program; without this it would hold the lock too.
+    fn drop(&mut self) {
+        // The lock goes with the file in any case, only later.
+        let _ = self.file.unlock();
+    }
+}
+
 fn room(scratch: &mut Vec<u8>, length: usize) -> io::Result<&mut [u8]> {
     if scratch.len() < length {
         scratch.resize(length, 0);

@@ -37,7 +37,7 @@ impl Default for MediumSpec {
 
 impl MediumSpec {
     /// Refuses what no cartridge can be.
-    pub(super) fn validate(&self) -> Result<(), CartridgeError> {
+    pub(crate) fn validate(&self) -> Result<(), CartridgeError> {
         let name_allowed =
             |name: &str| (1..=32).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
         let refused = |field, value: &dyn ToString| CartridgeError::Spec {

@@ -4,11 +4,11 @@ use crate::{ItNexus, sense::Sense};
 
 /// A CDB whose length and reserved bits are right. Reading past its end gives zero.
 #[derive(Clone, Copy)]
-pub(super) struct Cdb([u8; 16]);
+pub(crate) struct Cdb([u8; 16]);
 
 impl Cdb {
     /// Takes a CDB of at most 16 bytes; longer ones are cut.
-    pub(super) fn new(bytes: &[u8]) -> Self {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
         let mut cdb = [0; 16];
         for (to, from) in cdb.iter_mut().zip(bytes) {
             *to = *from;
@@ -17,58 +17,58 @@ impl Cdb {
     }
 
     /// The byte at `at`.
-    pub(super) fn byte(&self, at: usize) -> u8 {
+    pub(crate) fn byte(&self, at: usize) -> u8 {
         self.0.get(at).copied().unwrap_or(0)
     }
 
     /// Whether bit `bit` of the byte at `at` is one.
-    pub(super) fn bit(&self, at: usize, bit: u8) -> bool {
+    pub(crate) fn bit(&self, at: usize, bit: u8) -> bool {
         self.byte(at) & (1 << (bit & 7)) != 0
     }
 
     /// The two-byte field at `at`.
-    pub(super) fn u16(&self, at: usize) -> u16 {
+    pub(crate) fn u16(&self, at: usize) -> u16 {
         u16::from_be_bytes([self.byte(at), self.byte(at + 1)])
     }
 
     /// The three-byte field at `at`.
-    pub(super) fn u24(&self, at: usize) -> u32 {
+    pub(crate) fn u24(&self, at: usize) -> u32 {
         u32::from_be_bytes([0, self.byte(at), self.byte(at + 1), self.byte(at + 2)])
     }
 
     /// The four-byte field at `at`.
-    pub(super) fn u32(&self, at: usize) -> u32 {
+    pub(crate) fn u32(&self, at: usize) -> u32 {
         (u32::from(self.u16(at)) << 16) | u32::from(self.u16(at + 2))
     }
 
     /// The eight-byte field at `at`.
-    pub(super) fn u64(&self, at: usize) -> u64 {
+    pub(crate) fn u64(&self, at: usize) -> u64 {
         (u64::from(self.u32(at)) << 32) | u64::from(self.u32(at + 4))
     }
 }
 
 /// A command and its data.
-pub(super) struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// Who sent it.
-    pub(super) nexus: &'a ItNexus,
+    pub(crate) nexus: &'a ItNexus,
     /// The command.
-    pub(super) cdb: Cdb,
+    pub(crate) cdb: Cdb,
     /// Data from the initiator.
-    pub(super) data_out: &'a [u8],
+    pub(crate) data_out: &'a [u8],
     /// Room for data to the initiator.
-    pub(super) data_in: &'a mut [u8],
+    pub(crate) data_in: &'a mut [u8],
 }
 
 /// How a command ended: GOOD and so many bytes of data-in, or CHECK CONDITION.
-pub(super) type CommandResult = Result<usize, Failure>;
+pub(crate) type CommandResult = Result<usize, Failure>;
 
 /// A command that ended with CHECK CONDITION.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     /// Why.
-    pub(super) sense: Sense,
+    pub(crate) sense: Sense,
     /// Bytes of data-in that came before.
-    pub(super) data_in: usize,
+    pub(crate) data_in: usize,
 }
 
 impl From<Sense> for Failure {
@@ -79,7 +79,7 @@ impl From<Sense> for Failure {
 
 impl Call<'_> {
     /// Answers with `answer`, cut to the allocation length and to the room that there is (SPC-4, "Allocation length").
-    pub(super) fn reply(self, answer: &[u8], allocation_length: u32) -> CommandResult {
+    pub(crate) fn reply(self, answer: &[u8], allocation_length: u32) -> CommandResult {
         let allocation_length = usize::try_from(allocation_length).unwrap_or(usize::MAX);
         let moved = answer.len().min(allocation_length).min(self.data_in.len());
         for (to, from) in self.data_in.iter_mut().zip(answer.iter().take(moved)) {
@@ -92,7 +92,7 @@ impl Call<'_> {
     ///
     /// # Errors
     /// 0B/4B/00, data phase error: fewer came.
-    pub(super) fn parameter_list(&self, length: u32) -> Result<&[u8], Sense> {
+    pub(crate) fn parameter_list(&self, length: u32) -> Result<&[u8], Sense> {
         self.data_out
             .get(..usize::try_from(length).unwrap_or(usize::MAX))
             .ok_or(DATA_PHASE_ERROR)
@@ -100,7 +100,7 @@ impl Call<'_> {
 }
 
 /// Fewer bytes came than the CDB announced.
-pub(super) const DATA_PHASE_ERROR: Sense = Sense::new(0xB, 0x4B, 0x00);
+pub(crate) const DATA_PHASE_ERROR: Sense = Sense::new(0xB, 0x4B, 0x00);
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,8 @@ enum Seat {
     Held,
     /// Threaded: the tape can be read and written.
     Threaded,
+    /// A cleaning cartridge, which no command can read, is in the drive.
+    Cleaning,
 }
 
 /// Cartridge and position.
@@ -52,6 +54,7 @@ impl Medium {
         match self.seat {
             Seat::Threaded => Ok(()),
             Seat::Held => Err(INITIALIZING_COMMAND_REQUIRED),
+            Seat::Cleaning => Err(CLEANING_CARTRIDGE_INSTALLED),
             Seat::Out => Err(MEDIUM_NOT_PRESENT),
         }
     }
@@ -128,6 +131,24 @@ impl Drive {
         Ok(())
     }
 
+    /// Puts a cleaning cartridge in; every nexus is told 28h/00h. It holds no data, so there is no [`Cartridge`] for it.
+    ///
+    /// The caller knows that the drive is empty.
+    pub(crate) fn load_cleaning_cartridge(&mut self) {
+        self.medium.seat = Seat::Cleaning;
+        self.nexuses.all_mut().for_each(|nexus| nexus.attend(MEDIUM_CHANGED));
+    }
+
+    /// Whether a tape is threaded, so that a hand or a robot would have to unload it first.
+    pub(crate) fn is_threaded(&self) -> bool {
+        self.medium.is_threaded()
+    }
+
+    /// Whether a nexus asked that the medium stay in the drive.
+    pub(crate) fn prevents_removal(&self) -> bool {
+        self.nexuses.all().any(|nexus| nexus.prevents_removal)
+    }
+
     /// Takes the cartridge out, synced; a set of encryption parameters with CKOD goes with it. None if the drive is empty.
     ///
     /// PREVENT MEDIUM REMOVAL does not hold a hand back.
@@ -167,7 +188,7 @@ impl Drive {
         if load {
             return self.load_command(call, hold);
         }
-        if !hold && self.nexuses.all().any(|nexus| nexus.prevents_removal) {
+        if !hold && self.prevents_removal() {
             return Err(MEDIUM_REMOVAL_PREVENTED.into());
         }
         let synced = self.demount();
@@ -178,10 +199,9 @@ impl Drive {
     }
 
     fn load_command(&mut self, call: &Call<'_>, hold: bool) -> CommandResult {
-        if self.medium.cartridge.is_none() {
-            return Err(MEDIUM_NOT_PRESENT.into());
-        }
         match self.medium.seat {
+            Seat::Cleaning => return Err(CLEANING_CARTRIDGE_INSTALLED.into()),
+            _ if self.medium.cartridge.is_none() => return Err(MEDIUM_NOT_PRESENT.into()),
             // LOAD of a loaded tape takes it to its beginning.
             Seat::Threaded if !hold => self.medium.move_to(0),
             Seat::Threaded => {}
@@ -211,6 +231,7 @@ impl Drive {
 
 /// No cartridge.
 pub(super) const MEDIUM_NOT_PRESENT: Sense = Sense::new(0x2, 0x3A, 0x00);
+const CLEANING_CARTRIDGE_INSTALLED: Sense = Sense::new(0x2, 0x30, 0x03);
 const INITIALIZING_COMMAND_REQUIRED: Sense = Sense::new(0x2, 0x04, 0x02);
 const MEDIUM_REMOVAL_PREVENTED: Sense = Sense::new(0x5, 0x53, 0x02);
 /// The medium, that is the file, could not be written.

@@ -4,7 +4,7 @@
 //! the shape of the reply. It must never let a command panic, whatever its bytes.
 
 mod attribute;
-mod call;
+pub(crate) mod call;
 mod command;
 mod encryption;
 mod inquiry;

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::orders::Request;
 use super::{create, inspect, order, serve};
-use crate::{LibraryManaged, SenseCode};
+use crate::{LibraryManaged, Randomness, SenseCode};
 
 /// An LTO tape drive in software that really encrypts.
 #[derive(Debug, Parser)]
@@ -227,10 +227,10 @@ struct InspectArgs {
     json: bool,
 }
 
-/// Runs the program on the process's arguments.
+/// Runs the program on the process's arguments; drives draw from `randomness` unless a seed is asked for.
 #[must_use]
-pub fn main() -> ExitCode {
-    match run(Line::parse().verb) {
+pub fn main(randomness: Box<dyn Randomness + Send>) -> ExitCode {
+    match run(Line::parse().verb, randomness) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // A closed standard error leaves the exit code to speak.
@@ -240,9 +240,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(verb: Verb) -> Result<(), Box<dyn Error>> {
+fn run(verb: Verb, randomness: Box<dyn Randomness + Send>) -> Result<(), Box<dyn Error>> {
     match verb {
-        Verb::Serve(args) => Ok(serve::run(&args)?),
+        Verb::Serve(args) => Ok(serve::run(&args, randomness)?),
         Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?),
         Verb::Create(args) => Ok(create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?),
         Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?),

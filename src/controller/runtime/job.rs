@@ -48,7 +48,7 @@ impl Daemon {
             receipt: None,
             before: unit.state().mount.clone(),
         };
-        let outcome = run.carry_through(Operation::new(wish, unit.rules.clone())).await;
+        let outcome = run.run_to_the_end(Operation::new(wish, unit.rules.clone())).await;
         run.finish(outcome).await
     }
 }
@@ -130,7 +130,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn carry_through(&mut self, mut operation: Operation) -> Outcome {
+    async fn run_to_the_end(&mut self, mut operation: Operation) -> Outcome {
         let mut step = operation.start();
         loop {
             let Step { changes, next } = step;

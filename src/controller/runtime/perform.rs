@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::lane::{Heard, LaneError, PathLoss};
 use super::{Daemon, DriveUnit};
 use crate::controller::step::{Ask, Event, Failure, FailureKind, Receipt};
-use crate::drive::{Attention, Drive, KeyParameters, LoadKeyError};
+use crate::drive::{Attention, Drive, KeyLoaded, KeyParameters, LoadKeyError};
 use crate::keysource::{FetchedKey, KeySourceError};
 use crate::secret::DataKey;
 
@@ -148,12 +148,13 @@ impl<'a> Hands<'a> {
         let work = move |drive: &mut Drive| drive.load_key(&key, &parameters);
         // Nobody waits any more, the job has failed: its key must not stay.
         let unheard = move |drive: &mut Drive, answer: Result<_, LoadKeyError>| {
-            if answer.is_ok_and(|_| true) {
+            let may_hold_it = answer.map_or_else(|error| error.may_have_loaded(), |_: KeyLoaded| true);
+            if may_hold_it {
                 let cleared = drive.clear_key();
                 tracing::warn!(
                     drive = drive_name,
                     ?cleared,
-                    "a key went in after its job had been given up; it was cleared again"
+                    "a key may have gone in after its job had been given up; it was cleared again"
                 );
             }
         };

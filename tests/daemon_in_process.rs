@@ -213,6 +213,7 @@ async fn a_key_replaced_before_it_was_read_back_is_loaded_once_more_and_the_job_
             .contains("the key changed while it was loaded")
     );
     assert!(!said(&job, Level::Alarm).is_empty());
+    assert_eq!(house.daemon.status(None).await.unwrap().drives[0].alarms.len(), 1);
     assert_eq!(job.in_force.unwrap().key_instance_counter, 3, "ours, theirs, ours");
     assert_eq!(house.keys.asked.lock().unwrap().len(), 1, "the same key");
 }

@@ -16,27 +16,47 @@ pub const NEXUS: &str = "host1";
 /// A simulated drive.
 pub struct Sim {
     folder: PathBuf,
+    number: usize,
     pub process: Running,
+}
+
+fn serve(folder: &Path, number: usize, cartridge: &Path) -> Command {
+    let mut command = Command::new(sg_sim());
+    command
+        .arg("serve")
+        .arg("--socket")
+        .arg(folder.join("scsi"))
+        .arg("--control")
+        .arg(folder.join("control"));
+    command
+        .arg("--cartridge")
+        .arg(cartridge)
+        .arg("--serial")
+        .arg(serial(number));
+    command
 }
 
 impl Sim {
     fn start(folder: &Path, name: &str, number: usize) -> Self {
         let folder = folder.join(name);
         std::fs::create_dir(&folder).unwrap();
-        let mut command = Command::new(sg_sim());
-        command
-            .arg("serve")
-            .arg("--socket")
-            .arg(folder.join("scsi"))
-            .arg("--control")
-            .arg(folder.join("control"));
-        command.args(["--create", "--cartridge"]).arg(folder.join("first.cart"));
-        command.arg("--barcode").arg(format!("A0000{number}L8"));
+        let mut command = serve(&folder, number, &folder.join("first.cart"));
+        command.arg("--create").arg("--barcode").arg(format!("A0000{number}L8"));
         command.arg("--medium-serial").arg(format!("MEDIUM000{number}"));
-        command.arg("--serial").arg(serial(number));
         let process = Running::start(command);
         process.wait_for("listening on");
-        Self { folder, process }
+        Self {
+            folder,
+            number,
+            process,
+        }
+    }
+
+    /// Ends it, if it has not ended yet, and starts it again with `cartridge` in it.
+    pub fn restart(&mut self, cartridge: &Path) {
+        self.process.kill();
+        self.process = Running::start(serve(&self.folder, self.number, cartridge));
+        self.process.wait_for("listening on");
     }
 
     /// Its SCSI socket.

@@ -1,5 +1,6 @@
 //! A program that reads and writes tapes, as one behind `st` does: variable blocks, and it stops at the first surprise.
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +16,13 @@ const BLOCK_LENGTH_MAX: usize = 64 * 1024;
 pub struct Tape(SimSocket);
 
 impl Tape {
+    /// As [`Tape::open`]; `None` if nobody listens there.
+    pub fn try_open(socket: &Path, it_nexus: &str) -> Option<Self> {
+        UnixStream::connect(socket)
+            .is_ok()
+            .then(|| Self::open(socket, it_nexus))
+    }
+
     /// Opens the drive at `socket` as `it_nexus` and takes the unit attentions that wait, as `st` does.
     pub fn open(socket: &Path, it_nexus: &str) -> Self {
         let mut tape = Self(SimSocket::connect(socket, it_nexus, TIMEOUT).unwrap());

@@ -229,7 +229,10 @@ impl Run<'_> {
         });
         self.daemon.jobs.save(self.id).await?;
         tracing::info!(job = self.id, drive = self.unit.name, %outcome, "job ended");
-        self.daemon.jobs.show(self.id).ok_or(CommandError::Bug)
+        let job = self.daemon.jobs.show(self.id).ok_or(CommandError::Bug)?;
+        let alarms = job.messages.iter().filter(|message| message.level == Level::Alarm);
+        alarms.for_each(|alarm| self.unit.state().alarm(alarm.clone()));
+        Ok(job)
     }
 
     async fn note_mount(&self, outcome: Outcome) {

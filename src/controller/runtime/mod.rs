@@ -29,6 +29,9 @@ use super::report::{RunningJob, StatusReport};
 use crate::clock::Clock;
 use crate::keysource::KeySource;
 
+/// Alarms that a drive keeps for its status; its jobs keep them all.
+const ALARMS_MAX: usize = 16;
+
 /// The daemon without its socket.
 pub struct Daemon {
     drives: Vec<Arc<DriveUnit>>,
@@ -60,13 +63,19 @@ pub struct DriveUnit {
 struct UnitState {
     running: Option<RunningJob>,
     mount: Option<Mount>,
-    /// Since the last load or clear. Bounded: each tells something new of one key, and there are few such things to tell.
+    /// Since the last load or clear, the newest [`ALARMS_MAX`].
     alarms: Vec<JobMessage>,
     /// What the alarms said already.
     told: Vec<String>,
 }
 
 impl UnitState {
+    fn alarm(&mut self, alarm: JobMessage) {
+        self.alarms.push(alarm);
+        let surplus = self.alarms.len().saturating_sub(ALARMS_MAX);
+        self.alarms.drain(..surplus);
+    }
+
     /// The key in the drive was replaced or taken out: what was told of the former one is history, and stands in its job.
     fn begin_anew(&mut self) -> Option<Mount> {
         self.alarms.clear();
@@ -156,7 +165,7 @@ impl Daemon {
                 hint: Some(hint.into()),
             };
             state.told.extend(new);
-            state.alarms.push(alarm);
+            state.alarm(alarm);
             text
         };
         tracing::error!(drive = unit.name, job = mount.job, hint, "ALARM: {text}");

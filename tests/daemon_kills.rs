@@ -20,9 +20,9 @@ use support::tape::Tape;
 
 const BLOCK: &[u8] = b"a block that must never be on the tape as it stands here, whatever is killed";
 
-/// Moments at which something is killed: before the n-th command that the daemon sends to the drive. A load takes about fifteen, a
-/// clear ten.
-const MOMENTS: [u64; 10] = [1, 2, 4, 7, 9, 11, 13, 16, 19, 22];
+/// Moments at which something is killed: before the n-th command that the daemon sends to the drive. A load takes about eighteen, a
+/// clear seven.
+const MOMENTS: [u64; 10] = [1, 3, 6, 9, 12, 15, 18, 20, 22, 24];
 
 /// Kills a process before a certain command reaches the drive.
 #[derive(Default)]

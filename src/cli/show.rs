@@ -270,7 +270,7 @@ mod tests {
             "volume   a volume without a name",
             "proof    not taken",
             "error    the volume \u{FFFD}[2J is blank",
-            "  hint   name the pool",
+            "hint     name the pool",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line:?} is not in:\n{text}");
         }

@@ -20,28 +20,13 @@ pub struct Sim {
     pub process: Running,
 }
 
-fn serve(folder: &Path, number: usize, cartridge: &Path) -> Command {
-    let mut command = Command::new(sg_sim());
-    command
-        .arg("serve")
-        .arg("--socket")
-        .arg(folder.join("scsi"))
-        .arg("--control")
-        .arg(folder.join("control"));
-    command
-        .arg("--cartridge")
-        .arg(cartridge)
-        .arg("--serial")
-        .arg(serial(number));
-    command
-}
-
 impl Sim {
     fn start(folder: &Path, name: &str, number: usize) -> Self {
         let folder = folder.join(name);
         std::fs::create_dir(&folder).unwrap();
-        let mut command = serve(&folder, number, &folder.join("first.cart"));
-        command.arg("--create").arg("--barcode").arg(format!("A0000{number}L8"));
+        let mut command = serve_command(&folder, number);
+        command.args(["--create", "--cartridge"]).arg(folder.join("first.cart"));
+        command.arg("--barcode").arg(format!("A0000{number}L8"));
         command.arg("--medium-serial").arg(format!("MEDIUM000{number}"));
         let process = Running::start(command);
         process.wait_for("listening on");
@@ -52,10 +37,12 @@ impl Sim {
         }
     }
 
-    /// Ends it, if it has not ended yet, and starts it again with `cartridge` in it.
+    /// `kill -9` if it still runs, and starts it again on the same sockets with `cartridge` in it: what a power loss is to a drive.
     pub fn restart(&mut self, cartridge: &Path) {
         self.process.kill();
-        self.process = Running::start(serve(&self.folder, self.number, cartridge));
+        let mut command = serve_command(&self.folder, self.number);
+        command.arg("--cartridge").arg(cartridge);
+        self.process = Running::start(command);
         self.process.wait_for("listening on");
     }
 
@@ -99,6 +86,14 @@ impl Sim {
         self.order(&serde_json::json!({ "verb": "eject" }));
         self.order(&serde_json::json!({ "verb": "load", "file": cartridge }));
     }
+}
+
+fn serve_command(folder: &Path, number: usize) -> Command {
+    let mut command = Command::new(sg_sim());
+    command.arg("serve").arg("--serial").arg(serial(number));
+    command.arg("--socket").arg(folder.join("scsi"));
+    command.arg("--control").arg(folder.join("control"));
+    command
 }
 
 /// The serial number of the drive with this number.

@@ -1,6 +1,5 @@
 //! A program that reads and writes tapes, as one behind `st` does: variable blocks, and it stops at the first surprise.
 
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,13 +15,6 @@ const BLOCK_LENGTH_MAX: usize = 64 * 1024;
 pub struct Tape(SimSocket);
 
 impl Tape {
-    /// As [`Tape::open`]; `None` if nobody listens there.
-    pub fn try_open(socket: &Path, it_nexus: &str) -> Option<Self> {
-        UnixStream::connect(socket)
-            .is_ok()
-            .then(|| Self::open(socket, it_nexus))
-    }
-
     /// Opens the drive at `socket` as `it_nexus` and takes the unit attentions that wait, as `st` does.
     pub fn open(socket: &Path, it_nexus: &str) -> Self {
         let mut tape = Self(SimSocket::connect(socket, it_nexus, TIMEOUT).unwrap());
@@ -32,6 +24,24 @@ impl Tape {
 
     fn send(&mut self, cdb: &[u8], data: Data<'_>) -> Completion {
         self.0.execute(cdb, data, TIMEOUT).unwrap()
+    }
+
+    /// Writes one block; `Err` says what stopped it, a lost path too.
+    pub fn try_write(&mut self, block: &[u8]) -> Result<(), String> {
+        let [_, high, middle, low] = u32::try_from(block.len()).unwrap().to_be_bytes();
+        self.attempt(&[0x0A, 0, high, middle, low, 0], Data::Out(block))
+    }
+
+    /// Writes one filemark; `Err` says what stopped it, a lost path too.
+    pub fn try_filemark(&mut self) -> Result<(), String> {
+        self.attempt(&[0x10, 0, 0, 0, 1, 0], Data::None)
+    }
+
+    fn attempt(&mut self, cdb: &[u8], data: Data<'_>) -> Result<(), String> {
+        let completion = self.0.execute(cdb, data, TIMEOUT).map_err(|error| error.to_string())?;
+        judged(completion)
+            .map(drop)
+            .map_err(|sense| format!("sense {sense:02X?}"))
     }
 
     /// Writes one block; `Err` holds the sense bytes.

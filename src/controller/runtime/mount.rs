@@ -89,11 +89,10 @@ fn not_as_left(mount: &Mount, in_force: &KeyInForce) -> Option<String> {
     }
 }
 
+/// A drive that lost power with the volume in it loads it again and reports a medium change too: that does not show that the volume was away.
 fn has_left(mount: &Mount, seen: &Seen) -> bool {
-    let changed = seen
-        .attentions
-        .iter()
-        .any(|attention| attention.meaning() == Meaning::MediumChanged);
+    let met = |meaning| seen.attentions.iter().any(|attention| attention.meaning() == meaning);
+    let changed = met(Meaning::MediumChanged) && !met(Meaning::Reset);
     match &seen.medium {
         Some(None) => true,
         Some(Some(volume)) => changed || volume.medium_serial != mount.medium_serial,
@@ -225,5 +224,21 @@ mod tests {
             ..Seen::default()
         };
         assert_eq!(judge(&mount(), &changed), Judgement::Left);
+    }
+
+    #[test]
+    fn a_power_loss_with_the_volume_in_the_drive_is_a_disturbance_and_no_departure() {
+        let switched_off = |medium| Seen {
+            attentions: vec![attention(0x29, 0x01), attention(0x28, 0x00)],
+            medium,
+            in_force: Some(in_force(None, 0)),
+        };
+        for medium in [volume("V1"), None] {
+            let Judgement::Disturbed(why) = judge(&mount(), &switched_off(medium)) else {
+                panic!("the key went while its volume was mounted")
+            };
+            assert_eq!(why.len(), 2, "the reset and the missing key: {why:?}");
+        }
+        assert_eq!(judge(&mount(), &switched_off(volume("V2"))), Judgement::Left);
     }
 }

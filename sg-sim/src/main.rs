@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use sg_sim::Randomness;
 
 fn main() -> ExitCode {
-    sg_sim::front::cli::main(Box::new(SystemRandomness))
+    sg_sim::front::cli::main(|| Box::new(SystemRandomness))
 }
 
 /// The cipher library's generator, seeded by the system.

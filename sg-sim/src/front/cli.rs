@@ -1,6 +1,7 @@
 //! The command line: which verbs and switches there are, and how a failure becomes text and exit code (0 ok, 1 failed, 2 usage).
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::orders::Request;
-use super::{create, inspect, order, serve};
+use super::{create, inspect, order, run, serve};
 use crate::{LibraryManaged, Randomness, SenseCode};
 
 /// An LTO tape drive in software that really encrypts.
@@ -23,6 +24,8 @@ struct Line {
 enum Verb {
     /// Run a drive on a Unix socket until SIGTERM or SIGINT
     Serve(ServeArgs),
+    /// Run a program that finds a drive at /sim/nst0 (/sim/st0) and /sim/sg0
+    Run(RunArgs),
     /// Give a running drive an order, or ask for its status
     Control(ControlArgs),
     /// Make a cartridge file with a blank medium
@@ -70,6 +73,29 @@ pub struct ServeArgs {
     /// Trace every command on standard error, never its data
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+/// What to run, and with which tapes.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Run with the library that this file describes (docs/library.md) instead of one drive: /sim/nst0… and /sim/sg0…, then the changer
+    #[arg(long, value_name = "L.toml")]
+    pub(super) library: Option<PathBuf>,
+    /// Keep the cartridges in this folder, and use those that are there. Without it a library's cartridges stay where its description
+    /// says, and the one of a single drive goes when the command ends
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+    /// Write every SCSI command and its answer to this new file, one JSON line each, keys masked
+    #[arg(long, value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(super) command: Vec<OsString>,
 }
 
 /// Who owns encryption, as the command line and the control socket write it.
@@ -227,11 +253,14 @@ struct InspectArgs {
     json: bool,
 }
 
-/// Runs the program on the process's arguments; drives draw from `randomness` unless a seed is asked for.
+/// Makes a source of random numbers for each drive that needs one.
+pub type RandomnessMaker = fn() -> Box<dyn Randomness + Send>;
+
+/// Runs the program on the process's arguments; drives draw from what `randomness` makes unless a seed is asked for.
 #[must_use]
-pub fn main(randomness: Box<dyn Randomness + Send>) -> ExitCode {
-    match run(Line::parse().verb, randomness) {
-        Ok(()) => ExitCode::SUCCESS,
+pub fn main(randomness: RandomnessMaker) -> ExitCode {
+    match execute(Line::parse().verb, randomness) {
+        Ok(code) => code,
         Err(error) => {
             // A closed standard error leaves the exit code to speak.
             let _ = writeln!(io::stderr(), "sg-sim: {error}");
@@ -240,13 +269,15 @@ pub fn main(randomness: Box<dyn Randomness + Send>) -> ExitCode {
     }
 }
 
-fn run(verb: Verb, randomness: Box<dyn Randomness + Send>) -> Result<(), Box<dyn Error>> {
+fn execute(verb: Verb, randomness: RandomnessMaker) -> Result<ExitCode, Box<dyn Error>> {
     match verb {
-        Verb::Serve(args) => Ok(serve::run(&args, randomness)?),
-        Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?),
-        Verb::Create(args) => Ok(create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?),
-        Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?),
+        Verb::Serve(args) => serve::run(&args, randomness())?,
+        Verb::Run(args) => return Ok(run::run(&args, randomness)?.into()),
+        Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?)?,
+        Verb::Create(args) => create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?,
+        Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints `text`; a reader that has gone away is no failure.

@@ -12,6 +12,7 @@ mod listen;
 pub mod machine;
 mod order;
 mod orders;
+mod run;
 mod serve;
 mod server;
 mod status;

@@ -1,0 +1,189 @@
+//! How the `st` model reaches its drive: CDBs in, success or sense out.
+
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use crate::{ItNexus, Reply, Status, Units};
+
+/// One unit as seen from one nexus.
+#[derive(Clone)]
+pub(super) struct Port {
+    units: Arc<dyn Units>,
+    unit: usize,
+    nexus: ItNexus,
+}
+
+/// What a command that was not simply GOOD said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Trouble {
+    /// SENSE KEY; none if there was no sense data (BUSY, RESERVATION CONFLICT).
+    pub(super) key: Option<u8>,
+    pub(super) asc: u8,
+    pub(super) ascq: u8,
+    pub(super) filemark: bool,
+    pub(super) end_of_medium: bool,
+    pub(super) incorrect_length: bool,
+    pub(super) deferred: bool,
+    /// INFORMATION, if VALID.
+    pub(super) information: Option<i32>,
+}
+
+/// Sense keys (SPC-4, "Sense key and additional sense code definitions").
+pub(super) mod key {
+    pub(in crate::front::run) const NO_SENSE: u8 = 0x0;
+    pub(in crate::front::run) const RECOVERED_ERROR: u8 = 0x1;
+    pub(in crate::front::run) const NOT_READY: u8 = 0x2;
+    pub(in crate::front::run) const MEDIUM_ERROR: u8 = 0x3;
+    pub(in crate::front::run) const ILLEGAL_REQUEST: u8 = 0x5;
+    pub(in crate::front::run) const UNIT_ATTENTION: u8 = 0x6;
+    pub(in crate::front::run) const BLANK_CHECK: u8 = 0x8;
+    pub(in crate::front::run) const VOLUME_OVERFLOW: u8 = 0xD;
+}
+
+impl Port {
+    /// The way to `unit` for `nexus`.
+    pub(super) fn new(units: Arc<dyn Units>, unit: usize, nexus: ItNexus) -> Self {
+        Self { units, unit, nexus }
+    }
+
+    /// Executes a command as it is and gives the drive's whole answer.
+    pub(super) fn execute(&self, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Reply {
+        self.units.execute(self.unit, &self.nexus, cdb, data_out, data_in)
+    }
+
+    /// Resets the unit.
+    pub(super) fn reset(&self) {
+        self.units.reset(self.unit);
+    }
+
+    /// Executes a command; the number of bytes that came, or what is to be said about it.
+    pub(super) fn command(&self, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Result<usize, Trouble> {
+        let reply = self.execute(cdb, data_out, data_in);
+        if reply.status == Status::GOOD {
+            return Ok(reply.data_in);
+        }
+        let trouble = Trouble::decode(&reply.sense);
+        // An error that the drive has made good is none, unless a flag says that there is more to it.
+        if trouble.key == Some(key::RECOVERED_ERROR) && !trouble.flagged() {
+            return Ok(reply.data_in);
+        }
+        Err(trouble)
+    }
+
+    /// A command without data.
+    pub(super) fn order(&self, cdb: &[u8]) -> Result<(), Trouble> {
+        self.command(cdb, &[], &mut []).map(drop)
+    }
+}
+
+impl Trouble {
+    /// Reads sense data of either format. What is missing counts as zero.
+    fn decode(sense: &[u8]) -> Self {
+        let byte = |at: usize| sense.get(at).copied().unwrap_or_default();
+        match byte(0) & 0x7F {
+            code @ (0x70 | 0x71) => Self {
+                key: Some(byte(2) & 0x0F),
+                asc: byte(12),
+                ascq: byte(13),
+                deferred: code == 0x71,
+                information: (byte(0) & 0x80 != 0).then(|| i32::from_be_bytes([byte(3), byte(4), byte(5), byte(6)])),
+                ..Self::flags(byte(2))
+            },
+            code @ (0x72 | 0x73) => Self {
+                key: Some(byte(1) & 0x0F),
+                asc: byte(2),
+                ascq: byte(3),
+                deferred: code == 0x73,
+                information: descriptor(sense, 0x00)
+                    .and_then(|found| found.get(8..12))
+                    .and_then(|value| value.try_into().ok())
+                    .map(i32::from_be_bytes),
+                ..Self::flags(
+                    descriptor(sense, 0x04)
+                        .and_then(|found| found.get(3))
+                        .copied()
+                        .unwrap_or_default(),
+                )
+            },
+            _ => Self::default(),
+        }
+    }
+
+    fn flags(byte: u8) -> Self {
+        Self {
+            filemark: byte & 0x80 != 0,
+            end_of_medium: byte & 0x40 != 0,
+            incorrect_length: byte & 0x20 != 0,
+            ..Self::default()
+        }
+    }
+
+    /// Whether one of FILEMARK, EOM and ILI is set.
+    pub(super) const fn flagged(&self) -> bool {
+        self.filemark || self.end_of_medium || self.incorrect_length
+    }
+
+    /// Early warning: all was done, but the end is near.
+    pub(super) fn early_warning(&self) -> bool {
+        self.end_of_medium
+            && !self.deferred
+            && matches!(self.key, Some(key::NO_SENSE | key::RECOVERED_ERROR))
+            && self.information.unwrap_or(0) == 0
+    }
+
+    /// Whether the drive has been reset since the last command.
+    pub(super) const fn was_reset(&self) -> bool {
+        matches!(self.key, Some(key::UNIT_ATTENTION)) && self.asc == 0x29
+    }
+}
+
+/// All that `st` tells a program about sense data.
+impl From<Trouble> for Errno {
+    fn from(_: Trouble) -> Self {
+        Self::EIO
+    }
+}
+
+/// The descriptor of that type in descriptor-format sense data.
+fn descriptor(sense: &[u8], wanted: u8) -> Option<&[u8]> {
+    let mut rest = sense.get(8..)?;
+    loop {
+        let [kind, length, ..] = *rest else { return None };
+        let (found, others) = rest.split_at_checked(usize::from(length) + 2)?;
+        if kind == wanted {
+            return Some(found);
+        }
+        rest = others;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_formats_of_sense_say_the_same() {
+        let fixed = [
+            0xF0, 0, 0xA0, 0xFF, 0xFF, 0xFC, 0, 10, 0, 0, 0, 0, 0x00, 0x01, 0, 0, 0, 0,
+        ];
+        let descriptors = [
+            0x72, 0x00, 0x00, 0x01, 0, 0, 0, 16, 0x00, 0x0A, 0x80, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFC, 0, 0x04, 0x02, 0,
+            0xA0,
+        ];
+        let decoded = Trouble::decode(&fixed);
+        assert_eq!(decoded, Trouble::decode(&descriptors));
+        assert!(decoded.filemark && decoded.incorrect_length && !decoded.end_of_medium);
+        assert_eq!((decoded.key, decoded.information), (Some(0), Some(-1024)));
+    }
+
+    #[test]
+    fn sense_of_any_length_is_read_without_a_fall() {
+        let descriptors = [0x73, 0x06, 0x29, 0x00, 0, 0, 0, 4, 0x04, 0x02, 0, 0x40];
+        for length in 0..descriptors.len() {
+            assert!(!Trouble::decode(&descriptors[..length]).end_of_medium);
+        }
+        let whole = Trouble::decode(&descriptors);
+        assert!(whole.end_of_medium && whole.deferred && whole.was_reset());
+    }
+}

@@ -29,6 +29,9 @@ use super::report::{RunningJob, StatusReport};
 use crate::clock::Clock;
 use crate::keysource::KeySource;
 
+/// Alarms that a drive keeps for its status; its jobs keep them all.
+const ALARMS_MAX: usize = 16;
+
 /// The daemon without its socket.
 pub struct Daemon {
     drives: Vec<Arc<DriveUnit>>,
@@ -60,13 +63,19 @@ pub struct DriveUnit {
 struct UnitState {
     running: Option<RunningJob>,
     mount: Option<Mount>,
-    /// Since the last load or clear. Bounded: each tells something new of one key, and there are few such things to tell.
+    /// Since the last load or clear, the newest [`ALARMS_MAX`].
     alarms: Vec<JobMessage>,
     /// What the alarms said already.
     told: Vec<String>,
 }
 
 impl UnitState {
+    fn alarm(&mut self, alarm: JobMessage) {
+        self.alarms.push(alarm);
+        let surplus = self.alarms.len().saturating_sub(ALARMS_MAX);
+        self.alarms.drain(..surplus);
+    }
+
     /// The key in the drive was replaced or taken out: what was told of the former one is history, and stands in its job.
     fn begin_anew(&mut self) -> Option<Mount> {
         self.alarms.clear();
@@ -105,7 +114,8 @@ impl Daemon {
         match judge(&mount, seen) {
             Judgement::Intact => None,
             Judgement::Left => {
-                unit.state().mount = None;
+                let former = unit.state().mount.take();
+                self.key_is_gone(former).await;
                 let left = "the volume left the drive without tapekey clear: proof not taken";
                 self.annotate(mount.job, Level::Note, left, None, None).await;
                 None
@@ -155,12 +165,23 @@ impl Daemon {
                 hint: Some(hint.into()),
             };
             state.told.extend(new);
-            state.alarms.push(alarm);
+            state.alarm(alarm);
             text
         };
         tracing::error!(drive = unit.name, job = mount.job, hint, "ALARM: {text}");
         self.annotate(mount.job, Level::Alarm, &text, Some(hint), Some(&text))
             .await;
+    }
+
+    /// Records that the key of `former` is not in the drive any more, so that no later run of the daemon looks for it there.
+    async fn key_is_gone(&self, former: Option<Mount>) {
+        let Some(mount) = former else { return };
+        let now = self.clock.now();
+        self.jobs
+            .change(mount.job, |job| job.key_gone = job.key_gone.or(Some(now)));
+        if let Err(error) = self.jobs.save(mount.job).await {
+            tracing::error!(job = mount.job, %error, "a job record could not be saved");
+        }
     }
 
     async fn annotate(&self, job: u64, level: Level, text: &str, hint: Option<&str>, not_proven: Option<&str>) {

@@ -48,7 +48,7 @@ impl<'a> Hands<'a> {
 
     pub(super) async fn perform(&mut self, ask: Ask) -> Performed {
         match ask {
-            Ask::Identify => self.drive("identify the drive", Drive::identify, Event::Identity).await,
+            Ask::Identify => self.identify().await,
             Ask::Readiness => {
                 self.drive("ask whether the drive is ready", Drive::readiness, Event::Readiness)
                     .await
@@ -129,6 +129,23 @@ impl<'a> Hands<'a> {
         )
     }
 
+    /// The first question of a job. The path may have been lost while nobody used it (a drive that was switched off and on); it is opened
+    /// anew then, and only then is a failure one.
+    async fn identify(&self) -> Performed {
+        const NAME: &str = "identify the drive";
+        let first = self
+            .unit
+            .lane
+            .call(NAME, self.limit(), Drive::identify, |_, _| {})
+            .await;
+        match first {
+            Ok(Heard { answer: Err(error), .. }) if error.is_path_lost() => {
+                self.drive(NAME, Drive::identify, Event::Identity).await
+            }
+            first => heard(first, Event::Identity, FailureKind::Unchanged),
+        }
+    }
+
     async fn clear_key(&self) -> Performed {
         self.drive("clear the key", Drive::clear_key, |cleared| Event::Cleared {
             already: cleared.already(),
@@ -202,3 +219,6 @@ where
 fn no_key(error: &KeySourceError) -> Performed {
     Event::Failed(Failure::new(FailureKind::Unchanged, error)).into()
 }
+
+#[cfg(test)]
+mod tests;

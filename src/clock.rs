@@ -6,6 +6,16 @@ use std::time::Duration;
 
 pub use time::OffsetDateTime as Timestamp;
 
+/// `time` as people and programs read it: RFC 3339, to the second.
+#[must_use]
+pub fn to_text(time: Timestamp) -> String {
+    let whole = time.replace_nanosecond(0).unwrap_or(time);
+    // Only years that need more than four digits have no such form.
+    whole
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_else(|_| whole.to_string())
+}
+
 /// Where the time comes from.
 #[cfg_attr(test, mockall::automock)]
 pub trait Clock: Send + Sync {

@@ -18,7 +18,8 @@ use tapekey::kms_api::{
 
 macro_rules! golden {
     ($name:literal) => {
-        serde_json::from_str::<Value>(include_str!(concat!("vectors/kms-api/", $name, ".json"))).unwrap()
+        serde_json::from_str::<Value>(include_str!(concat!("vectors/kms-api/", $name, ".json"))).unwrap()["message"]
+            .take()
     };
 }
 

@@ -70,11 +70,13 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     stage.back_up(&first, &path)?;
     stage.search(&first, &path, arguments.seed)?;
     stage.rotate()?;
-    let second = stage.second_volume(&first, &path)?;
-    stage.restore(&second, &first, &path)?;
+    stage.second_volume(&path)?;
+    stage.restore(&first, &path)?;
     step("what was done, as the daemon recorded it");
-    for job in ["1", "2", "3"] {
-        println!("{}", stage.tapekey(&["job", "show", job])?);
+    println!("{}\n", stage.tapekey(&["job", "list"])?);
+    println!("the first volume's backup and its restore in full:\n");
+    for job in ["1", "4"] {
+        println!("{}\n", stage.tapekey(&["job", "show", job])?);
     }
     if let Some(folder) = &arguments.keep {
         println!("cartridges and logs are in {}", folder.display());
@@ -100,6 +102,7 @@ struct Stage {
     _kms: Running,
     _drive: Running,
     programs: Programs,
+    kms_address: String,
     work: PathBuf,
     keep: PathBuf,
 }
@@ -141,6 +144,7 @@ impl Stage {
             _kms: kms,
             _drive: drive,
             programs,
+            kms_address: address.to_owned(),
             work,
             keep,
         };
@@ -171,9 +175,10 @@ impl Stage {
     /// `tapekey kms ...` as the first administrator.
     fn kms(&self, arguments: &[&str]) -> Result<String, Box<dyn Error>> {
         let client = self.work.join("kms/clients/admin-1").display().to_string();
-        let output = self
-            .programs
-            .run("tapekey", &[&["kms", "--client", &client], arguments].concat())?;
+        let output = self.programs.run(
+            "tapekey",
+            &[&["kms", "--client", &client, "--address", &self.kms_address], arguments].concat(),
+        )?;
         Ok(output.trim_end().to_owned())
     }
 
@@ -181,17 +186,16 @@ impl Stage {
         Ok(self.programs.run("sg-sim", arguments)?.trim_end().to_owned())
     }
 
-    fn swap(&self, cartridge: &Path) -> Result<(), Box<dyn Error>> {
+    /// An order to the simulated drive, as an operator's hand would give it.
+    fn order(&self, order: &[&str]) -> Result<(), Box<dyn Error>> {
         let control = self.work.join("drive-control").display().to_string();
-        self.sg_sim(&["control", "--control", &control, "eject"])?;
-        self.sg_sim(&[
-            "control",
-            "--control",
-            &control,
-            "load",
-            &cartridge.display().to_string(),
-        ])?;
+        self.sg_sim(&[&["control", "--control", &control], order].concat())?;
         Ok(())
+    }
+
+    fn insert(&self, cartridge: &Path) -> Result<(), Box<dyn Error>> {
+        println!("{} goes into {DRIVE}", cartridge.display());
+        self.order(&["load", &cartridge.display().to_string()])
     }
 
     fn open(&self) -> Result<Tape, Box<dyn Error>> {
@@ -221,10 +225,11 @@ impl Stage {
         self.write(path)?;
         step("what the drive says");
         println!("{}", self.tapekey(&["status"])?);
-        step("what the cartridge file really holds");
-        println!("{}", self.sg_sim(&["inspect", &cartridge.display().to_string()])?);
         step("take the proof and the key out of the drive");
         println!("{}", self.tapekey(&["clear", DRIVE])?);
+        self.order(&["eject"])?;
+        step("what the cartridge file really holds");
+        println!("{}", self.sg_sim(&["inspect", &cartridge.display().to_string()])?);
         Ok(())
     }
 
@@ -259,7 +264,7 @@ impl Stage {
         Ok(())
     }
 
-    fn second_volume(&self, first: &Path, path: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    fn second_volume(&self, path: &Path) -> Result<(), Box<dyn Error>> {
         step("a second volume, under the new key");
         let second = self.cartridge("QS0002L8");
         let file = second.display().to_string();
@@ -271,17 +276,16 @@ impl Stage {
             "--barcode",
             "QS0002L8",
         ])?;
-        println!("{} out, {} in", first.display(), second.display());
-        self.swap(&second)?;
+        self.insert(&second)?;
         println!("{}", self.tapekey(&["load", DRIVE, "--pool", GROUP])?);
         self.write(path)?;
-        Ok(second)
+        Ok(())
     }
 
-    fn restore(&self, second: &Path, first: &Path, path: &Path) -> Result<(), Box<dyn Error>> {
+    fn restore(&self, first: &Path, path: &Path) -> Result<(), Box<dyn Error>> {
         step("restore the first volume: the key is found by the KAD read from its blocks");
-        println!("{} out, {} in", second.display(), first.display());
-        self.swap(first)?;
+        self.order(&["eject"])?;
+        self.insert(first)?;
         println!("{}", self.tapekey(&["unlock", DRIVE])?);
         let mut tape = self.open()?;
         tape.rewind()?;

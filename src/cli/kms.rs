@@ -4,11 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::output::{Exit, Failure, Output, Table};
-use crate::clock::Clock;
+use crate::clock::{Clock, to_text};
 use crate::kad::KeyKind;
 use crate::kms_api::{
     CreateGroup, CreateKey, GroupName, GroupRecord, KeyMove, KeyName, KeyRecord, KeyState, MoveKey, RotateGroup,
@@ -279,7 +277,7 @@ fn group_table(groups: &[GroupRecord]) -> String {
             name.to_string(),
             kind.to_owned(),
             cipher.to_string(),
-            shown(*created),
+            to_text(*created),
             description.clone(),
         ]);
     }
@@ -299,17 +297,9 @@ fn key_table<'a>(keys: impl IntoIterator<Item = &'a KeyRecord>) -> String {
             modified,
             ..
         } = key;
-        let (created, modified) = (shown(*created), shown(*modified));
+        let (created, modified) = (to_text(*created), to_text(*modified));
         let names = [group.to_string(), name.to_string(), state.to_string(), id.to_string()];
         table.row(names.into_iter().chain([created, modified, description.clone()]));
     }
     table.to_string()
-}
-
-/// To the second: people compare days.
-fn shown(time: OffsetDateTime) -> String {
-    time.replace_nanosecond(0)
-        .unwrap_or(time)
-        .format(&Rfc3339)
-        .unwrap_or_default()
 }

@@ -11,6 +11,7 @@ use super::audit::Actor;
 use super::pki::{Identity, Role};
 use super::routes::Front;
 use super::routes::problem::Problem;
+use crate::clock::to_text;
 use crate::kms_api::REQUEST_LENGTH_MAX;
 
 /// A role, as a type.
@@ -100,7 +101,7 @@ async fn permit(parts: &Parts, front: &Front, wanted: Role) -> Result<Actor, Pro
         return Err(Problem::certificate("there is no client certificate"));
     };
     let problem = if front.clock.now() > not_after {
-        Problem::certificate(&format!("the client certificate expired on {not_after}"))
+        Problem::certificate(&format!("the client certificate expired on {}", to_text(not_after)))
     } else {
         match role {
             Some(role) if role == wanted => return Ok(actor),

@@ -64,7 +64,7 @@ pub enum InitError {
     #[error(transparent)]
     Entropy(#[from] EntropyError),
     /// A file's text cannot be made.
-    #[error("write {what}: {source}")]
+    #[error("write {what}: {source}\nhint: this is a fault of tapekey-kms, please report it")]
     Text {
         /// Which.
         what: &'static str,

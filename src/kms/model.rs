@@ -62,13 +62,11 @@ pub enum Refusal {
     },
     /// The key would be handed out while it exists on one disk only.
     #[error(
-        "key {key} of group {group} exists on this disk only: if the disk dies, every tape written under it is lost"
+        "the key for group {group} would exist on this disk only: if the disk dies, every tape written under it is lost"
     )]
     SingleCopy {
         /// The group.
         group: GroupName,
-        /// The key.
-        key: KeyName,
     },
     /// A description is too long or has control characters.
     #[error("a description has at most 256 characters and no control characters")]

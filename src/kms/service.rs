@@ -243,7 +243,7 @@ fn make_move(session: &Session<'_>, group: &Group, stored: &StoredKey, to: &Move
     }
     let becomes_active = to.state == KeyState::Active;
     if becomes_active && !to.single_copy {
-        return Err(Refusal::SingleCopy { group: group_name, key }.into());
+        return Err(Refusal::SingleCopy { group: group_name }.into());
     }
     let former = if becomes_active {
         keys::active(session, group)?

@@ -275,13 +275,18 @@ fn deepest(error: &reqwest::Error) -> String {
         .unwrap_or_default()
 }
 
-/// The TLS error inside `error`, if it is one. rustls hides it in an I/O error, whose source skips it.
+/// The TLS error inside `error`, if it is one.
 fn tls_error(error: &reqwest::Error) -> Option<String> {
-    chain(error).find_map(|cause| {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        tls.or_else(|| cause.downcast_ref::<rustls::Error>()).map(explain)
-    })
+    chain(error).find_map(|cause| tls_inside(cause)).map(explain)
+}
+
+/// rustls hides its error in I/O errors, several deep, and their sources skip what they hold.
+fn tls_inside<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(tls) = cause.downcast_ref() {
+        return Some(tls);
+    }
+    let held = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
+    tls_inside(held)
 }
 
 fn explain(error: &rustls::Error) -> String {

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::ClientConfig;
 use super::address::AddressError;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, to_text};
 
 /// A client bundle as `tapekey-kms init` writes it: this file beside the certificates, paths relative to it.
 const BUNDLE_FILE: &str = "client.toml";
@@ -59,7 +59,7 @@ pub enum SetupError {
         mode: u32,
     },
     /// A certificate has expired.
-    #[error("certificate {path} expired on {not_after}\nhint: get a new client certificate from the administrator of the KMS", path = path.display())]
+    #[error("certificate {path} expired on {}\nhint: get a new client certificate from the administrator of the KMS", to_text(*not_after), path = path.display())]
     Expired {
         /// The file.
         path: PathBuf,
@@ -67,7 +67,7 @@ pub enum SetupError {
         not_after: Timestamp,
     },
     /// A certificate is not valid yet.
-    #[error("certificate {path} is not valid before {not_before}\nhint: check this host's clock", path = path.display())]
+    #[error("certificate {path} is not valid before {}\nhint: check this host's clock", to_text(*not_before), path = path.display())]
     NotYetValid {
         /// The file.
         path: PathBuf,

@@ -29,6 +29,9 @@ use crate::kms_api::{
     KeyRecord, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup, VolumeName,
 };
 
+/// How long an idle connection is kept. Less than the KMS keeps one, so that no request meets a connection that is just being closed.
+const IDLE: Duration = Duration::from_secs(30);
+
 /// How a host reaches its KMS.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
@@ -72,6 +75,7 @@ impl KmsClient {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(config.timeout)
+            .pool_idle_timeout(IDLE)
             .build()
             .map_err(|error| SetupError::Tls {
                 path: config.certificate.clone(),

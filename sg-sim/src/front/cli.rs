@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::orders::Request;
 use super::vhost::program::ServeVhostArgs;
 use super::{create, inspect, order, run, serve, vhost};
-use crate::{LibraryManaged, SenseCode};
+use crate::{LibraryManaged, Randomness, SenseCode};
 
 /// An LTO tape drive in software that really encrypts.
 #[derive(Debug, Parser)]
@@ -264,10 +264,13 @@ struct InspectArgs {
     json: bool,
 }
 
-/// Runs the program on the process's arguments.
+/// Makes a source of random numbers for each drive that needs one.
+pub type RandomnessMaker = fn() -> Box<dyn Randomness + Send>;
+
+/// Runs the program on the process's arguments; drives draw from what `randomness` makes unless a seed is asked for.
 #[must_use]
-pub fn main() -> ExitCode {
-    match execute(Line::parse().verb) {
+pub fn main(randomness: RandomnessMaker) -> ExitCode {
+    match execute(Line::parse().verb, randomness) {
         Ok(code) => code,
         Err(error) => {
             // A closed standard error leaves the exit code to speak.
@@ -277,11 +280,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn execute(verb: Verb) -> Result<ExitCode, Box<dyn Error>> {
+fn execute(verb: Verb, randomness: RandomnessMaker) -> Result<ExitCode, Box<dyn Error>> {
     match verb {
-        Verb::Serve(args) => serve::run(&args)?,
-        Verb::Run(args) => return Ok(run::run(&args)?.into()),
-        Verb::ServeVhost(args) => vhost::program::run(&args)?,
+        Verb::Serve(args) => serve::run(&args, randomness())?,
+        Verb::Run(args) => return Ok(run::run(&args, randomness)?.into()),
+        Verb::ServeVhost(args) => vhost::program::run(&args, randomness)?,
         Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?)?,
         Verb::Create(args) => create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?,
         Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?)?,

@@ -1,6 +1,6 @@
 //! `sg-sim serve`: sets a drive up, listens, and ends cleanly on SIGTERM and SIGINT.
 //!
-//! The only place of the program that asks the system for randomness.
+//! Real randomness comes in from the program; this room only chooses between it and a seed.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -66,12 +66,12 @@ pub(super) enum ServeError {
 ///
 /// # Errors
 /// Anything that keeps the drive from being set up, or a bug that stopped it before the end.
-pub(super) fn run(args: &ServeArgs) -> Result<(), ServeError> {
+pub(super) fn run(args: &ServeArgs, system: Box<dyn Randomness + Send>) -> Result<(), ServeError> {
     let ends = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     // Blocked before there are threads, so that none of them is interrupted and the wait below gets the signal.
     ends.thread_block().map_err(io::Error::from)?;
     let trace = Trace::new(args.verbose);
-    let machine = Arc::new(Machine::new(set_up(&args.drive)?));
+    let machine = Arc::new(Machine::new(set_up(&args.drive, system)?));
     machine.set_hang(args.hang);
     let scsi = Listening::open(&args.socket)?;
     let control = args.control.as_deref().map(Listening::open).transpose()?;
@@ -107,12 +107,12 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), ServeError> {
 ///
 /// # Errors
 /// Serial number or cartridge cannot be used.
-pub(super) fn set_up(args: &DriveArgs) -> Result<Drive, ServeError> {
+pub(super) fn set_up(args: &DriveArgs, system: Box<dyn Randomness + Send>) -> Result<Drive, ServeError> {
     let mut profile = Profile::ibm_lto8();
     if let Some(serial) = &args.serial {
         profile = profile.with_serial_number(serial)?;
     }
-    let mut randomness = randomness(args.seed);
+    let mut randomness = randomness(args.seed, system);
     let cartridge = args
         .cartridge
         .as_deref()
@@ -197,27 +197,10 @@ fn random_serial(randomness: &mut dyn Randomness) -> String {
     format!("SIM{:07}", u64::from_be_bytes(bytes) % 10_000_000)
 }
 
-/// The random numbers of a run: those of `seed`, or the system's.
-pub(super) fn randomness(seed: Option<u64>) -> Box<dyn Randomness + Send> {
+/// The random numbers of a drive: those of `seed`, or the system's.
+pub(super) fn randomness(seed: Option<u64>, system: Box<dyn Randomness + Send>) -> Box<dyn Randomness + Send> {
     match seed {
         Some(seed) => Box::new(SeededRandomness::new(seed)),
-        None => system_randomness(),
-    }
-}
-
-/// Random numbers that nobody can foresee.
-pub(super) fn system_randomness() -> Box<dyn Randomness + Send> {
-    Box::new(SystemRandomness)
-}
-
-/// The cipher library's generator, seeded by the system.
-struct SystemRandomness;
-
-impl Randomness for SystemRandomness {
-    fn fill(&mut self, out: &mut [u8]) {
-        // There is no drive without nonces: it waits as long as the system has no randomness, as early in a boot.
-        while aws_lc_rs::rand::fill(out).is_err() {
-            std::thread::yield_now();
-        }
+        None => system,
     }
 }

@@ -6,7 +6,7 @@ use crate::controller::step::{Ask, Change, Failure, Step};
 use crate::drive::{KeyInForce, Proof, Readiness, VolumeIdentity};
 
 impl Operation {
-    pub(super) fn clear_in_force(&mut self, in_force: KeyInForce) -> Step {
+    pub(super) fn clear_in_force(&mut self, in_force: &KeyInForce) -> Step {
         let text = match in_force.our_kad() {
             Some(kad) => format!("before: key {} in force, KAD {kad}", kad.key_id()),
             None if in_force.is_disabled() => "before: no key in force".into(),
@@ -16,7 +16,6 @@ impl Operation {
             ),
         };
         self.say(Level::Note, text, None);
-        self.changes.push(Change::InForce(in_force));
         self.ask(State::ClearAskingReadiness, Ask::Readiness)
     }
 

@@ -175,10 +175,10 @@ impl Operation {
             (FetchingNew, Event::NewKey(facts)) => self.new_key(facts),
             (FetchingKnown, Event::KeysOf { keys, outcomes }) => self.known_keys(keys, &outcomes),
             (Loading, Event::Loaded(receipt)) => self.loaded(&receipt),
-            (PlainReadingBack, Event::InForce(in_force)) => self.plain_in_force(in_force),
+            (PlainReadingBack, Event::InForce(in_force)) => self.plain_in_force(&in_force),
             (PlainLooking, Event::Beginning(beginning)) => self.plain_looked(&beginning),
             (PlainClearing, Event::Cleared { .. }) => self.end(Outcome::Plain),
-            (ClearReadingBack, Event::InForce(in_force)) => self.clear_in_force(in_force),
+            (ClearReadingBack, Event::InForce(in_force)) => self.clear_in_force(&in_force),
             (ClearAskingReadiness, Event::Readiness(readiness)) => self.clear_readiness(&readiness),
             (ClearReadingVolume, Event::Volume(volume)) => self.clear_volume(volume),
             (ClearProving, Event::Proof(proof)) => self.proven(proof),
@@ -305,3 +305,6 @@ impl Operation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,11 @@
 
 use super::{Operation, State};
 use crate::controller::job::{Level, Outcome};
-use crate::controller::step::{Ask, Change, Failure, FailureKind, Step};
+use crate::controller::step::{Ask, Failure, FailureKind, Step};
 use crate::drive::{Beginning, KeyInForce};
 
 impl Operation {
-    pub(super) fn plain_in_force(&mut self, in_force: KeyInForce) -> Step {
+    pub(super) fn plain_in_force(&mut self, in_force: &KeyInForce) -> Step {
         if let Some(pool) = self.volume.pool.clone().filter(|pool| pool.starts_with("ENCR_")) {
             return self.conflict(&format!("its memory names pool {}", pool.escape_debug()));
         }
@@ -18,7 +18,6 @@ impl Operation {
                 Some("see tapekey status"),
             );
         }
-        self.changes.push(Change::InForce(in_force));
         self.ask(State::PlainLooking, Ask::Beginning)
     }
 
@@ -36,6 +35,7 @@ impl Operation {
     }
 
     pub(super) fn plain_looked(&mut self, beginning: &Beginning) -> Step {
+        self.beginning = Some(beginning.clone());
         match beginning {
             Beginning::Ours(kad) => self.conflict(&format!("it begins with blocks under our key {}", kad.key_id())),
             Beginning::NotAtBeginning { object } => {

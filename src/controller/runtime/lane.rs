@@ -201,11 +201,14 @@ impl Lane {
             if reply.is_closed() {
                 return;
             }
-            let _marked = mark.set();
+            let marked = mark.set();
             let heard = attend(slot, work);
+            // Before the answer, so that whoever got it does not find the call under way.
+            drop(marked);
             if let Err(late) = reply.send(heard)
                 && let Some(drive) = &mut slot.drive
             {
+                let _marked = mark.set();
                 unheard(drive, late.answer);
             }
         });
@@ -263,7 +266,7 @@ struct Mark {
 struct Marked(Arc<Mutex<Option<InFlight>>>);
 
 impl Mark {
-    fn set(self) -> Marked {
+    fn set(&self) -> Marked {
         let call = InFlight {
             name: self.name,
             since: self.clock.now(),
@@ -272,7 +275,7 @@ impl Mark {
             started: self.clock.monotonic(),
         };
         *self.in_flight.lock().unwrap_or_else(PoisonError::into_inner) = Some(call);
-        Marked(self.in_flight)
+        Marked(self.in_flight.clone())
     }
 }
 

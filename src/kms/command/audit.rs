@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Done;
-use crate::kms::audit::AuditRecord;
+use crate::clock::to_text;
+use crate::kms::audit::{AuditError, AuditRecord};
 use crate::kms::config::KmsConfig;
 use crate::kms::seal::HostMasterKey;
 use crate::kms::store::walk_audit;
@@ -33,7 +34,11 @@ pub(super) fn run(verb: &AuditVerb, out: &mut dyn Write) -> Done {
     let AuditVerb::List(arguments) = verb;
     let config = KmsConfig::read(&arguments.folder)?;
     let master = HostMasterKey::read(&config.master_key)?;
-    walk_audit(&config.store, &master, |record| print(record, arguments.json, out))?;
+    match walk_audit(&config.store, &master, |record| print(record, arguments.json, out)) {
+        // A reader that has seen enough, such as head(1), closes its end.
+        Err(AuditError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+        walked => walked?,
+    };
     out.flush()?;
     Ok(())
 }
@@ -51,7 +56,7 @@ fn print(record: &AuditRecord, json: bool, out: &mut dyn Write) -> io::Result<()
         outcome,
         ..
     } = record;
-    write!(out, "{sequence:>8}  {time}  {subject}  {action}")?;
+    write!(out, "{sequence:>8}  {}  {subject}  {action}", to_text(*time))?;
     let named = [
         ("group", &record.group),
         ("key", &record.key_id),

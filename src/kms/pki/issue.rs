@@ -31,7 +31,7 @@ pub enum PkiError {
         shown: String,
     },
     /// The library refused.
-    #[error("make certificate {name}: {source}")]
+    #[error("make certificate {name}: {source}\nhint: this is a fault of tapekey-kms, please report it")]
     Library {
         /// For whom.
         name: String,

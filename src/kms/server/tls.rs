@@ -18,7 +18,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConf
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, to_text};
 use crate::kms::config::KmsConfig;
 use crate::kms::pki::identify;
 
@@ -45,7 +45,7 @@ pub enum TlsError {
         mode: u32,
     },
     /// No client would talk to us.
-    #[error("certificate {path} expired on {not_after}\nhint: no client accepts it any more; a new server certificate is needed", path = path.display())]
+    #[error("certificate {path} expired on {}\nhint: no client accepts it any more; a new server certificate is needed", to_text(*not_after), path = path.display())]
     Expired {
         /// The file.
         path: PathBuf,

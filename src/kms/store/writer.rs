@@ -130,10 +130,12 @@ impl Session<'_> {
 }
 
 fn outcome(error: &ServiceError) -> String {
-    match error {
-        ServiceError::Refused(refusal) => format!("refused: {refusal}"),
-        ServiceError::Store(error) => format!("failed: {error}"),
-    }
+    let (ended, text) = match error {
+        ServiceError::Refused(refusal) => ("refused", refusal.to_string()),
+        ServiceError::Store(error) => ("failed", error.to_string()),
+    };
+    // Hints are for the asker; a record is one line.
+    format!("{ended}: {}", text.lines().next().unwrap_or_default())
 }
 
 struct Writer {

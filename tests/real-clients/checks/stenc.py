@@ -17,6 +17,9 @@ def run():
     key = write_file("key", b"000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F\n")
     named = write_file("named", b"000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F\nmy first key\n")
     expect("status of an idle drive", stenc(), 0, "Drive Encryption: off")
+    answer = stenc("--detail")
+    check("detail of a blank tape, after which stenc uses freed memory and may crash",
+          answer.status in (0, -11) and answer.says("Drive Encryption: off", "Volume Encryption: Unable to determine"), answer)
     client("mt", "-f", NODE, "weof", "1")
     client("mt", "-f", NODE, "rewind")
     expect("detail of an idle drive", stenc("--detail"), 0, "Device Mfg: IBM", "Product ID: ULT3580-TD8", "Drive Encryption: off",

@@ -1,0 +1,152 @@
+//! `tapekey kms` against a running KMS: what it prints, and what it exits with.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod kms_support;
+
+use std::sync::Arc;
+
+use clap::Parser;
+use kms_support::Home;
+use tapekey::cli::kms::{KmsArgs, run};
+use tapekey::cli::output::{Exit, Failure, Output};
+use tapekey::clock::Clock;
+
+#[derive(Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    kms: KmsArgs,
+}
+
+struct Terminal<'a> {
+    home: &'a Home,
+    address: String,
+}
+
+impl Terminal<'_> {
+    async fn typed(&self, line: &str, client: &str, json: bool) -> Result<String, Failure> {
+        let bundle = self.home.bundle(client);
+        let words = ["kms", "--client", bundle.to_str().unwrap(), "--address", &self.address];
+        let arguments = CommandLine::try_parse_from(words.into_iter().chain(line.split_whitespace()));
+        let arguments = arguments.map_err(|error| Failure::new(Exit::Usage, error))?;
+        let clock: Arc<dyn Clock> = self.home.clock.clone();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        run(arguments.kms, &clock, &mut Output::new(json, &mut out, &mut err)).await?;
+        assert!(err.is_empty());
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    async fn says(&self, line: &str) -> String {
+        self.typed(line, "admin-1", false)
+            .await
+            .unwrap_or_else(|failure| panic!("{line}: {}", failure.text))
+    }
+
+    async fn fails(&self, line: &str) -> (Exit, String) {
+        let failure = self.typed(line, "admin-1", false).await.expect_err(line);
+        assert!(
+            failure.text.contains("hint: ") || failure.exit == Exit::Usage,
+            "{}",
+            failure.text
+        );
+        (failure.exit, failure.text)
+    }
+}
+
+#[tokio::test]
+async fn an_administrator_sees_groups_and_keys_as_tables_and_as_json() {
+    let home = Home::new();
+    let running = home.serve().await;
+    let terminal = Terminal {
+        home: &home,
+        address: format!("https://{}", running.address),
+    };
+    let group = terminal.says("group create ENCR_daily --description nightly").await;
+    assert_eq!(
+        group,
+        "GROUP       KIND     CIPHER       CREATED               DESCRIPTION\n\
+         ENCR_daily  derived  AES-256-GCM  2026-11-24T12:00:00Z  nightly\n"
+    );
+    terminal.says("group create ENCR_shared --kind as-is").await;
+    assert_eq!(terminal.says("group list").await.lines().count(), 3);
+
+    let made = terminal.says("key create ENCR_daily november").await;
+    assert!(
+        made.lines()
+            .nth(1)
+            .unwrap()
+            .starts_with("ENCR_daily  november  prelive  "),
+        "{made}"
+    );
+    terminal.says("key activate ENCR_daily november --single-copy").await;
+    let again = terminal.says("key activate ENCR_daily november --single-copy").await;
+    assert!(
+        again.ends_with("nothing changed: the key was active already\n"),
+        "{again}"
+    );
+    let rotated = terminal
+        .says("key rotate ENCR_daily --name december --single-copy")
+        .await;
+    let states: Vec<_> = rotated
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().nth(2).unwrap())
+        .collect();
+    assert_eq!(states, ["inactive", "active"]);
+    terminal.says("key retire ENCR_daily november deprecated").await;
+    assert_eq!(terminal.says("key list ENCR_daily").await.lines().count(), 3);
+
+    let keys = terminal.typed("key list", "admin-1", true).await.unwrap();
+    let keys: serde_json::Value = serde_json::from_str(&keys).unwrap();
+    assert_eq!(
+        (keys[0]["name"].as_str(), keys[1]["state"].as_str()),
+        (Some("december"), Some("deprecated"))
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn refusals_usage_and_silence_have_exit_codes_of_their_own() {
+    let home = Home::new();
+    let running = home.serve().await;
+    let mut terminal = Terminal {
+        home: &home,
+        address: format!("https://{}", running.address),
+    };
+    let (exit, text) = terminal.fails("key rotate ENCR_none --single-copy").await;
+    assert!(
+        exit == Exit::Failed && text.contains("there is no group ENCR_none"),
+        "{text}"
+    );
+    terminal.says("group create ENCR_daily").await;
+    let (exit, text) = terminal.fails("key rotate ENCR_daily").await;
+    assert!(exit == Exit::Failed && text.contains("--single-copy"), "{text}");
+    for line in [
+        "group create",
+        "group create a/b",
+        "key retire ENCR_daily x active",
+        "key list --colour red",
+    ] {
+        assert_eq!(terminal.fails(line).await.0, Exit::Usage, "{line}");
+    }
+    let failure = terminal.typed("group list", "media-server-1", false).await.unwrap_err();
+    assert!(
+        failure.exit == Exit::Failed && failure.text.contains("role admin"),
+        "{}",
+        failure.text
+    );
+    let failure = terminal.typed("group list", "nobody", false).await.unwrap_err();
+    assert!(
+        failure.exit == Exit::Usage && failure.text.contains("clients/nobody/client.toml"),
+        "{}",
+        failure.text
+    );
+    running.stop().await;
+    terminal.address = "https://127.0.0.1:1".to_owned();
+    assert_eq!(terminal.fails("group list").await.0, Exit::Unreachable);
+}

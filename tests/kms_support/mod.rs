@@ -1,0 +1,323 @@
+//! A KMS as it really runs, inside the test: made by `init`, served over TLS on a free port, on a clock and a seed of the test's own.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::{Method, StatusCode};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use sha2::{Digest, Sha256};
+use tapekey::clock::{Clock, Timestamp};
+use tapekey::entropy::{Entropy, EntropyError};
+use tapekey::kad::KeyKind;
+use tapekey::kms::audit::AuditRecord;
+use tapekey::kms::config::KmsConfig;
+use tapekey::kms::init::init;
+use tapekey::kms::seal::HostMasterKey;
+use tapekey::kms::server::Server;
+use tapekey::kms::service::Kms;
+use tapekey::kms::store::{StoreFile, walk_audit};
+use tapekey::kms_api::{CreateGroup, GroupName, KeyMove, RotateGroup, VolumeName};
+use tapekey::kms_client::{ClientConfig, KmsAddress, KmsClient};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+/// 2026-11-24T12:00:00Z.
+const START: i64 = 1_795_521_600;
+
+/// A clock that moves only when told.
+pub(crate) struct VirtualClock(AtomicI64);
+
+impl VirtualClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(START)))
+    }
+
+    pub(crate) fn advance_days(&self, days: i64) {
+        self.0.fetch_add(days * 86_400, Ordering::SeqCst);
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_timestamp(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap())
+    }
+}
+
+/// The same clock, as TLS asks for it.
+pub(crate) struct TlsTime(pub(crate) Arc<VirtualClock>);
+
+impl rustls::time_provider::TimeProvider for TlsTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.now().unix_timestamp()).unwrap();
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+impl std::fmt::Debug for TlsTime {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("TlsTime")
+    }
+}
+
+/// Bytes that follow from a seed.
+pub(crate) struct Seeded {
+    seed: u64,
+    drawn: Mutex<Vec<[u8; 32]>>,
+}
+
+impl Seeded {
+    pub(crate) fn new(seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            seed,
+            drawn: Mutex::new(Vec::new()),
+        })
+    }
+}
+
+impl Seeded {
+    /// Whether `text` holds anything of 32 bytes that was ever drawn here, every secret key among it: raw, in hex or in base64.
+    pub(crate) fn is_in(&self, text: &[u8]) -> bool {
+        self.drawn.lock().unwrap().iter().any(|block| {
+            let spellings = [block.to_vec(), hex::encode(block).into(), STANDARD.encode(block).into()];
+            spellings
+                .iter()
+                .any(|spelling| text.windows(spelling.len()).any(|window| window == spelling))
+        })
+    }
+}
+
+impl Entropy for Seeded {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        for chunk in bytes.chunks_mut(32) {
+            let mut drawn = self.drawn.lock().unwrap();
+            let count = u64::try_from(drawn.len()).unwrap();
+            let block: [u8; 32] = Sha256::digest([self.seed.to_be_bytes(), count.to_be_bytes()].concat()).into();
+            drawn.push(block);
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+/// A folder that `init` filled, and the clock and seed that it lives on.
+pub(crate) struct Home {
+    temporary: tempfile::TempDir,
+    pub(crate) clock: Arc<VirtualClock>,
+    pub(crate) entropy: Arc<Seeded>,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        let (clock, entropy) = (VirtualClock::new(), Seeded::new(1));
+        init(&temporary.path().join("kms"), &[], &*clock, &*entropy).unwrap();
+        Self {
+            temporary,
+            clock,
+            entropy,
+        }
+    }
+
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.temporary.path().join("kms")
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder().join("store/kms.sqlite")
+    }
+
+    pub(crate) fn bundle(&self, client: &str) -> PathBuf {
+        self.folder().join("clients").join(client)
+    }
+
+    pub(crate) fn config(&self) -> KmsConfig {
+        let mut config = KmsConfig::read(&self.folder()).unwrap();
+        config.listen.set_port(0);
+        config
+    }
+
+    pub(crate) fn open_store(&self) -> Result<StoreFile, String> {
+        let config = self.config();
+        let master = HostMasterKey::read(&config.master_key).map_err(|error| error.to_string())?;
+        StoreFile::open(&config.store, &master).map_err(|error| error.to_string())
+    }
+
+    pub(crate) async fn serve(&self) -> Running {
+        let kms = Kms::start(self.open_store().unwrap(), self.clock.clone(), self.entropy.clone()).unwrap();
+        let server = Server::bind(&self.config(), Arc::new(kms), self.clock.clone())
+            .await
+            .unwrap();
+        let address = server.address().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Running { address, stop, task }
+    }
+
+    /// Why the service cannot be started.
+    pub(crate) async fn try_bind(&self) -> String {
+        let kms = Kms::start(self.open_store().unwrap(), self.clock.clone(), self.entropy.clone()).unwrap();
+        error(Server::bind(&self.config(), Arc::new(kms), self.clock.clone()).await)
+    }
+
+    pub(crate) fn client(&self, name: &str, address: SocketAddr) -> KmsClient {
+        client(&self.bundle(name), &[&format!("https://{address}")], &self.clock)
+    }
+
+    pub(crate) fn audit(&self) -> Vec<AuditRecord> {
+        let config = self.config();
+        let master = HostMasterKey::read(&config.master_key).unwrap();
+        let mut records = Vec::new();
+        walk_audit(&config.store, &master, |record| {
+            records.push(record.clone());
+            Ok(())
+        })
+        .unwrap();
+        records
+    }
+}
+
+/// Requests that the client of the KMS would never send, over the same TLS.
+pub(crate) struct Raw {
+    http: reqwest::Client,
+    tls: Arc<rustls::ClientConfig>,
+    address: SocketAddr,
+}
+
+impl Raw {
+    pub(crate) fn new(home: &Home, client: &str, address: SocketAddr) -> Self {
+        let bundle = home.bundle(client);
+        let read = |name: &str| std::fs::read(bundle.join(name)).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(&read("ca.pem")).unwrap())
+            .unwrap();
+        let chain = vec![CertificateDer::from_pem_slice(&read("certificate.pem")).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(&read("key.pem")).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ClientConfig::builder_with_details(provider, Arc::new(TlsTime(home.clock.clone())))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .unwrap();
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .no_proxy()
+            .build()
+            .unwrap();
+        Self {
+            http,
+            tls: Arc::new(tls),
+            address,
+        }
+    }
+
+    /// Sends bytes inside TLS, ends its side, and gives back whatever comes until the other side ends too.
+    pub(crate) async fn bytes(&self, request: &[u8]) -> Vec<u8> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let name = rustls::pki_types::ServerName::from(self.address.ip());
+        let mut stream = TlsConnector::from(self.tls.clone())
+            .connect(name, stream)
+            .await
+            .unwrap();
+        // The service may hang up in the middle of what it will not read.
+        let _ = stream.write_all(request).await;
+        let _ = stream.shutdown().await;
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+        let _ = ended.expect("the service ends the connection");
+        answer
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<String>) -> (StatusCode, String) {
+        let url = format!("https://{}{path}", self.address);
+        let response = self.http.request(method, url).body(body.into()).send().await.unwrap();
+        assert!(
+            response.headers().contains_key("tapekey-audit-head"),
+            "every reply carries the head"
+        );
+        (response.status(), response.text().await.unwrap())
+    }
+}
+
+pub(crate) fn client(bundle: &Path, addresses: &[&str], clock: &Arc<VirtualClock>) -> KmsClient {
+    let clock: Arc<dyn Clock> = clock.clone();
+    KmsClient::new(&client_config(bundle, addresses), &clock).unwrap()
+}
+
+pub(crate) fn client_config(bundle: &Path, addresses: &[&str]) -> ClientConfig {
+    let mut config = ClientConfig::from_bundle(bundle).unwrap();
+    config.addresses = addresses
+        .iter()
+        .map(|address| address.parse::<KmsAddress>().unwrap())
+        .collect();
+    config
+}
+
+/// A service at work.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap();
+    }
+}
+
+pub(crate) fn group(name: &str) -> GroupName {
+    GroupName::new(name).unwrap()
+}
+
+pub(crate) fn volume(name: &str) -> VolumeName {
+    VolumeName::new(name).unwrap()
+}
+
+pub(crate) fn new_group(name: &str, kind: KeyKind) -> CreateGroup {
+    CreateGroup {
+        name: group(name),
+        kind,
+        description: String::new(),
+    }
+}
+
+pub(crate) async fn rotate(admin: &KmsClient, name: &str) -> KeyMove {
+    admin
+        .rotate_group(
+            &group(name),
+            &RotateGroup {
+                name: None,
+                single_copy: true,
+            },
+        )
+        .await
+        .unwrap()
+}
+
+/// The error of a result whose success cannot be printed.
+pub(crate) fn error<T, E: std::fmt::Display>(result: Result<T, E>) -> String {
+    match result {
+        Ok(_) => panic!("it succeeded"),
+        Err(error) => error.to_string(),
+    }
+}

@@ -101,7 +101,8 @@ fn arrows_between_rooms_point_one_way() {
             .unwrap()
             .trim_end_matches(".rs")
             .to_owned();
-        if matches!(room.as_str(), "bin" | "lib") {
+        // Unit tests in files of their own may look anywhere, as those at the end of a file may.
+        if matches!(room.as_str(), "bin" | "lib") || name.contains("/tests/") || name.ends_with("/tests.rs") {
             continue;
         }
         let Some((_, may_import)) = ARROWS.iter().find(|(known, _)| *known == room) else {

@@ -88,6 +88,8 @@ fn nonsense() -> Vec<(Option<Vec<u8>>, &'static str)> {
     let golden = golden();
     let wrong_key = golden.replace("j7xmWw", "k7xmWw");
     assert_ne!(wrong_key, golden);
+    let key = serde_json::from_str::<serde_json::Value>(&golden).unwrap()["key"].to_string();
+    let with_key = |other: &str| golden.replace(&key, other);
     let endless = format!(
         "HTTP/1.1 200 OK\r\ncontent-length: 9999999\r\n\r\n{}",
         "x".repeat(2_000_000)
@@ -111,6 +113,14 @@ fn nonsense() -> Vec<(Option<Vec<u8>>, &'static str)> {
             "has other fields or values than expected",
         ),
         (http("200 OK", &golden[..200]), "JSON that ends early"),
+        (
+            http("200 OK", &with_key("\"\"")),
+            "has other fields or values than expected",
+        ),
+        (
+            http("200 OK", &with_key("\"c2hvcnQ=\"")),
+            "has other fields or values than expected",
+        ),
         (http("200 OK", &wrong_key), "the key check value differs"),
         (
             http("200 OK", &golden.replace("ENCR_daily", "ENCR_other")),

@@ -73,8 +73,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     stage.second_volume(&path)?;
     stage.restore(&first, &path)?;
     step("what was done, as the daemon recorded it");
-    for job in ["1", "2", "3"] {
-        println!("{}", stage.tapekey(&["job", "show", job])?);
+    println!("{}\n", stage.tapekey(&["job", "list"])?);
+    println!("the first volume's backup and its restore in full:\n");
+    for job in ["1", "4"] {
+        println!("{}\n", stage.tapekey(&["job", "show", job])?);
     }
     if let Some(folder) = &arguments.keep {
         println!("cartridges and logs are in {}", folder.display());
@@ -100,6 +102,7 @@ struct Stage {
     _kms: Running,
     _drive: Running,
     programs: Programs,
+    kms_address: String,
     work: PathBuf,
     keep: PathBuf,
 }
@@ -141,6 +144,7 @@ impl Stage {
             _kms: kms,
             _drive: drive,
             programs,
+            kms_address: address.to_owned(),
             work,
             keep,
         };
@@ -171,9 +175,10 @@ impl Stage {
     /// `tapekey kms ...` as the first administrator.
     fn kms(&self, arguments: &[&str]) -> Result<String, Box<dyn Error>> {
         let client = self.work.join("kms/clients/admin-1").display().to_string();
-        let output = self
-            .programs
-            .run("tapekey", &[&["kms", "--client", &client], arguments].concat())?;
+        let output = self.programs.run(
+            "tapekey",
+            &[&["kms", "--client", &client, "--address", &self.kms_address], arguments].concat(),
+        )?;
         Ok(output.trim_end().to_owned())
     }
 

@@ -31,7 +31,17 @@ impl Programs {
         let target = folder.parent().ok_or("this program is not in a target folder")?;
         let mut build = Command::new(cargo);
         build
-            .args(["build", "--quiet", "--locked", "--workspace", "--bins", "--target-dir"])
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--workspace",
+                "--bins",
+                // The example itself is up to date; named here, it makes cargo choose the features it was built with, so that nothing is built twice.
+                "--example",
+                "quickstart",
+                "--target-dir",
+            ])
             .arg(target);
         if folder.ends_with("release") {
             build.arg("--release");

@@ -8,7 +8,7 @@ use crate::libc;
 use crate::node::{Driver, Node};
 
 /// S_IFCHR and read and write for owner and group.
-const MODE: u32 = 0o020_660;
+const MODE: u16 = 0o020_660;
 
 /// The beginning of `struct stat`, which is the same for its 64-bit twin.
 #[cfg(target_arch = "x86_64")]
@@ -63,9 +63,10 @@ pub(crate) unsafe fn fill_stat(out: *mut c_void, node: Node) {
     // SAFETY: the caller's promise; ours is the beginning of that structure.
     let stat = unsafe { &mut *out.cast::<Stat>() };
     stat.inode = inode(node);
-    stat.mode = MODE;
+    stat.mode = MODE.into();
     (stat.user, stat.group) = owner();
-    stat.represented = node.device();
+    let (major, minor) = node.device();
+    stat.represented = (u64::from(major) << 8) | u64::from(minor);
 }
 
 /// Turns the `struct statx` of `/dev/null` into that of `node`.
@@ -76,10 +77,9 @@ pub(crate) unsafe fn fill_statx(out: *mut c_void, node: Node) {
     // SAFETY: the caller's promise; ours is the beginning of that structure.
     let statx = unsafe { &mut *out.cast::<Statx>() };
     statx.inode = inode(node);
-    statx.mode = MODE as u16;
+    statx.mode = MODE;
     (statx.user, statx.group) = owner();
-    statx.represented_major = (node.device() >> 8) as u32;
-    statx.represented_minor = (node.device() & 0xFF) as u32;
+    (statx.represented_major, statx.represented_minor) = node.device();
 }
 
 /// The nodes belong to whoever looks.

@@ -33,7 +33,7 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_voi
         );
     };
     // The kernel looks at 32 bits only, and programs rely on it by passing signed numbers.
-    let result = match request as u32 {
+    let result = match u32::try_from(request & 0xFFFF_FFFF).unwrap_or_default() {
         // SAFETY: the caller gives what the ioctl demands; so below.
         SG_IO => unsafe { scsi::command(&open, argument) },
         request @ (tape::MTIOCTOP | tape::MTIOCGET | tape::MTIOCPOS) if open.node.driver.is_tape() => {

@@ -28,6 +28,8 @@ const UNIT_AT: usize = DRIVER_AT + 1;
 const FLAGS_AT: usize = UNIT_AT + 4;
 const HANDLE_AT: usize = FLAGS_AT + 8;
 const NAME_BYTES: usize = HANDLE_AT + 16;
+/// The same with the family in front.
+const NAME_ADDRESS_BYTES: u32 = 39;
 
 /// Low descriptors that are known to belong to somebody else.
 static KNOWN: [AtomicU8; 1024] = [const { AtomicU8::new(UNKNOWN) }; 1024];
@@ -68,7 +70,7 @@ fn ask(fd: c_int) -> Option<Open> {
         // SAFETY: both point to values of the size that `length` states, and live for the call.
         unsafe { libc::getsockname(fd, address, length) }
     })?;
-    if length != 2 + NAME_BYTES || !address.path.starts_with(PREFIX) {
+    if length != NAME_ADDRESS_BYTES || !address.path.starts_with(PREFIX) {
         return None;
     }
     Some(Open {
@@ -88,14 +90,14 @@ impl SocketAddress {
     const UNIX: u16 = 1;
 
     /// What `get` fills in, and its length. None if it fails or the address is no Unix one.
-    pub(crate) fn filled(get: impl FnOnce(*mut Self, *mut u32) -> c_int) -> Option<(Self, usize)> {
+    pub(crate) fn filled(get: impl FnOnce(*mut Self, *mut u32) -> c_int) -> Option<(Self, u32)> {
         let mut address = Self {
             family: 0,
             path: [0; PATH_BYTES],
         };
-        let mut length = (2 + PATH_BYTES) as u32;
+        let mut length = libc::ADDRESS_BYTES;
         let got = get(&raw mut address, &raw mut length) == 0 && address.family == Self::UNIX;
-        got.then_some((address, length as usize))
+        got.then_some((address, length))
     }
 
     /// The name that says all about `open`, and its length.
@@ -110,7 +112,7 @@ impl SocketAddress {
             family: Self::UNIX,
             path,
         };
-        (address, (2 + NAME_BYTES) as u32)
+        (address, NAME_ADDRESS_BYTES)
     }
 }
 

@@ -11,7 +11,14 @@
 //! There is no standard library here and no allocation: the functions may be called from signal handlers and between fork and exec.
 
 #![no_std]
-#![deny(missing_docs, clippy::undocumented_unsafe_blocks)]
+#![deny(
+    missing_docs,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
 
 mod answers;
 mod control;

@@ -19,6 +19,8 @@ pub(crate) struct Piece {
 }
 
 pub(crate) const PATH_BYTES: usize = 108;
+/// A whole socket address: its family and its path.
+pub(crate) const ADDRESS_BYTES: u32 = 110;
 
 #[link(name = "c")]
 unsafe extern "C" {

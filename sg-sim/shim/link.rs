@@ -5,7 +5,9 @@
 use core::ffi::{c_char, c_int, c_void};
 
 use crate::descriptor::Open;
-use crate::libc::{self, AF_UNIX, EINTR, EIO, ENODEV, MSG_NOSIGNAL, MSG_WAITALL, PATH_BYTES, Piece, SocketAddress};
+use crate::libc::{
+    self, ADDRESS_BYTES, AF_UNIX, EINTR, EIO, ENODEV, MSG_NOSIGNAL, MSG_WAITALL, PATH_BYTES, Piece, SocketAddress,
+};
 use crate::node::Node;
 
 /// What is asked.
@@ -74,7 +76,7 @@ impl<'a> Request<'a> {
         bytes[1] = self.operation as u8;
         bytes[2] = self.node.driver.letter();
         bytes[4..6].copy_from_slice(&self.node.unit.to_be_bytes());
-        bytes[6..8].copy_from_slice(&(cdb.len() as u16).to_be_bytes());
+        bytes[6..8].copy_from_slice(&u16::try_from(cdb.len()).unwrap_or_default().to_be_bytes());
         bytes[8..12].copy_from_slice(&self.flags.to_be_bytes());
         bytes[12..20].copy_from_slice(&self.handle.to_be_bytes());
         bytes[20..24].copy_from_slice(&self.numbers[0].to_be_bytes());
@@ -172,7 +174,7 @@ impl Broker {
 pub(crate) fn connect(fd: c_int, address: &SocketAddress) -> Result<(), c_int> {
     loop {
         // SAFETY: `address` is a whole socket address of the length given.
-        if unsafe { libc::connect(fd, address, (2 + PATH_BYTES) as u32) } == 0 {
+        if unsafe { libc::connect(fd, address, ADDRESS_BYTES) } == 0 {
             return Ok(());
         }
         match libc::errno() {

@@ -77,13 +77,13 @@ impl Node {
         })
     }
 
-    /// Device numbers as Linux gives them: `st` is major 9 with bit 7 of the minor for "does not rewind", `sg` is major 21.
-    pub(crate) fn device(self) -> u64 {
-        let unit = u64::from(self.unit);
+    /// Major and minor number as Linux gives them: `st` has major 9 and bit 7 of the minor for "does not rewind", `sg` has major 21.
+    pub(crate) fn device(self) -> (u32, u32) {
+        let unit = u32::from(self.unit);
         match self.driver {
-            Driver::Generic => (21 << 8) | unit,
-            Driver::Tape => (9 << 8) | unit,
-            Driver::TapeNoRewind => (9 << 8) | 0x80 | unit,
+            Driver::Generic => (21, unit),
+            Driver::Tape => (9, unit),
+            Driver::TapeNoRewind => (9, 0x80 | unit),
         }
     }
 }

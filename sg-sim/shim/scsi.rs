@@ -106,7 +106,7 @@ unsafe fn deliver(header: &mut Header, answer: &Answer, moved: usize) {
     header.status = answer.scsi_status;
     header.masked_status = (answer.scsi_status >> 1) & 0x1F;
     header.message_status = 0;
-    header.host_status = answer.value as u16;
+    header.host_status = u16::try_from(answer.value).unwrap_or(u16::MAX);
     header.driver_status = if answer.scsi_status == CHECK_CONDITION {
         DRIVER_SENSE
     } else {
@@ -117,9 +117,9 @@ unsafe fn deliver(header: &mut Header, answer: &Answer, moved: usize) {
         let length = answer.sense_length.min(usize::from(header.sense_length_max));
         // SAFETY: the caller's promise, and `length` is no more than that.
         unsafe { core::ptr::copy_nonoverlapping(answer.sense.as_ptr(), header.sense, length) };
-        header.sense_length = length as u8;
+        header.sense_length = u8::try_from(length).unwrap_or(header.sense_length_max);
     }
-    header.residual = (header.length as usize).saturating_sub(moved) as c_int;
+    header.residual = c_int::try_from((header.length as usize).saturating_sub(moved)).unwrap_or(c_int::MAX);
     header.duration_ms = 0;
     header.info = if header.status != 0 || header.host_status != 0 {
         INFO_CHECK

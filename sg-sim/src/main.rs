@@ -1,13 +1,11 @@
-//! The `sg-sim` program: see `sg-sim --help`. Everything is in `sg_sim::front`, but what only the system can give: randomness.
+//! The `sg-sim` program: see `sg-sim --help`. Everything is in `sg_sim::front`; only the real randomness is made here.
 
-use sg_sim::Randomness;
-use sg_sim::front::{Outside, cli};
 use std::process::ExitCode;
 
+use sg_sim::Randomness;
+
 fn main() -> ExitCode {
-    cli::main(Outside {
-        randomness: || Box::new(SystemRandomness),
-    })
+    sg_sim::front::cli::main(|| Box::new(SystemRandomness))
 }
 
 /// The cipher library's generator, seeded by the system.

@@ -1,6 +1,10 @@
 //! `sg-sim serve-vhost` as a process, with this test in QEMU's place: it shares memory, sets queues up and rings for the device.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it stands")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where it stands"
+)]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};

@@ -100,3 +100,39 @@ fn job_failure(job: &crate::control::messages::job::JobRecord) -> Result<(), Fai
         format_args!("{} on {}: {}: {reasons}", job.kind, job.drive.name, job.outcome),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent_and_help_names_every_exit_code() {
+        let mut command = Arguments::command();
+        command.clone().debug_assert();
+        let help = command.render_long_help().to_string();
+        for exit in [Exit::Done, Exit::Failed, Exit::Usage, Exit::Unreachable, Exit::Busy] {
+            assert!(help.contains(&format!("\n  {}  ", exit.code())), "{exit:?}: {help}");
+        }
+    }
+
+    #[test]
+    fn socket_and_json_may_stand_before_or_behind_the_verb() {
+        for line in [
+            "tapekey --json --socket /s load d1 --pool ENCR_a",
+            "tapekey load d1 --pool ENCR_a --json --socket /s",
+        ] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+            assert!(arguments.json && arguments.socket.as_os_str() == "/s", "{line}");
+        }
+        for wrong in [
+            "tapekey",
+            "tapekey load",
+            "tapekey job list --limit 0",
+            "tapekey job show x",
+            "tapekey format d1",
+        ] {
+            assert!(Arguments::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
+        }
+    }
+}

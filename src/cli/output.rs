@@ -178,10 +178,18 @@ impl fmt::Display for Table {
     }
 }
 
-/// `text` without control characters, which could rewrite what stands on the terminal: names come from tapes and servers.
+/// `text` on one line and without control characters, which could rewrite what stands on the terminal: names come from tapes and servers.
+/// Lines of an error are joined by semicolons.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars()
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| line.trim_matches(' '))
+        .filter(|line| !line.is_empty())
+        .collect();
+    lines
+        .join("; ")
+        .chars()
         .map(|character| if character.is_control() { '\u{FFFD}' } else { character })
         .collect()
 }
@@ -249,7 +257,7 @@ mod tests {
     #[test]
     fn control_characters_never_reach_the_terminal() {
         let mut table = Table::without_headings();
-        table.row(["\u{1b}[2Jx\n"]);
-        assert_eq!(table.to_string(), "\u{FFFD}[2Jx\u{FFFD}\n");
+        table.row(["\u{1b}[2Jx\r", "first\n  second\n"]);
+        assert_eq!(table.to_string(), "\u{FFFD}[2Jx\u{FFFD}  first; second\n");
     }
 }

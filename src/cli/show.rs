@@ -220,3 +220,105 @@ fn shown(time: Timestamp) -> String {
         .format(&Rfc3339)
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::messages::job::{JobDrive, JobKind, JobMessage, JobVolume, Level, Outcome};
+    use crate::control::messages::report::{CommandInFlight, IdentityStatus};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn refused() -> JobRecord {
+        let message = JobMessage {
+            at: NOW,
+            level: Level::Error,
+            text: "the volume \u{1b}[2J is blank".into(),
+            hint: Some("name the pool".into()),
+        };
+        JobRecord {
+            id: 3,
+            kind: JobKind::Load,
+            outcome: Outcome::Refused,
+            requested_by: 0,
+            begun: NOW,
+            ended: None,
+            drive: JobDrive {
+                name: "d1".into(),
+                path: "/dev/sg3".into(),
+                ..JobDrive::default()
+            },
+            volume: JobVolume::default(),
+            pool: None,
+            key: None,
+            kms: None,
+            in_force: None,
+            proof: None,
+            not_proven: None,
+            related_job: None,
+            key_gone: None,
+            messages: vec![message],
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_job_is_said_and_what_came_from_a_tape_cannot_move_the_cursor() {
+        let text = job(&refused());
+        for line in [
+            "outcome  refused",
+            "drive    unknown model, serial number unknown, at /dev/sg3",
+            "volume   a volume without a name",
+            "proof    not taken",
+            "error    the volume \u{FFFD}[2J is blank",
+            "hint     name the pool",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line:?} is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_is_not_proven_is_never_listed_with_its_proof() {
+        let job = JobRecord {
+            not_proven: Some("the key was changed".into()),
+            ..refused()
+        };
+        assert!(jobs(&[job]).lines().nth(1).unwrap().ends_with("NOT PROVEN"));
+    }
+
+    #[test]
+    fn a_drive_that_hangs_is_shown_as_unknown_with_the_command_and_since_when() {
+        let drive = DriveStatus {
+            name: "d1".into(),
+            path: "/dev/sg3".into(),
+            simulated: false,
+            identity: Reading::<IdentityStatus>::Unknown("it hangs".into()),
+            medium: Reading::Unknown("it hangs".into()),
+            modes: Reading::Unknown("it hangs".into()),
+            job: None,
+            command: Some(CommandInFlight {
+                name: "load the key".into(),
+                since: NOW,
+                seconds: 90,
+                overdue: true,
+            }),
+            loaded_by: None,
+            alarms: Vec::new(),
+        };
+        let text = status(&StatusReport {
+            at: NOW,
+            drives: vec![drive],
+        });
+        assert!(
+            text.lines()
+                .nth(1)
+                .unwrap()
+                .starts_with("d1     UNKNOWN  UNKNOWN     UNKNOWN"),
+            "{text}"
+        );
+        assert!(text.contains("d1: its state is unknown: it hangs\n"), "{text}");
+        assert!(
+            text.contains("d1: HANGS: \"load the key\" since 1970-01-01T00:00:00Z (90 s)\n"),
+            "{text}"
+        );
+    }
+}

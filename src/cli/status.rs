@@ -9,6 +9,9 @@ use crate::control::messages::report::{DriveStatus, Reading};
 use crate::control::messages::{Answer, Command};
 
 /// Show what the drives do now, as just read from them
+///
+/// It asks the drives, and a unit attention that it meets is not reported again to a program that uses the same path: do not poll it while
+/// programs write.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     /// Only this drive

@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// The file itself could not be read.
-    #[error("read configuration {}: {reason}\nhint: name the file on the command line, and let the daemon's user read it", file.display())]
+    #[error("read configuration {}: {reason}\nhint: check the name of the file, and let the daemon's user read it", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,

@@ -49,6 +49,9 @@ pub struct JobRecord {
     /// The job that loaded the key which this one cleared, or that cleared the key which this one loaded.
     #[serde(default)]
     pub related_job: Option<u64>,
+    /// When the key that this job loaded was seen to be in the drive no more.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    pub key_gone: Option<Timestamp>,
     /// What happened, in order.
     #[serde(default)]
     pub messages: Vec<JobMessage>,

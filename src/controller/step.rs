@@ -194,7 +194,18 @@ impl Failure {
         };
         Self { text, hint, kind }
     }
+
+    fn or_hint(self, hint: &str) -> Self {
+        Self {
+            hint: self.hint.or_else(|| Some(hint.to_owned())),
+            ..self
+        }
+    }
 }
+
+/// What to do about an answer of a drive that stands for itself.
+const DRIVE_HINT: &str =
+    "look the drive's answer up in its manual and at its display; tapekey status shows what it holds now";
 
 impl From<DriveError> for Failure {
     fn from(error: DriveError) -> Self {
@@ -202,7 +213,7 @@ impl From<DriveError> for Failure {
             DriveError::Refused { refusal, .. } if *refusal != Refusal::ScopeMissing => FailureKind::NoEncryption,
             _ => FailureKind::Unchanged,
         };
-        Self::new(kind, error)
+        Self::new(kind, error).or_hint(DRIVE_HINT)
     }
 }
 
@@ -215,7 +226,7 @@ impl From<LoadKeyError> for Failure {
             LoadKeyError::ReadBackMismatch { .. } => FailureKind::Disputed,
             LoadKeyError::Refused(_) | LoadKeyError::NoReadBack(_) => FailureKind::Uncertain,
         };
-        Self::new(kind, error)
+        Self::new(kind, error).or_hint(DRIVE_HINT)
     }
 }
 

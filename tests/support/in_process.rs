@@ -7,21 +7,21 @@ use sg_sim::{Cartridge, Drive as SimDrive, ItNexus, MediumSpec, Profile, SeededR
 use tapekey::transport::{Completion, Data, Transport, TransportError};
 
 /// Runs before a command reaches the drive; an answer keeps the command from it.
-pub type Before = Box<dyn FnMut(&[u8], &mut SimDrive) -> Option<Result<Completion, TransportError>> + Send>;
+pub(crate) type Before = Box<dyn FnMut(&[u8], &mut SimDrive) -> Option<Result<Completion, TransportError>> + Send>;
 
 /// Runs on the data that the drive sent, before we see them; returns how many bytes there are now.
-pub type After = Box<dyn FnMut(&[u8], &mut [u8], usize) -> usize + Send>;
+pub(crate) type After = Box<dyn FnMut(&[u8], &mut [u8], usize) -> usize + Send>;
 
 /// A drive that several transports may share, as the nodes of one host do.
 #[derive(Clone)]
-pub struct Bench {
+pub(crate) struct Bench {
     drive: Arc<Mutex<SimDrive>>,
     sent: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Bench {
     /// An LTO-8 drive with a blank cartridge in it.
-    pub fn with_blank_volume(medium_serial: &str) -> Self {
+    pub(crate) fn with_blank_volume(medium_serial: &str) -> Self {
         let mut drive = SimDrive::new(Profile::ibm_lto8(), Box::new(SeededRandomness::new(7)));
         drive.load(blank(medium_serial)).unwrap();
         Self {
@@ -31,17 +31,17 @@ impl Bench {
     }
 
     /// The drive itself, to meddle with or to look into.
-    pub fn drive(&self) -> MutexGuard<'_, SimDrive> {
+    pub(crate) fn drive(&self) -> MutexGuard<'_, SimDrive> {
         self.drive.lock().unwrap()
     }
 
     /// Operation codes that were sent through our transports, in order.
-    pub fn sent(&self) -> Vec<u8> {
+    pub(crate) fn sent(&self) -> Vec<u8> {
         self.sent.lock().unwrap().clone()
     }
 
     /// A path to the drive for `it_nexus`.
-    pub fn path(&self, it_nexus: &str) -> Path {
+    pub(crate) fn path(&self, it_nexus: &str) -> Path {
         let it_nexus = ItNexus::new(it_nexus).unwrap();
         Path {
             bench: self.clone(),
@@ -53,7 +53,7 @@ impl Bench {
 }
 
 /// A blank cartridge in memory.
-pub fn blank(medium_serial: &str) -> Cartridge {
+pub(crate) fn blank(medium_serial: &str) -> Cartridge {
     Cartridge::in_memory(&MediumSpec {
         medium_serial: medium_serial.to_owned(),
         ..MediumSpec::default()
@@ -62,7 +62,7 @@ pub fn blank(medium_serial: &str) -> Cartridge {
 }
 
 /// One nexus' path to the drive.
-pub struct Path {
+pub(crate) struct Path {
     bench: Bench,
     it_nexus: ItNexus,
     before: Before,
@@ -71,19 +71,19 @@ pub struct Path {
 
 impl Path {
     /// Meddles before every command.
-    pub fn before(mut self, before: Before) -> Self {
+    pub(crate) fn before(mut self, before: Before) -> Self {
         self.before = before;
         self
     }
 
     /// Meddles with every reply.
-    pub fn after(mut self, after: After) -> Self {
+    pub(crate) fn after(mut self, after: After) -> Self {
         self.after = after;
         self
     }
 
     /// Sends a command as a program would and returns the status, the sense and the data.
-    pub fn command(&mut self, cdb: &[u8], data_out: &[u8], allocation_length: usize) -> (u8, Vec<u8>, Vec<u8>) {
+    pub(crate) fn command(&mut self, cdb: &[u8], data_out: &[u8], allocation_length: usize) -> (u8, Vec<u8>, Vec<u8>) {
         let mut data_in = vec![0; allocation_length];
         let data = if data_out.is_empty() {
             Data::In(&mut data_in)
@@ -96,7 +96,7 @@ impl Path {
     }
 
     /// Sends TEST UNIT READY until no unit attention is left, as `st` does when a program opens it.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..8 {
             let (status, sense, _) = self.command(&[0; 6], &[], 0);
             if status == 0 || sense.get(2).is_some_and(|key| key & 0x0F != 0x06) {

@@ -9,6 +9,9 @@
     reason = "a test stops at the first surprise, and no test file needs all of this"
 )]
 
+pub mod gate;
+pub mod kms_wire;
 pub mod programs;
 pub mod stage;
 pub mod tape;
+pub mod wire;

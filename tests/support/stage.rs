@@ -16,6 +16,7 @@ pub const NEXUS: &str = "host1";
 /// A simulated drive.
 pub struct Sim {
     folder: PathBuf,
+    number: usize,
     pub process: Running,
 }
 
@@ -23,20 +24,26 @@ impl Sim {
     fn start(folder: &Path, name: &str, number: usize) -> Self {
         let folder = folder.join(name);
         std::fs::create_dir(&folder).unwrap();
-        let mut command = Command::new(sg_sim());
-        command
-            .arg("serve")
-            .arg("--socket")
-            .arg(folder.join("scsi"))
-            .arg("--control")
-            .arg(folder.join("control"));
+        let mut command = serve_command(&folder, number);
         command.args(["--create", "--cartridge"]).arg(folder.join("first.cart"));
         command.arg("--barcode").arg(format!("A0000{number}L8"));
         command.arg("--medium-serial").arg(format!("MEDIUM000{number}"));
-        command.arg("--serial").arg(serial(number));
         let process = Running::start(command);
         process.wait_for("listening on");
-        Self { folder, process }
+        Self {
+            folder,
+            number,
+            process,
+        }
+    }
+
+    /// `kill -9` if it still runs, and starts it again on the same sockets with `cartridge` in it: what a power loss is to a drive.
+    pub fn restart(&mut self, cartridge: &Path) {
+        self.process.kill();
+        let mut command = serve_command(&self.folder, self.number);
+        command.arg("--cartridge").arg(cartridge);
+        self.process = Running::start(command);
+        self.process.wait_for("listening on");
     }
 
     /// Its SCSI socket.
@@ -79,6 +86,14 @@ impl Sim {
         self.order(&serde_json::json!({ "verb": "eject" }));
         self.order(&serde_json::json!({ "verb": "load", "file": cartridge }));
     }
+}
+
+fn serve_command(folder: &Path, number: usize) -> Command {
+    let mut command = Command::new(sg_sim());
+    command.arg("serve").arg("--serial").arg(serial(number));
+    command.arg("--socket").arg(folder.join("scsi"));
+    command.arg("--control").arg(folder.join("control"));
+    command
 }
 
 /// The serial number of the drive with this number.
@@ -161,6 +176,10 @@ impl Stage {
     pub fn start_daemon(&mut self) {
         let daemon = Running::start(self.daemon_command());
         daemon.wait_for("tapekeyd is ready");
+        // Its first look at the drives is over; what they are asked from here on, a test has asked for.
+        for _ in &self.sims {
+            daemon.wait_for("at start: ");
+        }
         self.daemon = Some(daemon);
     }
 

@@ -26,6 +26,24 @@ impl Tape {
         self.0.execute(cdb, data, TIMEOUT).unwrap()
     }
 
+    /// Writes one block; `Err` says what stopped it, a lost path too.
+    pub fn try_write(&mut self, block: &[u8]) -> Result<(), String> {
+        let [_, high, middle, low] = u32::try_from(block.len()).unwrap().to_be_bytes();
+        self.attempt(&[0x0A, 0, high, middle, low, 0], Data::Out(block))
+    }
+
+    /// Writes one filemark; `Err` says what stopped it, a lost path too.
+    pub fn try_filemark(&mut self) -> Result<(), String> {
+        self.attempt(&[0x10, 0, 0, 0, 1, 0], Data::None)
+    }
+
+    fn attempt(&mut self, cdb: &[u8], data: Data<'_>) -> Result<(), String> {
+        let completion = self.0.execute(cdb, data, TIMEOUT).map_err(|error| error.to_string())?;
+        judged(completion)
+            .map(drop)
+            .map_err(|sense| format!("sense {sense:02X?}"))
+    }
+
     /// Writes one block; `Err` holds the sense bytes.
     pub fn write(&mut self, block: &[u8]) -> Result<(), Vec<u8>> {
         let [_, high, middle, low] = u32::try_from(block.len()).unwrap().to_be_bytes();

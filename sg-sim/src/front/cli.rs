@@ -8,11 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::Outside;
 use super::orders::Request;
 use super::vhost::program::ServeVhostArgs;
 use super::{create, inspect, order, run, serve, vhost};
-use crate::{LibraryManaged, SenseCode};
+use crate::{LibraryManaged, Randomness, SenseCode};
 
 /// An LTO tape drive in software that really encrypts.
 #[derive(Debug, Parser)]
@@ -277,10 +276,13 @@ struct InspectArgs {
     json: bool,
 }
 
-/// Runs the program on the process's arguments, with what `outside` gives it.
+/// Makes a source of random numbers for each drive that needs one.
+pub type RandomnessMaker = fn() -> Box<dyn Randomness + Send>;
+
+/// Runs the program on the process's arguments; drives draw from what `randomness` makes unless a seed is asked for.
 #[must_use]
-pub fn main(outside: Outside) -> ExitCode {
-    match execute(Line::parse().verb, outside) {
+pub fn main(randomness: RandomnessMaker) -> ExitCode {
+    match execute(Line::parse().verb, randomness) {
         Ok(code) => code,
         Err(error) => {
             // A closed standard error leaves the exit code to speak.
@@ -290,11 +292,11 @@ pub fn main(outside: Outside) -> ExitCode {
     }
 }
 
-fn execute(verb: Verb, outside: Outside) -> Result<ExitCode, Box<dyn Error>> {
+fn execute(verb: Verb, randomness: RandomnessMaker) -> Result<ExitCode, Box<dyn Error>> {
     match verb {
-        Verb::Serve(args) => serve::run(&args, outside)?,
-        Verb::Run(args) => return Ok(run::run(&args, outside)?.into()),
-        Verb::ServeVhost(args) => vhost::program::run(&args, outside)?,
+        Verb::Serve(args) => serve::run(&args, randomness)?,
+        Verb::Run(args) => return Ok(run::run(&args, randomness)?.into()),
+        Verb::ServeVhost(args) => vhost::program::run(&args, randomness)?,
         Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?)?,
         Verb::Create(args) => create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?,
         Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?)?,

@@ -18,12 +18,3 @@ mod server;
 mod status;
 pub mod trace;
 pub mod vhost;
-
-use crate::Randomness;
-
-/// What the front ends take from the system, given by the program: nothing in here asks the system itself.
-#[derive(Clone, Copy)]
-pub struct Outside {
-    /// Makes a source of random numbers that nobody can foresee.
-    pub randomness: fn() -> Box<dyn Randomness + Send>,
-}

@@ -1,4 +1,6 @@
 //! `sg-sim serve`: sets a drive up, listens, and ends cleanly on SIGTERM and SIGINT.
+//!
+//! Real randomness comes in from the program; this room only chooses between it and a seed.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,8 +9,7 @@ use std::sync::Arc;
 use nix::sys::signal::{SigSet, Signal};
 use thiserror::Error;
 
-use super::Outside;
-use super::cli::{DriveArgs, ServeArgs};
+use super::cli::{DriveArgs, RandomnessMaker, ServeArgs};
 use super::listen::{ListenError, Listening};
 use super::machine::{Broken, Machine};
 use super::server::{Control, Scsi, spawn_acceptor};
@@ -69,12 +70,12 @@ pub(super) enum ServeError {
 ///
 /// # Errors
 /// Anything that keeps the drive from being set up, or a bug that stopped it before the end.
-pub(super) fn run(args: &ServeArgs, outside: Outside) -> Result<(), ServeError> {
+pub(super) fn run(args: &ServeArgs, system: RandomnessMaker) -> Result<(), ServeError> {
     let ends = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     // Blocked before there are threads, so that none of them is interrupted and the wait below gets the signal.
     ends.thread_block().map_err(io::Error::from)?;
     let trace = Trace::new(args.verbose);
-    let machine = Arc::new(machine(args, outside, trace)?);
+    let machine = Arc::new(machine(args, system, trace)?);
     machine.set_hang(args.hang);
     let scsi = Listening::open(&args.socket)?;
     let control = args.control.as_deref().map(Listening::open).transpose()?;
@@ -107,13 +108,13 @@ pub(super) fn run(args: &ServeArgs, outside: Outside) -> Result<(), ServeError> 
 }
 
 /// The drive, and what is to go wrong with it. Every fault that strikes is said on standard error, and so is the seed.
-fn machine(args: &ServeArgs, outside: Outside, trace: Trace) -> Result<Machine, ServeError> {
-    let drive = set_up(&args.drive, outside)?;
+fn machine(args: &ServeArgs, system: RandomnessMaker, trace: Trace) -> Result<Machine, ServeError> {
+    let drive = set_up(&args.drive, system())?;
     let script = args.faults.as_deref().map(FaultScript::read).transpose()?;
     let script = script.unwrap_or_default();
     let seed = args.drive.seed.or(script.seed).unwrap_or_else(|| {
         let mut bytes = [0; 4];
-        (outside.randomness)().fill(&mut bytes);
+        system().fill(&mut bytes);
         u64::from(u32::from_be_bytes(bytes))
     });
     if let Some(path) = &args.faults {
@@ -132,12 +133,12 @@ fn machine(args: &ServeArgs, outside: Outside, trace: Trace) -> Result<Machine, 
 ///
 /// # Errors
 /// Serial number or cartridge cannot be used.
-pub(super) fn set_up(args: &DriveArgs, outside: Outside) -> Result<Drive, ServeError> {
+pub(super) fn set_up(args: &DriveArgs, system: Box<dyn Randomness + Send>) -> Result<Drive, ServeError> {
     let mut profile = Profile::ibm_lto8();
     if let Some(serial) = &args.serial {
         profile = profile.with_serial_number(serial)?;
     }
-    let mut randomness = randomness(args.seed, outside);
+    let mut randomness = randomness(args.seed, system);
     let cartridge = args
         .cartridge
         .as_deref()
@@ -222,10 +223,10 @@ fn random_serial(randomness: &mut dyn Randomness) -> String {
     format!("SIM{:07}", u64::from_be_bytes(bytes) % 10_000_000)
 }
 
-/// The random numbers of a run: those of `seed`, or the system's.
-pub(super) fn randomness(seed: Option<u64>, outside: Outside) -> Box<dyn Randomness + Send> {
+/// The random numbers of a drive: those of `seed`, or the system's.
+pub(super) fn randomness(seed: Option<u64>, system: Box<dyn Randomness + Send>) -> Box<dyn Randomness + Send> {
     match seed {
         Some(seed) => Box::new(SeededRandomness::new(seed)),
-        None => (outside.randomness)(),
+        None => system,
     }
 }

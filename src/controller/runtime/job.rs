@@ -32,9 +32,11 @@ impl Daemon {
                 error,
             });
         }
-        let mut place = Place::take(&self, &unit, kind)?;
-        let id = self.jobs.begin(new_record(&self, &unit, kind, requested_by)).await?;
-        place.is_job(id);
+        let place = Place::take(&self, &unit, kind)?;
+        let id = place.id;
+        self.jobs
+            .begin(new_record(&self, &unit, id, kind, requested_by))
+            .await?;
         tracing::info!(job = id, drive = unit.name, %kind, uid = requested_by, "job begun");
         let mut run = Run {
             hands: Hands::new(&self, &unit),
@@ -46,7 +48,7 @@ impl Daemon {
             receipt: None,
             before: unit.state().mount.clone(),
         };
-        let outcome = run.to_the_end(Operation::new(wish, unit.rules.clone())).await;
+        let outcome = run.run_to_the_end(Operation::new(wish, unit.rules.clone())).await;
         run.finish(outcome).await
     }
 }
@@ -55,6 +57,7 @@ impl Daemon {
 struct Place<'a> {
     daemon: &'a Daemon,
     unit: &'a DriveUnit,
+    id: u64,
 }
 
 impl<'a> Place<'a> {
@@ -68,19 +71,14 @@ impl<'a> Place<'a> {
                 kind,
             });
         }
+        let id = daemon.jobs.reserve();
         state.running = Some(RunningJob {
-            id: 0,
+            id,
             kind,
             begun: daemon.clock.now(),
         });
         daemon.running.fetch_add(1, Ordering::SeqCst);
-        Ok(Self { daemon, unit })
-    }
-
-    fn is_job(&mut self, id: u64) {
-        if let Some(running) = &mut self.unit.state().running {
-            running.id = id;
-        }
+        Ok(Self { daemon, unit, id })
     }
 }
 
@@ -92,9 +90,9 @@ impl Drop for Place<'_> {
     }
 }
 
-fn new_record(daemon: &Daemon, unit: &DriveUnit, kind: JobKind, requested_by: u32) -> JobRecord {
+fn new_record(daemon: &Daemon, unit: &DriveUnit, id: u64, kind: JobKind, requested_by: u32) -> JobRecord {
     JobRecord {
-        id: 0,
+        id,
         kind,
         outcome: Outcome::Running,
         requested_by,
@@ -114,6 +112,7 @@ fn new_record(daemon: &Daemon, unit: &DriveUnit, kind: JobKind, requested_by: u3
         proof: None,
         not_proven: None,
         related_job: None,
+        key_gone: None,
         messages: Vec::new(),
     }
 }
@@ -131,7 +130,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn to_the_end(&mut self, mut operation: Operation) -> Outcome {
+    async fn run_to_the_end(&mut self, mut operation: Operation) -> Outcome {
         let mut step = operation.start();
         loop {
             let Step { changes, next } = step;
@@ -230,7 +229,10 @@ impl Run<'_> {
         });
         self.daemon.jobs.save(self.id).await?;
         tracing::info!(job = self.id, drive = self.unit.name, %outcome, "job ended");
-        self.daemon.jobs.show(self.id).ok_or(CommandError::Bug)
+        let job = self.daemon.jobs.show(self.id).ok_or(CommandError::Bug)?;
+        let alarms = job.messages.iter().filter(|message| message.level == Level::Alarm);
+        alarms.for_each(|alarm| self.unit.state().alarm(alarm.clone()));
+        Ok(job)
     }
 
     async fn note_mount(&self, outcome: Outcome) {
@@ -239,23 +241,30 @@ impl Run<'_> {
         };
         match outcome {
             Outcome::KeyLoaded => {
-                let mut state = self.unit.state();
-                state.alarms.clear();
-                state.mount = self
-                    .receipt
-                    .as_ref()
-                    .and_then(|receipt| mount_of(self.id, receipt, &job));
+                let former = {
+                    let mut state = self.unit.state();
+                    let former = state.begin_anew();
+                    state.mount = self
+                        .receipt
+                        .as_ref()
+                        .and_then(|receipt| mount_of(self.id, receipt, &job));
+                    former
+                };
+                self.daemon.key_is_gone(former).await;
             }
             Outcome::Cleared => {
-                let mount = {
-                    let mut state = self.unit.state();
-                    state.alarms.clear();
-                    state.mount.take()
-                };
+                let mount = self.unit.state().begin_anew();
                 self.close_mount(mount.or(self.before.clone()), job).await;
             }
-            // The key of an earlier job is not in force after ours may have been sent and was cleared again.
-            Outcome::Failed if job.key.is_some() => self.unit.state().mount = None,
+            // Whatever key was in the drive before, it was cleared, or cannot be relied upon any more.
+            Outcome::Plain => {
+                let former = self.unit.state().begin_anew();
+                self.daemon.key_is_gone(former).await;
+            }
+            Outcome::Failed if job.key.is_some() => {
+                let former = self.unit.state().mount.take();
+                self.daemon.key_is_gone(former).await;
+            }
             _ => {}
         }
     }
@@ -274,8 +283,10 @@ impl Run<'_> {
             job.key.clone_from(&load.key);
             job.not_proven = job.not_proven.take().or(load.not_proven);
         });
+        let now = self.daemon.clock.now();
         self.daemon.jobs.change(mount.job, |job| {
             job.related_job = Some(id);
+            job.key_gone = job.key_gone.or(Some(now));
             job.proof = proof.or(job.proof.take());
         });
         self.daemon

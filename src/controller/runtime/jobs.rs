@@ -89,26 +89,27 @@ impl JobBook {
         interrupted.iter().try_for_each(|job| write(&self.directory, job))
     }
 
-    /// Adds a job: gives it the next number and returns once it is durable.
+    /// The number of the next job. Numbers are never used twice, but may be left out.
+    #[must_use]
+    pub fn reserve(&self) -> u64 {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = *next;
+        *next = next.saturating_add(1);
+        id
+    }
+
+    /// Adds a job with a reserved number and returns once it is durable.
     ///
     /// # Errors
     /// [`JobsError`]; the job then does not exist.
-    pub async fn begin(&self, mut job: JobRecord) -> Result<u64, JobsError> {
-        let id = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let id = *next;
-            *next = next.saturating_add(1);
-            id
-        };
-        job.id = id;
+    pub async fn begin(&self, job: JobRecord) -> Result<(), JobsError> {
+        let id = job.id;
         self.all().insert(id, job);
-        match self.save(id).await {
-            Ok(()) => Ok(id),
-            Err(error) => {
-                self.all().remove(&id);
-                Err(error)
-            }
+        let saved = self.save(id).await;
+        if saved.is_err() {
+            self.all().remove(&id);
         }
+        saved
     }
 
     /// Changes a job in memory; [`JobBook::save`] makes it durable.
@@ -266,3 +267,6 @@ fn write(directory: &Path, job: &JobRecord) -> Result<(), JobsError> {
     };
     written().map_err(failed("write", &place))
 }
+
+#[cfg(test)]
+mod tests;

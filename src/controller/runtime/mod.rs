@@ -29,7 +29,7 @@ use super::report::{RunningJob, StatusReport};
 use crate::clock::Clock;
 use crate::keysource::KeySource;
 
-/// Alarms that a drive keeps for its status.
+/// Alarms that a drive keeps for its status; its jobs keep them all.
 const ALARMS_MAX: usize = 16;
 
 /// The daemon without its socket.
@@ -63,7 +63,25 @@ pub struct DriveUnit {
 struct UnitState {
     running: Option<RunningJob>,
     mount: Option<Mount>,
+    /// Since the last load or clear, the newest [`ALARMS_MAX`].
     alarms: Vec<JobMessage>,
+    /// What the alarms said already.
+    told: Vec<String>,
+}
+
+impl UnitState {
+    fn alarm(&mut self, alarm: JobMessage) {
+        self.alarms.push(alarm);
+        let surplus = self.alarms.len().saturating_sub(ALARMS_MAX);
+        self.alarms.drain(..surplus);
+    }
+
+    /// The key in the drive was replaced or taken out: what was told of the former one is history, and stands in its job.
+    fn begin_anew(&mut self) -> Option<Mount> {
+        self.alarms.clear();
+        self.told.clear();
+        self.mount.take()
+    }
 }
 
 impl DriveUnit {
@@ -89,57 +107,81 @@ impl Daemon {
             })
     }
 
-    /// Draws the conclusions from what was seen of a drive: alarms for the drive and for the job whose key was in it.
+    /// Draws the conclusions from what was seen of a drive: alarms for the drive and for the job whose key was in it. Returns what disturbed
+    /// that key, if anything.
     async fn conclude(&self, unit: &DriveUnit, seen: &Seen) -> Option<String> {
         let mount = unit.state().mount.clone()?;
-        let (text, hint) = match judge(&mount, seen) {
-            Judgement::Intact => return None,
+        match judge(&mount, seen) {
+            Judgement::Intact => None,
             Judgement::Left => {
-                unit.state().mount = None;
+                let former = unit.state().mount.take();
+                self.key_is_gone(former).await;
                 let left = "the volume left the drive without tapekey clear: proof not taken";
                 self.annotate(mount.job, Level::Note, left, None, None).await;
-                return None;
+                None
             }
-            Judgement::KeyOutlivedVolume => (
-                format!(
+            Judgement::KeyOutlivedVolume => {
+                let what = format!(
                     "the key of job {} is still in the drive, but its volume is not",
                     mount.job
-                ),
-                "run tapekey clear, or tapekey load for the volume that is there now",
-            ),
-            Judgement::Disturbed(why) => (
-                format!(
-                    "the key of job {} was disturbed while its volume was mounted: {why}",
+                );
+                let hint = "run tapekey clear, or tapekey load for the volume that is there now";
+                self.raise(unit, &mount, vec![what.clone()], &what, hint).await;
+                None
+            }
+            Judgement::Disturbed(reasons) => {
+                let reasons_text = reasons.join("; ");
+                let what = format!(
+                    "the key of job {} was disturbed while its volume was mounted: ",
                     mount.job
-                ),
-                "blocks written since may be plain or under another key; check what wrote to this drive, then load again",
-            ),
-        };
-        if self.raise(unit, &text, hint) {
-            self.annotate(mount.job, Level::Alarm, &text, Some(hint), Some(&text))
-                .await;
+                );
+                let hint = "blocks written since may be plain or under another key; check what wrote to this drive, then load again";
+                self.raise(unit, &mount, reasons, &what, hint).await;
+                Some(what + &reasons_text)
+            }
         }
-        Some(text)
     }
 
-    /// Adds an alarm to a drive. Answers whether it is a new one.
-    fn raise(&self, unit: &DriveUnit, text: &str, hint: &str) -> bool {
-        let mut state = unit.state();
-        if state.alarms.iter().any(|alarm| alarm.text == text) {
-            return false;
-        }
-        tracing::error!(drive = unit.name, alarm = text, hint);
-        let alarm = JobMessage {
-            at: self.clock.now(),
-            level: Level::Alarm,
-            text: text.into(),
-            hint: Some(hint.into()),
+    /// Raises an alarm, for the drive and for the job whose key was in it, for those of `reasons` that were not told before.
+    async fn raise(&self, unit: &DriveUnit, mount: &Mount, reasons: Vec<String>, what: &str, hint: &str) {
+        let text = {
+            let mut state = unit.state();
+            let new: Vec<String> = reasons
+                .into_iter()
+                .filter(|reason| !state.told.contains(reason))
+                .collect();
+            if new.is_empty() {
+                return;
+            }
+            let text = if new == [what] {
+                what.to_owned()
+            } else {
+                format!("{what}{}", new.join("; "))
+            };
+            let alarm = JobMessage {
+                at: self.clock.now(),
+                level: Level::Alarm,
+                text: text.clone(),
+                hint: Some(hint.into()),
+            };
+            state.told.extend(new);
+            state.alarm(alarm);
+            text
         };
-        state.alarms.push(alarm);
-        if state.alarms.len() > ALARMS_MAX {
-            state.alarms.remove(0);
+        tracing::error!(drive = unit.name, job = mount.job, hint, "ALARM: {text}");
+        self.annotate(mount.job, Level::Alarm, &text, Some(hint), Some(&text))
+            .await;
+    }
+
+    /// Records that the key of `former` is not in the drive any more, so that no later run of the daemon looks for it there.
+    async fn key_is_gone(&self, former: Option<Mount>) {
+        let Some(mount) = former else { return };
+        let now = self.clock.now();
+        self.jobs
+            .change(mount.job, |job| job.key_gone = job.key_gone.or(Some(now)));
+        if let Err(error) = self.jobs.save(mount.job).await {
+            tracing::error!(job = mount.job, %error, "a job record could not be saved");
         }
-        true
     }
 
     async fn annotate(&self, job: u64, level: Level, text: &str, hint: Option<&str>, not_proven: Option<&str>) {

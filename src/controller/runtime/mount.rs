@@ -36,48 +36,63 @@ pub enum Judgement {
     Left,
     /// The volume has left the drive, and the key stayed behind.
     KeyOutlivedVolume,
-    /// Something happened to the key while the volume was mounted.
-    Disturbed(String),
+    /// This happened to the key while the volume was mounted; never empty.
+    Disturbed(Vec<String>),
 }
 
 /// Judges `mount` by what was `seen`. What was not read counts for nothing, except that a unit attention is believed until the volume is
 /// seen to have left.
 #[must_use]
 pub fn judge(mount: &Mount, seen: &Seen) -> Judgement {
-    let still_ours = seen
-        .in_force
-        .as_ref()
-        .map(|in_force| in_force.our_kad() == Some(mount.kad));
     if has_left(mount, seen) {
-        return if still_ours == Some(true) {
+        let is_ours = |in_force: &KeyInForce| in_force.our_kad() == Some(mount.kad);
+        return if seen.in_force.as_ref().is_some_and(is_ours) {
             Judgement::KeyOutlivedVolume
         } else {
             Judgement::Left
         };
     }
-    let met = |attention: &&Attention| matches!(attention.meaning(), Meaning::Reset | Meaning::ParametersChanged);
-    if let Some(attention) = seen.attentions.iter().find(met) {
-        return Judgement::Disturbed(format!("the drive reported {attention}"));
-    }
-    match &seen.in_force {
-        None => Judgement::Intact,
-        Some(in_force) if in_force.is_disabled() => Judgement::Disturbed("the drive holds no key any more".into()),
-        Some(_) if still_ours == Some(false) => Judgement::Disturbed("another key is in force".into()),
-        Some(in_force) if in_force.key_instance_counter != mount.key_instance_counter => {
-            let (was, is) = (mount.key_instance_counter, in_force.key_instance_counter);
-            Judgement::Disturbed(format!(
-                "the key was set again by somebody else: key instance counter {is}, not {was}"
-            ))
-        }
-        Some(_) => Judgement::Intact,
+    let mut reasons: Vec<String> = seen
+        .attentions
+        .iter()
+        .filter(|met| concerns_keys(met))
+        .map(reported)
+        .collect();
+    reasons.extend(seen.in_force.as_ref().and_then(|in_force| not_as_left(mount, in_force)));
+    if reasons.is_empty() {
+        Judgement::Intact
+    } else {
+        Judgement::Disturbed(reasons)
     }
 }
 
+fn concerns_keys(attention: &Attention) -> bool {
+    matches!(attention.meaning(), Meaning::Reset | Meaning::ParametersChanged)
+}
+
+fn reported(attention: &Attention) -> String {
+    format!("the drive reported {}", attention.sense)
+}
+
+fn not_as_left(mount: &Mount, in_force: &KeyInForce) -> Option<String> {
+    let (was, is) = (mount.key_instance_counter, in_force.key_instance_counter);
+    if in_force.is_disabled() {
+        Some("the drive holds no key any more".into())
+    } else if in_force.our_kad() != Some(mount.kad) {
+        Some("another key is in force".into())
+    } else if is != was {
+        Some(format!(
+            "the key was set again by somebody else: key instance counter {is}, not {was}"
+        ))
+    } else {
+        None
+    }
+}
+
+/// A drive that lost power with the volume in it loads it again and reports a medium change too: that does not show that the volume was away.
 fn has_left(mount: &Mount, seen: &Seen) -> bool {
-    let changed = seen
-        .attentions
-        .iter()
-        .any(|attention| attention.meaning() == Meaning::MediumChanged);
+    let met = |meaning| seen.attentions.iter().any(|attention| attention.meaning() == meaning);
+    let changed = met(Meaning::MediumChanged) && !met(Meaning::Reset);
     match &seen.medium {
         Some(None) => true,
         Some(Some(volume)) => changed || volume.medium_serial != mount.medium_serial,
@@ -163,7 +178,7 @@ mod tests {
             let Judgement::Disturbed(why) = judge(&mount(), &seen) else {
                 panic!("{word}")
             };
-            assert!(why.contains(word), "{why}");
+            assert!(why.len() == 1 && why[0].contains(word), "{why:?}");
         }
     }
 
@@ -209,5 +224,21 @@ mod tests {
             ..Seen::default()
         };
         assert_eq!(judge(&mount(), &changed), Judgement::Left);
+    }
+
+    #[test]
+    fn a_power_loss_with_the_volume_in_the_drive_is_a_disturbance_and_no_departure() {
+        let switched_off = |medium| Seen {
+            attentions: vec![attention(0x29, 0x01), attention(0x28, 0x00)],
+            medium,
+            in_force: Some(in_force(None, 0)),
+        };
+        for medium in [volume("V1"), None] {
+            let Judgement::Disturbed(why) = judge(&mount(), &switched_off(medium)) else {
+                panic!("the key went while its volume was mounted")
+            };
+            assert_eq!(why.len(), 2, "the reset and the missing key: {why:?}");
+        }
+        assert_eq!(judge(&mount(), &switched_off(volume("V2"))), Judgement::Left);
     }
 }

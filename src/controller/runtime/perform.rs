@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::lane::{Heard, LaneError, PathLoss};
 use super::{Daemon, DriveUnit};
 use crate::controller::step::{Ask, Event, Failure, FailureKind, Receipt};
-use crate::drive::{Attention, Drive, KeyParameters, LoadKeyError};
+use crate::drive::{Attention, Drive, KeyLoaded, KeyParameters, LoadKeyError};
 use crate::keysource::{FetchedKey, KeySourceError};
 use crate::secret::DataKey;
 
@@ -48,7 +48,7 @@ impl<'a> Hands<'a> {
 
     pub(super) async fn perform(&mut self, ask: Ask) -> Performed {
         match ask {
-            Ask::Identify => self.drive("identify the drive", Drive::identify, Event::Identity).await,
+            Ask::Identify => self.identify().await,
             Ask::Readiness => {
                 self.drive("ask whether the drive is ready", Drive::readiness, Event::Readiness)
                     .await
@@ -129,6 +129,23 @@ impl<'a> Hands<'a> {
         )
     }
 
+    /// The first question of a job. The path may have been lost while nobody used it (a drive that was switched off and on); it is opened
+    /// anew then, and only then is a failure one.
+    async fn identify(&self) -> Performed {
+        const NAME: &str = "identify the drive";
+        let first = self
+            .unit
+            .lane
+            .call(NAME, self.limit(), Drive::identify, |_, _| {})
+            .await;
+        match first {
+            Ok(Heard { answer: Err(error), .. }) if error.is_path_lost() => {
+                self.drive(NAME, Drive::identify, Event::Identity).await
+            }
+            first => heard(first, Event::Identity, FailureKind::Unchanged),
+        }
+    }
+
     async fn clear_key(&self) -> Performed {
         self.drive("clear the key", Drive::clear_key, |cleared| Event::Cleared {
             already: cleared.already(),
@@ -148,12 +165,13 @@ impl<'a> Hands<'a> {
         let work = move |drive: &mut Drive| drive.load_key(&key, &parameters);
         // Nobody waits any more, the job has failed: its key must not stay.
         let unheard = move |drive: &mut Drive, answer: Result<_, LoadKeyError>| {
-            if answer.is_ok_and(|_| true) {
+            let may_hold_it = answer.map_or_else(|error| error.may_have_loaded(), |_: KeyLoaded| true);
+            if may_hold_it {
                 let cleared = drive.clear_key();
                 tracing::warn!(
                     drive = drive_name,
                     ?cleared,
-                    "a key went in after its job had been given up; it was cleared again"
+                    "a key may have gone in after its job had been given up; it was cleared again"
                 );
             }
         };
@@ -201,3 +219,6 @@ where
 fn no_key(error: &KeySourceError) -> Performed {
     Event::Failed(Failure::new(FailureKind::Unchanged, error)).into()
 }
+
+#[cfg(test)]
+mod tests;

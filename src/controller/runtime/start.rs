@@ -139,7 +139,7 @@ fn just_interrupted(job: &JobRecord) -> bool {
 
 /// The key that a job says it left in its drive: a claim, checked against the drive at the first look.
 fn left_by(job: &JobRecord) -> Option<Mount> {
-    if job.outcome != Outcome::KeyLoaded || job.related_job.is_some() {
+    if job.outcome != Outcome::KeyLoaded || job.key_gone.is_some() {
         return None;
     }
     let kad = hex::decode(&job.key.as_ref()?.kad).ok()?;

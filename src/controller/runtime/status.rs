@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lane::{Heard, InFlight};
+use super::lane::{Heard, InFlight, Lane, LaneError};
 use super::mount::Seen;
 use super::{Daemon, DriveUnit};
 use crate::controller::record::{decryption_word, encryption_word};
@@ -20,6 +20,18 @@ struct Look {
     identity: Result<DriveIdentity, DriveError>,
     medium: Result<(Readiness, Option<VolumeIdentity>), DriveError>,
     in_force: Result<KeyInForce, DriveError>,
+}
+
+/// Looks; once more if the path was lost while nobody used it, since it is opened anew then.
+async fn look_through(lane: &Lane) -> Result<Heard<Result<Look, DriveError>>, LaneError> {
+    const NAME: &str = "read the drive's state";
+    let first = lane.call(NAME, LOOK_MAX, look, |_, _| {}).await;
+    match &first {
+        Ok(Heard { answer: Err(error), .. }) if error.is_path_lost() => {
+            lane.call(NAME, LOOK_MAX, look, |_, _| {}).await
+        }
+        _ => first,
+    }
 }
 
 fn look(drive: &mut Drive) -> Result<Look, DriveError> {
@@ -54,11 +66,7 @@ impl Daemon {
         let running = unit.state().running.clone();
         let (identity, medium, modes) = match &running {
             Some(job) => unknown(&format!("not read: job {} is running on it", job.id)),
-            None => match unit
-                .lane
-                .call("read the drive's state", LOOK_MAX, look, |_, _| {})
-                .await
-            {
+            None => match look_through(&unit.lane).await {
                 Ok(Heard { answer, attentions }) => self.shown(unit, answer, attentions).await,
                 Err(error) => unknown(&one_line(&error)),
             },

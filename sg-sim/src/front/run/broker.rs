@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
@@ -28,6 +29,8 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Broker {
     nodes: Vec<Node>,
     holds: Holds,
+    /// Threads that wait for a request.
+    idle: AtomicUsize,
 }
 
 struct Node {
@@ -72,6 +75,7 @@ impl Broker {
         Self {
             nodes: units.kinds().into_iter().enumerate().map(node).collect(),
             holds,
+            idle: AtomicUsize::new(0),
         }
     }
 
@@ -80,18 +84,27 @@ impl Broker {
     /// # Errors
     /// The system gives no thread.
     pub(super) fn serve(self: &Arc<Self>, listener: UnixListener) -> io::Result<()> {
-        let broker = Arc::clone(self);
-        let accept = move || {
-            for connection in listener.incoming().flatten() {
-                let broker = Arc::clone(&broker);
-                // Without a thread the program sees the connection closed, which it takes for an I/O error.
-                let _ = spawn("request", move || broker.converse(connection));
-            }
-        };
-        spawn("requests", accept)
+        self.serve_one_more(&Arc::new(listener))
     }
 
-    fn converse(self: Arc<Self>, mut connection: UnixStream) {
+    /// Starts a thread that accepts and answers, one request after the other. There is always one that waits for the next, so a drive that
+    /// takes its time keeps nobody else waiting; there are as many as were ever needed at a time, and one more.
+    fn serve_one_more(self: &Arc<Self>, listener: &Arc<UnixListener>) -> io::Result<()> {
+        let (broker, listener) = (Arc::clone(self), Arc::clone(listener));
+        self.idle.fetch_add(1, Ordering::AcqRel);
+        spawn("requests", move || {
+            for connection in listener.incoming().flatten() {
+                if broker.idle.fetch_sub(1, Ordering::AcqRel) == 1 {
+                    // Without another thread requests wait for this one.
+                    let _ = broker.serve_one_more(&listener);
+                }
+                broker.converse(connection);
+                broker.idle.fetch_add(1, Ordering::AcqRel);
+            }
+        })
+    }
+
+    fn converse(self: &Arc<Self>, mut connection: UnixStream) {
         // A connection that carries nonsense or breaks has nobody who could be told.
         if let Ok(Some(request)) = Request::receive(&mut connection) {
             let _ = self.answer(request).send(&mut connection);

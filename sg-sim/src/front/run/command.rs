@@ -22,8 +22,7 @@ use super::holds::Holds;
 use super::program::{self, ProgramError};
 use super::record::Recorder;
 use super::shim;
-use crate::front::Outside;
-use crate::front::cli::RunArgs;
+use crate::front::cli::{RandomnessMaker, RunArgs};
 use crate::{Cartridge, CartridgeError, Drive, ItNexus, Library, LibraryError, LoadError, MediumSpec, Profile, Units};
 
 /// The cartridge of a run without a described library.
@@ -84,11 +83,11 @@ pub(in crate::front) enum RunError {
     System(#[from] io::Error),
 }
 
-/// Runs the command and gives its exit status, 128 + n for signal n. Call it while the process has one thread.
+/// Runs the command and gives its exit status, 128 + n for signal n. Each drive draws from what `randomness` makes. Call it while the process has one thread.
 ///
 /// # Errors
 /// Anything that keeps the command from being started.
-pub(in crate::front) fn run(args: &RunArgs, outside: Outside) -> Result<u8, RunError> {
+pub(in crate::front) fn run(args: &RunArgs, randomness: RandomnessMaker) -> Result<u8, RunError> {
     let (name, arguments) = args
         .command
         .split_first()
@@ -98,7 +97,7 @@ pub(in crate::front) fn run(args: &RunArgs, outside: Outside) -> Result<u8, RunE
         return Err(RunError::NoShim);
     }
     let folder = Folder::new()?;
-    let units = units(args, &folder, outside)?;
+    let units = units(args, &folder, randomness)?;
     let nexus = ItNexus::new(NEXUS).map_err(io::Error::other)?;
     let broker = Arc::new(Broker::new(&units, &nexus, Holds::listen(&folder.path().join("hold"))?));
     let requests = UnixListener::bind(folder.path().join("ask"))?;
@@ -123,13 +122,13 @@ pub(in crate::front) fn run(args: &RunArgs, outside: Outside) -> Result<u8, RunE
 }
 
 /// The units that the command sees, written down if that is asked for.
-fn units(args: &RunArgs, folder: &Folder, outside: Outside) -> Result<Arc<dyn Units>, RunError> {
+fn units(args: &RunArgs, folder: &Folder, randomness: RandomnessMaker) -> Result<Arc<dyn Units>, RunError> {
     let units: Arc<dyn Units> = match &args.library {
         Some(description) => {
             let description = moved_to(args.keep.as_deref(), description, folder)?;
-            Arc::new(Library::open(&description, outside.randomness)?)
+            Arc::new(Library::open(&description, randomness)?)
         }
-        None => Arc::new(Mutex::new(drive(args, folder, outside)?)),
+        None => Arc::new(Mutex::new(drive(args, folder, randomness)?)),
     };
     let Some(path) = &args.record else { return Ok(units) };
     let recorder = Recorder::new(units, path).map_err(|source| RunError::Record {
@@ -164,7 +163,7 @@ fn moved_to(keep: Option<&Path>, description: &Path, folder: &Folder) -> Result<
 }
 
 /// One drive with a cartridge in it.
-fn drive(args: &RunArgs, folder: &Folder, outside: Outside) -> Result<Drive, RunError> {
+fn drive(args: &RunArgs, folder: &Folder, randomness: RandomnessMaker) -> Result<Drive, RunError> {
     let keep = args.keep.as_deref();
     if let Some(path) = keep {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -173,7 +172,7 @@ fn drive(args: &RunArgs, folder: &Folder, outside: Outside) -> Result<Drive, Run
             source,
         })?;
     }
-    let mut drive = Drive::new(Profile::ibm_lto8(), (outside.randomness)());
+    let mut drive = Drive::new(Profile::ibm_lto8(), randomness());
     let file = format!("{BARCODE}.tape");
     drive.load(cartridge(&keep.unwrap_or(folder.path()).join(file))?)?;
     Ok(drive)

@@ -1,10 +1,15 @@
 //! How the `st` model reaches its drive: CDBs in, success or sense out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
 use crate::{ItNexus, Reply, Status, Units};
+
+/// The kernel asks a drive that is BUSY again, for a minute or so.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+const BUSY_TRIES_MAX: u32 = 600;
 
 /// One unit as seen from one nexus.
 #[derive(Clone)]
@@ -57,9 +62,16 @@ impl Port {
         self.units.reset(self.unit);
     }
 
-    /// Executes a command; the number of bytes that came, or what is to be said about it.
+    /// Executes a command, again as long as the drive is BUSY; the number of bytes that came, or what is to be said about it.
     pub(super) fn command(&self, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Result<usize, Trouble> {
-        let reply = self.execute(cdb, data_out, data_in);
+        let mut reply = self.execute(cdb, data_out, data_in);
+        for _ in 0..BUSY_TRIES_MAX {
+            if reply.status != Status::BUSY {
+                break;
+            }
+            std::thread::sleep(BUSY_PAUSE);
+            reply = self.execute(cdb, data_out, data_in);
+        }
         if reply.status == Status::GOOD {
             return Ok(reply.data_in);
         }

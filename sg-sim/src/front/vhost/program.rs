@@ -12,8 +12,7 @@ use nix::unistd::Pid;
 use thiserror::Error;
 
 use super::{VhostError, serve};
-use crate::front::Outside;
-use crate::front::cli::DriveArgs;
+use crate::front::cli::{DriveArgs, RandomnessMaker};
 use crate::front::listen::{ListenError, Listening};
 use crate::front::machine::Outcome;
 use crate::front::serve::{ServeError, randomness, set_up};
@@ -61,18 +60,18 @@ pub(in crate::front) enum ProgramError {
     System(#[from] io::Error),
 }
 
-/// Serves guests until SIGTERM or SIGINT. Prints one line on standard output when it listens. Call it while the process has one thread.
+/// Serves guests until SIGTERM or SIGINT. Drives draw from what `system` makes, unless a seed is asked for. Prints one line on standard output when it listens. Call it while the process has one thread.
 ///
 /// # Errors
 /// Anything that keeps the drive or the library from being set up, or the device from being served.
-pub(in crate::front) fn run(args: &ServeVhostArgs, outside: Outside) -> Result<(), ProgramError> {
+pub(in crate::front) fn run(args: &ServeVhostArgs, system: RandomnessMaker) -> Result<(), ProgramError> {
     let ends = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     // Blocked before there are threads, so that none of them is interrupted and the wait below gets the signal.
     ends.thread_block().map_err(io::Error::from)?;
     let trace = Trace::new(args.verbose);
     let served = match &args.library {
-        Some(description) => Served::Library(Arc::new(library(description, args.drive.seed, outside)?)),
-        None => Served::Drive(Arc::new(Mutex::new(set_up(&args.drive, outside)?))),
+        Some(description) => Served::Library(Arc::new(library(description, args.drive.seed, system)?)),
+        None => Served::Drive(Arc::new(Mutex::new(set_up(&args.drive, system())?))),
     };
     let socket = Listening::open(&args.socket)?;
     let failure = spawn(&socket, served.units(trace), args.nexus.clone(), trace)?;
@@ -109,11 +108,11 @@ impl Served {
     }
 }
 
-fn library(description: &Path, seed: Option<u64>, outside: Outside) -> Result<Library, LibraryError> {
+fn library(description: &Path, seed: Option<u64>, system: RandomnessMaker) -> Result<Library, LibraryError> {
     let mut drives = 0;
     Library::open(description, || {
         // Two drives with the same random numbers would use a nonce twice.
-        let source = randomness(seed.map(|seed| seed.wrapping_add(drives)), outside);
+        let source = randomness(seed.map(|seed| seed.wrapping_add(drives)), system());
         drives += 1;
         source
     })

@@ -6,23 +6,24 @@ use super::*;
 fn whatever_fails_before_a_key_is_sent_is_a_refusal() {
     Play::load(None)
         .tell(failure(FailureKind::Unchanged))
-        .is_refused("it went wrong");
+        .must_be_refused("it went wrong");
     Play::load(None)
         .tell(identity())
         .tell(failure(FailureKind::Unchanged))
-        .is_refused("it went wrong");
+        .must_be_refused("it went wrong");
     let play = Play::load(Some("ENCR_a")).tell(identity()).tell(ready());
-    play.tell(failure(FailureKind::Unchanged)).is_refused("it went wrong");
+    play.tell(failure(FailureKind::Unchanged))
+        .must_be_refused("it went wrong");
     let play = Play::load(Some("ENCR_a")).tell(identity()).tell(ready()).tell(volume());
     play.tell(failure(FailureKind::NoEncryption))
-        .is_refused("it went wrong");
+        .must_be_refused("it went wrong");
     Play::load(None)
         .at_the_beginning()
         .tell(failure(FailureKind::Unchanged))
-        .is_refused("it went wrong");
+        .must_be_refused("it went wrong");
     Play::loading()
         .tell(failure(FailureKind::NoEncryption))
-        .is_refused("it went wrong");
+        .must_be_refused("it went wrong");
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn a_volume_that_changed_meanwhile_is_looked_at_afresh_once() {
     };
     assert_eq!(parameters.unauthenticated_kad, kad(2).encode());
     play.tell(failure(FailureKind::VolumeChanged))
-        .is_refused("it went wrong");
+        .must_be_refused("it went wrong");
 }
 
 #[test]

@@ -10,14 +10,14 @@ fn with_our_volume(pool: Option<&str>) -> Play {
 #[test]
 fn refuses_a_pool_that_is_not_the_keys_group_and_says_both() {
     let play = with_our_volume(Some("ENCR_b")).tell(keys(facts(2, "ENCR_a")));
-    play.is_refused("belongs to group ENCR_a, as its KAD and the KMS say, but the caller says ENCR_b");
+    play.must_be_refused("belongs to group ENCR_a, as its KAD and the KMS say, but the caller says ENCR_b");
 }
 
 #[test]
 fn refuses_a_new_key_of_another_group() {
     let play = Play::load(Some("ENCR_a")).at_the_beginning().tell(blank());
     play.tell(Event::NewKey(facts(1, "ENCR_b")))
-        .is_refused("a key of group ENCR_b, which nobody asked for");
+        .must_be_refused("a key of group ENCR_b, which nobody asked for");
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn an_inactive_key_finishes_its_volume_only_if_the_policy_says_so_and_always_rea
         .at_the_beginning()
         .tell(ours(2))
         .tell(inactive())
-        .is_refused("is inactive");
+        .must_be_refused("is inactive");
     let unlock = Play::begin(Wish::Unlock, strict())
         .at_the_beginning()
         .tell(ours(2))
@@ -54,9 +54,11 @@ fn an_inactive_key_finishes_its_volume_only_if_the_policy_says_so_and_always_rea
 fn refuses_keys_that_are_for_nothing() {
     for state in [KeyState::Deprecated, KeyState::Terminated, KeyState::Prelive] {
         let event = || keys(facts_in_state(2, "ENCR_a", state));
-        with_our_volume(None).tell(event()).is_refused(&format!("is {state}"));
+        with_our_volume(None)
+            .tell(event())
+            .must_be_refused(&format!("is {state}"));
         let unlock = Play::begin(Wish::Unlock, rules()).at_the_beginning().tell(ours(2));
-        unlock.tell(event()).is_refused(&format!("is {state}"));
+        unlock.tell(event()).must_be_refused(&format!("is {state}"));
     }
 }
 
@@ -85,7 +87,7 @@ fn without_a_key_it_names_the_kad_and_what_every_server_said() {
     ] {
         assert!(play.said().contains(word), "{word}: {}", play.said());
     }
-    play.is_refused("the drive stays without a key");
+    play.must_be_refused("the drive stays without a key");
 }
 
 #[test]
@@ -94,8 +96,8 @@ fn a_kms_that_gives_nothing_is_the_reason_that_is_told() {
         .at_the_beginning()
         .tell(blank())
         .tell(failure(FailureKind::Unchanged))
-        .is_refused("it went wrong");
+        .must_be_refused("it went wrong");
     with_our_volume(None)
         .tell(failure(FailureKind::Unchanged))
-        .is_refused("it went wrong");
+        .must_be_refused("it went wrong");
 }

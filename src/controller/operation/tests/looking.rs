@@ -54,7 +54,7 @@ fn waits_for_a_volume_that_becomes_ready_but_not_for_ever() {
         play = play.tell(Event::Paused);
         assert_eq!(play.next, Next::Ask(Ask::Readiness));
     }
-    play.tell(becoming()).is_refused("still not ready after 600 s");
+    play.tell(becoming()).must_be_refused("still not ready after 600 s");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn refuses_a_drive_that_is_not_the_configured_one() {
             },
         );
         play.tell(identity())
-            .is_refused("serial number D1, not D2 as configured");
+            .must_be_refused("serial number D1, not D2 as configured");
     }
 }
 
@@ -77,11 +77,11 @@ fn refuses_an_empty_drive_and_one_that_is_not_ready() {
     let play = || Play::load(None).tell(identity());
     play()
         .tell(Event::Readiness(Readiness::NoMedium))
-        .is_refused("no volume in the drive");
+        .must_be_refused("no volume in the drive");
     let sense = "NOT READY 04h/12h".to_owned();
     play()
         .tell(Event::Readiness(Readiness::NotReady { sense }))
-        .is_refused("NOT READY 04h/12h");
+        .must_be_refused("NOT READY 04h/12h");
 }
 
 #[test]
@@ -89,11 +89,11 @@ fn refuses_a_blank_volume_without_a_pool() {
     Play::load(None)
         .at_the_beginning()
         .tell(blank())
-        .is_refused("only the caller can say which pool");
+        .must_be_refused("only the caller can say which pool");
     Play::begin(Wish::Unlock, rules())
         .at_the_beginning()
         .tell(blank())
-        .is_refused("nothing to unlock");
+        .must_be_refused("nothing to unlock");
 }
 
 #[test]
@@ -114,8 +114,10 @@ fn reports_a_foreign_kad_in_hex_and_tries_nothing() {
         let play = || Play::begin(wish.clone(), rules()).at_the_beginning();
         play()
             .tell(foreign(b""))
-            .is_refused("U-KAD 7374656e63206b65792031, A-KAD none; no key was tried");
-        play().tell(foreign(&[0xAB])).is_refused("A-KAD ab; no key was tried");
+            .must_be_refused("U-KAD 7374656e63206b65792031, A-KAD none; no key was tried");
+        play()
+            .tell(foreign(&[0xAB]))
+            .must_be_refused("A-KAD ab; no key was tried");
     }
 }
 
@@ -124,14 +126,14 @@ fn refuses_what_it_cannot_see_or_use() {
     let play = || Play::load(Some("ENCR_a")).at_the_beginning();
     play()
         .tell(Event::Beginning(Beginning::NotAtBeginning { object: 7 }))
-        .is_refused("stands at object 7");
+        .must_be_refused("stands at object 7");
     play()
         .tell(Event::Beginning(Beginning::OtherAlgorithm))
-        .is_refused("an algorithm that this drive does not have");
+        .must_be_refused("an algorithm that this drive does not have");
     let why = "it begins with a filemark".to_owned();
     play()
         .tell(Event::Beginning(Beginning::Unknown { why }))
-        .is_refused("unknown: it begins with a filemark");
+        .must_be_refused("unknown: it begins with a filemark");
 }
 
 #[test]
@@ -140,15 +142,15 @@ fn refuses_plain_blocks_unless_the_pool_allows_them() {
     Play::load(Some("ENCR_a"))
         .at_the_beginning()
         .tell(plain())
-        .is_refused("pool ENCR_a takes only encrypted ones");
+        .must_be_refused("pool ENCR_a takes only encrypted ones");
     Play::load(None)
         .at_the_beginning()
         .tell(plain())
-        .is_refused("only the caller can say");
+        .must_be_refused("only the caller can say");
     Play::begin(Wish::Unlock, rules())
         .at_the_beginning()
         .tell(plain())
-        .is_refused("no key is needed");
+        .must_be_refused("no key is needed");
 }
 
 #[test]
@@ -179,15 +181,15 @@ fn a_pool_that_allows_plain_blocks_gets_mixed_and_never_a_second_key() {
         play()
             .tell(Event::KadOf(None))
             .tell(Event::Proof(proof))
-            .is_refused("blocks of a key that no job names");
+            .must_be_refused("blocks of a key that no job names");
     }
 }
 
 #[test]
 fn refuses_a_volume_without_a_name_or_with_an_odd_one() {
     let with = |event| Play::load(Some("ENCR_a")).tell(identity()).tell(ready()).tell(event);
-    with(named_volume(None, None, None)).is_refused("neither a barcode nor a usable medium serial number");
-    with(named_volume(Some("V1"), Some("A0\u{7}1"), None)).is_refused("barcode on the medium");
+    with(named_volume(None, None, None)).must_be_refused("neither a barcode nor a usable medium serial number");
+    with(named_volume(Some("V1"), Some("A0\u{7}1"), None)).must_be_refused("barcode on the medium");
     assert_eq!(with(named_volume(Some("V1"), None, None)).next, Next::Ask(Ask::Offer));
 }
 
@@ -201,7 +203,7 @@ fn the_callers_barcode_names_a_volume_without_one_and_must_fit_a_volume_with_one
         };
         Play::begin(wish, rules()).tell(identity()).tell(ready()).tell(event)
     };
-    with(named_volume(Some("V2"), Some("A00002L8"), None)).is_refused("has barcode A00002L8, not A00001L8");
+    with(named_volume(Some("V2"), Some("A00002L8"), None)).must_be_refused("has barcode A00002L8, not A00001L8");
     assert_eq!(with(volume()).next, Next::Ask(Ask::Offer));
     let nameless = with(named_volume(Some("V1"), None, None));
     assert!(nameless.changes.contains(&Change::Barcode("A00001L8".into())));

@@ -77,7 +77,7 @@ impl Play {
 
     /// It was refused for this reason, with a remedy, after a look at what the drive holds; no key was sent.
     #[track_caller]
-    fn is_refused(self, reason: &str) {
+    fn must_be_refused(self, reason: &str) {
         let play = match self.next {
             Next::Ask(Ask::InForce) => self.tell(Event::InForce(in_force(None, 1))),
             _ => self,

@@ -67,7 +67,7 @@ fn what_cannot_be_seen_is_not_taken_for_plain() {
     }
     plain()
         .tell(failure(FailureKind::Unchanged))
-        .is_refused("it went wrong");
+        .must_be_refused("it went wrong");
 }
 
 #[test]

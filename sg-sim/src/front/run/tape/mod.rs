@@ -11,6 +11,8 @@ mod motion;
 mod operation;
 mod session;
 mod status;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 use nix::errno::Errno;

@@ -1,0 +1,203 @@
+//! What st(4) promises where it is hard to see from outside: the end of the tape, resets, fixed blocks half read.
+
+use std::sync::{Arc, Mutex};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+use super::Tape;
+use crate::front::run::port::Port;
+use crate::{Cartridge, Drive, ItNexus, MediumSpec, Profile, SeededRandomness, Units};
+
+const REWIND: i32 = 6;
+const FORWARD_FILES: i32 = 1;
+const BACKWARD_FILES: i32 = 2;
+const END_OF_MEDIUM: i32 = 12;
+const SET_BLOCK_LENGTH: i32 = 20;
+const SET_OPTIONS: i32 = 24;
+const NO_OPERATION: i32 = 8;
+const END_OF_TAPE: u32 = 0x2000_0000;
+const WRITE_PROTECTED: u32 = 0x0400_0000;
+
+fn opened_with(spec: &MediumSpec, flags: OFlag) -> (Tape, Port, Result<(), Errno>) {
+    let mut drive = Drive::new(Profile::ibm_lto8(), Box::new(SeededRandomness::new(7)));
+    drive.load(Cartridge::in_memory(spec).unwrap()).unwrap();
+    let units: Arc<dyn Units> = Arc::new(Mutex::new(drive));
+    let port = Port::new(units, 0, ItNexus::new("host").unwrap());
+    let mut tape = Tape::new(port.clone());
+    let result = tape.open(flags, false);
+    (tape, port, result)
+}
+
+fn opened() -> (Tape, Port) {
+    let (tape, port, result) = opened_with(&MediumSpec::default(), OFlag::O_RDWR);
+    result.unwrap();
+    (tape, port)
+}
+
+fn reopen(tape: &mut Tape) {
+    tape.release().unwrap();
+    tape.open(OFlag::O_RDWR, false).unwrap();
+}
+
+fn operate(tape: &mut Tape, operation: i32, count: i32) -> Result<(), Errno> {
+    tape.operate(operation, count, OFlag::O_RDWR)
+}
+
+fn place(tape: &mut Tape) -> (i32, i32) {
+    let status = tape.status().unwrap();
+    (status.file_number, status.block_number)
+}
+
+#[test]
+fn early_warning_lets_the_block_through_then_ends_every_other_write() {
+    let spec = MediumSpec {
+        capacity_bytes: 40_000,
+        early_warning_bytes: 20_000,
+        ..MediumSpec::default()
+    };
+    let (mut tape, ..) = opened_with(&spec, OFlag::O_RDWR);
+    let block = [0x5A; 4000];
+    let mut whole = 0;
+    let warned = loop {
+        match tape.write(&block) {
+            Ok(4000) => whole += 1,
+            other => break other,
+        }
+    };
+    assert_eq!(warned, Err(Errno::ENOSPC));
+    assert!((4..=6).contains(&whole), "{whole}");
+    assert_ne!(tape.status().unwrap().general_status & END_OF_TAPE, END_OF_TAPE);
+    // The trailer of a backup program still fits, and the next write is told again.
+    assert_eq!(tape.write(&block), Ok(4000));
+    assert_eq!(tape.write(&block), Err(Errno::ENOSPC));
+    reopen(&mut tape);
+    assert_eq!(place(&mut tape), (1, 0));
+}
+
+#[test]
+fn a_reset_makes_the_place_unknown_until_the_tape_is_rewound() {
+    let (mut tape, port) = opened();
+    tape.write(b"block").unwrap();
+    port.reset();
+    assert_eq!(tape.write(b"block"), Err(Errno::EIO));
+    assert_eq!(tape.write(b"block"), Err(Errno::EIO));
+    assert_eq!(tape.status(), Err(Errno::EIO));
+    assert_eq!(operate(&mut tape, NO_OPERATION, 1), Err(Errno::EIO));
+    operate(&mut tape, REWIND, 1).unwrap();
+    assert_eq!(place(&mut tape), (0, 0));
+    assert_eq!(tape.read(64).unwrap(), b"block");
+}
+
+#[test]
+fn a_reset_before_open_is_taken_by_open() {
+    let (mut tape, port) = opened();
+    tape.write(b"block").unwrap();
+    tape.release().unwrap();
+    port.reset();
+    tape.open(OFlag::O_RDWR, false).unwrap();
+    assert_eq!(place(&mut tape), (0, 0));
+}
+
+#[test]
+fn fixed_blocks_half_read_are_gone_back_over_at_close() {
+    let (mut tape, _) = opened();
+    operate(&mut tape, SET_BLOCK_LENGTH, 100).unwrap();
+    assert_eq!(tape.write(&[1; 1000]), Ok(1000));
+    assert_eq!(tape.write(&[1; 150]), Err(Errno::EINVAL));
+    operate(&mut tape, REWIND, 1).unwrap();
+    assert_eq!(tape.read(250).unwrap().len(), 250);
+    assert_eq!(place(&mut tape), (0, 3));
+    assert_eq!(tape.read(2000).unwrap().len(), 700);
+    // The filemark was met by that read. The program has not been told, so it is still before it.
+    assert_eq!(place(&mut tape), (0, 10));
+    assert_eq!(tape.read(2000).unwrap().len(), 0);
+    assert_eq!(place(&mut tape), (1, 0));
+}
+
+#[test]
+fn spacing_after_a_read_that_met_a_filemark_counts_it() {
+    for (operation, count, wanted) in [(FORWARD_FILES, 1, (1, 0)), (BACKWARD_FILES, 0, (0, -1))] {
+        let (mut tape, _) = opened();
+        operate(&mut tape, SET_BLOCK_LENGTH, 100).unwrap();
+        tape.write(&[1; 300]).unwrap();
+        reopen(&mut tape);
+        tape.write(&[2; 300]).unwrap();
+        operate(&mut tape, REWIND, 1).unwrap();
+        assert_eq!(tape.read(1000).unwrap().len(), 300);
+        operate(&mut tape, operation, count).unwrap();
+        assert_eq!(place(&mut tape), wanted);
+    }
+}
+
+#[test]
+fn a_fixed_read_of_a_block_of_another_length_leaves_the_tape_before_it() {
+    let (mut tape, _) = opened();
+    tape.write(&[1; 100]).unwrap();
+    tape.write(&[2; 30]).unwrap();
+    operate(&mut tape, REWIND, 1).unwrap();
+    operate(&mut tape, SET_BLOCK_LENGTH, 100).unwrap();
+    assert_eq!(tape.read(500).unwrap(), [1; 100]);
+    assert_eq!(place(&mut tape), (0, 1));
+    assert_eq!(tape.read(500), Err(Errno::EIO));
+    operate(&mut tape, SET_BLOCK_LENGTH, 0).unwrap();
+    assert_eq!(tape.read(500).unwrap(), [2; 30]);
+}
+
+#[test]
+fn the_option_for_two_filemarks_writes_them_and_stands_between() {
+    const TWO_FILEMARKS: i32 = 0x3000_0010;
+    let (mut tape, _) = opened();
+    operate(&mut tape, SET_OPTIONS, TWO_FILEMARKS).unwrap();
+    tape.write(b"first").unwrap();
+    reopen(&mut tape);
+    assert_eq!(place(&mut tape), (1, 0));
+    operate(&mut tape, END_OF_MEDIUM, 1).unwrap();
+    assert_eq!(place(&mut tape), (2, -1));
+}
+
+#[test]
+fn a_moving_operation_after_writing_ends_the_file_first() {
+    let (mut tape, _) = opened();
+    tape.write(b"first").unwrap();
+    reopen(&mut tape);
+    tape.write(b"second").unwrap();
+    operate(&mut tape, BACKWARD_FILES, 1).unwrap();
+    // Back over the filemark that this has just written, and over the one asked for.
+    assert_eq!(place(&mut tape), (0, -1));
+    operate(&mut tape, END_OF_MEDIUM, 1).unwrap();
+    assert_eq!(place(&mut tape).0, 2);
+}
+
+#[test]
+fn a_protected_cartridge_is_opened_for_reading_only() {
+    let spec = MediumSpec {
+        write_protected: true,
+        ..MediumSpec::default()
+    };
+    assert_eq!(opened_with(&spec, OFlag::O_RDWR).2, Err(Errno::EROFS));
+    let (mut tape, _, result) = opened_with(&spec, OFlag::O_RDWR | OFlag::O_NONBLOCK);
+    result.unwrap();
+    assert_eq!(tape.write(b"block"), Err(Errno::EACCES));
+    assert_ne!(tape.status().unwrap().general_status & WRITE_PROTECTED, 0);
+    let (mut tape, _, result) = opened_with(&spec, OFlag::O_RDONLY);
+    result.unwrap();
+    assert_eq!(tape.read(100), Err(Errno::EIO));
+}
+
+#[test]
+fn blocks_outside_the_drives_limits_are_refused_before_they_are_sent() {
+    let (mut tape, _) = opened();
+    assert_eq!(tape.read(0x80_0001), Err(Errno::EINVAL));
+    assert_eq!(tape.write(&vec![0; 0x80_0001]), Err(Errno::EINVAL));
+    assert_eq!(operate(&mut tape, SET_BLOCK_LENGTH, 0x80_0001), Err(Errno::EINVAL));
+    assert_eq!(place(&mut tape), (0, 0));
+}
+
+#[test]
+fn operations_that_st_does_not_have_are_named_so() {
+    let (mut tape, _) = opened();
+    for operation in [0, 14, 23, 99, -1] {
+        assert_eq!(operate(&mut tape, operation, 1), Err(Errno::ENOSYS), "{operation}");
+    }
+}

@@ -1,0 +1,370 @@
+//! The daemon and the simulated drive in one process, with somebody meddling between two commands of one job.
+#![allow(
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "support/in_process.rs"]
+mod in_process;
+
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use in_process::{Before, Bench, blank};
+use sg_sim::Event;
+use tapekey::clock::{Clock, Timestamp};
+use tapekey::controller::job::{JobRecord, Level, Outcome};
+use tapekey::controller::operation::{PlainBlocks, Rules, Wish};
+use tapekey::controller::pool::Pool;
+use tapekey::controller::report::Reading;
+use tapekey::controller::runtime::start::{Given, GivenDrive};
+use tapekey::controller::runtime::{CommandError, Daemon};
+use tapekey::drive::{Drive, EncryptionMode, SetScope};
+use tapekey::kad::{KeyId, OurKad, derive_volume_key};
+use tapekey::keysource::{
+    FetchedKey, Fetching, FoundKeys, GroupName, KeyFacts, KeyServer, KeySource, KeyState, VolumeName,
+};
+use tapekey::kms_api::KeyServerKind;
+use tapekey::secret::DataKey;
+use tapekey::transport::TransportError;
+
+const SPOUT: u8 = 0xB5;
+const SPIN: u8 = 0xA2;
+const STATUS_PAGE: [u8; 2] = [0x00, 0x20];
+const HOST: &str = "host1";
+
+/// A clock that a test moves.
+#[derive(Default)]
+struct HandClock(Mutex<Duration>);
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH + *self.0.lock().unwrap()
+    }
+
+    fn monotonic(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// Gives each volume a key of its own and remembers for which volumes it was asked.
+#[derive(Default)]
+struct Keys {
+    asked: Mutex<Vec<String>>,
+}
+
+fn key(nonce: u8) -> FetchedKey {
+    let key_id = KeyId([0x11; 16]);
+    let drive_key = derive_volume_key(&DataKey::take(&mut [0x22; 32]), key_id, [nonce; 6]);
+    let facts = KeyFacts {
+        kad: OurKad::derived(key_id, [nonce; 6], &drive_key),
+        key_name: "first".into(),
+        group: GroupName::new("ENCR_a").unwrap(),
+        state: KeyState::Active,
+        server: KeyServer {
+            name: "built-in".into(),
+            kind: KeyServerKind::BuiltIn,
+            address: "https://kms1:8443".into(),
+            priority: None,
+            cached: false,
+            fallback: false,
+        },
+    };
+    FetchedKey { key: drive_key, facts }
+}
+
+impl KeySource for Keys {
+    fn key_for_backup(&self, _: GroupName, volume: VolumeName) -> Fetching<FetchedKey> {
+        let mut asked = self.asked.lock().unwrap();
+        asked.push(volume.to_string());
+        let nonce = u8::try_from(asked.len()).unwrap();
+        Box::pin(async move { Ok(key(nonce)) })
+    }
+
+    fn keys_for_restore(&self, kad: OurKad, _: Option<VolumeName>) -> Fetching<FoundKeys> {
+        let keys = vec![key(kad.nonce()[0])];
+        Box::pin(async move {
+            Ok(FoundKeys {
+                keys,
+                outcomes: Vec::new(),
+            })
+        })
+    }
+}
+
+struct House {
+    daemon: Arc<Daemon>,
+    bench: Bench,
+    keys: Arc<Keys>,
+    clock: Arc<HandClock>,
+    _state: tempfile::TempDir,
+}
+
+impl House {
+    /// A daemon with one drive `d1`, in which `meddle` runs before every command.
+    fn new(
+        command_timeout: Duration,
+        meddle: impl FnMut(&[u8], &mut sg_sim::Drive) -> Answer + Send + 'static,
+    ) -> Self {
+        let bench = Bench::with_blank_volume("VOLUME0001");
+        let (keys, clock) = (Arc::new(Keys::default()), Arc::new(HandClock::default()));
+        let state = tempfile::tempdir().unwrap();
+        let (opened, meddle) = (bench.clone(), Arc::new(Mutex::new(meddle)));
+        let opener = Box::new(move || {
+            let meddle = meddle.clone();
+            let before: Before = Box::new(move |cdb, drive| (meddle.lock().unwrap())(cdb, drive).map(Err));
+            Ok(Drive::new(Box::new(opened.path(HOST).before(before)), command_timeout))
+        });
+        let rules = Rules {
+            expected_serial: None,
+            finish_volumes: true,
+            scope: SetScope::AllItNexus,
+            plain_blocks: PlainBlocks::default(),
+        };
+        let drive = GivenDrive {
+            name: "d1".into(),
+            path: "in-process".into(),
+            simulated: true,
+            rules,
+            command_timeout,
+            opener,
+        };
+        let daemon = Daemon::new(Given {
+            state_directory: state.path().into(),
+            drives: vec![drive],
+            clock: clock.clone(),
+            keys: keys.clone(),
+        });
+        Self {
+            daemon: daemon.unwrap(),
+            bench,
+            keys,
+            clock,
+            _state: state,
+        }
+    }
+
+    async fn load(&self) -> JobRecord {
+        self.daemon.carry_out("d1", load(), 0).await.unwrap()
+    }
+
+    /// The mode in force, by the drive itself.
+    fn encryption(&self) -> EncryptionMode {
+        Drive::new(Box::new(self.bench.path("host2")), Duration::from_secs(60))
+            .read_back()
+            .unwrap()
+            .encryption_mode
+    }
+}
+
+fn load() -> Wish {
+    Wish::Load {
+        pool: Some(Pool::parse("ENCR_a").unwrap()),
+        barcode: None,
+    }
+}
+
+type Answer = Option<TransportError>;
+
+fn is_status(cdb: &[u8]) -> bool {
+    cdb[0] == SPIN && cdb[2..4] == STATUS_PAGE
+}
+
+fn said(job: &JobRecord, level: Level) -> String {
+    let messages = job.messages.iter().filter(|message| message.level == level);
+    messages
+        .map(|message| message.text.as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Runs `event` on the first `times` looks at the status page that follow a SPOUT.
+fn between_load_and_read_back(times: usize, event: Event) -> impl FnMut(&[u8], &mut sg_sim::Drive) -> Answer {
+    let (mut sent, mut left) = (false, times);
+    move |cdb, drive| {
+        if cdb[0] == SPOUT {
+            sent = true;
+        } else if sent && is_status(cdb) && left > 0 {
+            left -= 1;
+            sent = false;
+            drive.apply(event.clone());
+        }
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_key_replaced_before_it_was_read_back_is_loaded_once_more_and_the_job_is_not_proven() {
+    let house = House::new(
+        Duration::from_secs(60),
+        between_load_and_read_back(1, Event::KeySetByAnotherNexus),
+    );
+    let job = house.load().await;
+    assert_eq!(job.outcome, Outcome::KeyLoaded, "{job:#?}");
+    assert!(
+        job.not_proven
+            .as_ref()
+            .unwrap()
+            .contains("the key changed while it was loaded")
+    );
+    assert!(!said(&job, Level::Alarm).is_empty());
+    assert_eq!(house.daemon.status(None).await.unwrap().drives[0].alarms.len(), 1);
+    assert_eq!(job.in_force.unwrap().key_instance_counter, 3, "ours, theirs, ours");
+    assert_eq!(house.keys.asked.lock().unwrap().len(), 1, "the same key");
+}
+
+#[tokio::test]
+async fn a_key_replaced_twice_ends_in_a_drive_without_a_key() {
+    for event in [Event::KeySetByAnotherNexus, Event::KeyDropped, Event::Reset] {
+        let house = House::new(Duration::from_secs(60), between_load_and_read_back(2, event.clone()));
+        let job = house.load().await;
+        assert_eq!(job.outcome, Outcome::Failed, "{event:?}: {job:#?}");
+        assert!(job.in_force.is_none() && said(&job, Level::Error).contains("load key"));
+        assert_eq!(house.encryption(), EncryptionMode::Disable, "{event:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_back_that_gets_lost_counts_as_not_encrypted_and_the_key_is_cleared() {
+    let (mut sent, mut lost) = (false, false);
+    let house = House::new(Duration::from_secs(60), move |cdb, _| {
+        sent |= cdb[0] == SPOUT;
+        if lost || !sent || !is_status(cdb) {
+            return None;
+        }
+        lost = true;
+        Some(TransportError::Timeout {
+            path: "in-process".into(),
+            timeout_ms: 60_000,
+        })
+    });
+    let job = house.load().await;
+    assert_eq!(job.outcome, Outcome::Failed, "{job:#?}");
+    assert!(said(&job, Level::Error).contains("cannot read back"));
+    assert!(said(&job, Level::Note).contains("holds no key now"));
+    assert_eq!(house.encryption(), EncryptionMode::Disable);
+    assert_eq!(house.load().await.outcome, Outcome::KeyLoaded, "and later it works");
+}
+
+#[tokio::test]
+async fn a_volume_changed_under_the_job_gets_a_key_of_its_own() {
+    let mut changed = false;
+    let house = House::new(Duration::from_secs(60), move |cdb, drive| {
+        if cdb[0] == SPOUT && !changed {
+            changed = true;
+            drive.eject().unwrap();
+            drive.load(blank("VOLUME0002")).unwrap();
+        }
+        None
+    });
+    let job = house.load().await;
+    assert_eq!(job.outcome, Outcome::KeyLoaded, "{job:#?}");
+    assert_eq!(job.volume.serial.as_deref(), Some("VOLUME0002"));
+    assert_eq!(*house.keys.asked.lock().unwrap(), ["VOLUME0001", "VOLUME0002"]);
+    assert_eq!(job.key.unwrap().kad, key(2).facts.kad.to_string());
+}
+
+/// Blocks the first SPOUT until the test says so.
+fn blocked_until(release: Receiver<()>) -> impl FnMut(&[u8], &mut sg_sim::Drive) -> Answer {
+    let mut release = Some(release);
+    move |cdb, _| {
+        if cdb[0] == SPOUT
+            && let Some(release) = release.take()
+        {
+            release.recv().unwrap();
+        }
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_goes_in_after_its_job_was_given_up_comes_out_again() {
+    let (release, blocked) = channel();
+    // Four commands' time in all, then the job is given up.
+    let house = House::new(Duration::from_millis(50), blocked_until(blocked));
+    let job = house.load().await;
+    assert_eq!(job.outcome, Outcome::Failed, "{job:#?}");
+    assert!(said(&job, Level::Alarm).contains("a key may still be in the drive"));
+
+    *house.clock.0.lock().unwrap() = Duration::from_secs(90);
+    let status = house.daemon.status(None).await.unwrap();
+    let command = status.drives[0].command.clone().unwrap();
+    assert_eq!(
+        (command.name.as_str(), command.seconds, command.overdue),
+        ("load the key", 90, true)
+    );
+    assert!(matches!(&status.drives[0].modes, Reading::Unknown(why) if why.contains("hangs")));
+    assert!(matches!(
+        house.daemon.carry_out("d1", load(), 0).await,
+        Err(CommandError::DriveHangs { .. })
+    ));
+
+    release.send(()).unwrap();
+    // The drive's thread does one thing after another: once this has an answer, the late key is gone.
+    let status = loop {
+        let status = house.daemon.status(None).await.unwrap();
+        if let Reading::Known(modes) = &status.drives[0].modes {
+            break modes.clone();
+        }
+    };
+    assert_eq!(status.encryption, "DISABLE");
+    assert_eq!(house.load().await.outcome, Outcome::KeyLoaded);
+}
+
+#[tokio::test]
+async fn a_second_caller_is_told_which_job_keeps_the_drive() {
+    let (release, blocked) = channel();
+    let house = House::new(Duration::from_secs(60), blocked_until(blocked));
+    let daemon = house.daemon.clone();
+    let first = tokio::spawn(async move { daemon.carry_out("d1", load(), 0).await.unwrap() });
+    while house.daemon.status(None).await.unwrap().drives[0].job.is_none() {}
+    let busy = house.daemon.carry_out("d1", Wish::Clear, 0).await.unwrap_err();
+    assert!(matches!(&busy, CommandError::Busy { job, .. } if *job > 0), "{busy}");
+    assert_eq!(house.daemon.settle(Duration::ZERO).await, 1);
+    release.send(()).unwrap();
+    assert_eq!(first.await.unwrap().outcome, Outcome::KeyLoaded);
+    assert_eq!(house.daemon.settle(Duration::from_secs(60)).await, 0);
+}
+
+#[tokio::test]
+async fn after_a_plain_load_nobody_misses_the_key() {
+    let house = House::new(Duration::from_secs(60), |_, _| None);
+    house.load().await;
+    let plain = Wish::Load {
+        pool: Some(Pool::parse("Scratch").unwrap()),
+        barcode: None,
+    };
+    assert_eq!(
+        house.daemon.carry_out("d1", plain, 0).await.unwrap().outcome,
+        Outcome::Plain
+    );
+    assert!(house.daemon.status(None).await.unwrap().drives[0].alarms.is_empty());
+    assert!(house.daemon.jobs().show(1).unwrap().key_gone.is_some());
+}
+
+#[tokio::test]
+async fn a_volume_that_leaves_without_a_clear_is_noted_once_and_is_no_alarm() {
+    let house = House::new(Duration::from_secs(60), |_, _| None);
+    house.load().await;
+    house.bench.drive().eject().unwrap();
+    for _ in 0..2 {
+        let status = house.daemon.status(None).await.unwrap();
+        assert!(
+            status.drives[0].alarms.is_empty() && status.drives[0].loaded_by.is_none(),
+            "{status:#?}"
+        );
+    }
+    let job = house.daemon.jobs().show(1).unwrap();
+    assert_eq!(
+        said(&job, Level::Note)
+            .matches("left the drive without tapekey clear")
+            .count(),
+        1
+    );
+    assert!(job.key_gone.is_some() && job.proof.is_none());
+}

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::orders::Request;
 use super::vhost::program::ServeVhostArgs;
-use super::{create, inspect, order, run, serve, vhost};
+use super::{create, decode, inspect, order, run, serve, vhost};
 use crate::{LibraryManaged, Randomness, SenseCode};
 
 /// An LTO tape drive in software that really encrypts.
@@ -35,6 +35,8 @@ enum Verb {
     Create(CreateArgs),
     /// Say what a cartridge file holds; never changes it
     Inspect(InspectArgs),
+    /// Say in words what a trace file holds
+    Trace(decode::TraceArgs),
 }
 
 /// How a drive is served over Unix sockets.
@@ -52,6 +54,9 @@ pub struct ServeArgs {
     /// Let go wrong what this script says (docs/simulator-faults.md)
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
+    /// Write every command and its answer to this new file, for sg-sim trace; never a key, never a block
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Start with a hung drive
     #[arg(long)]
     pub hang: bool,
@@ -299,9 +304,18 @@ fn execute(verb: Verb, randomness: RandomnessMaker) -> Result<ExitCode, Box<dyn 
         Verb::ServeVhost(args) => vhost::program::run(&args, randomness)?,
         Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?)?,
         Verb::Create(args) => create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?,
+        Verb::Trace(args) => trace(&args)?,
         Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a trace; a reader that has gone away is no failure.
+fn trace(args: &decode::TraceArgs) -> Result<(), Box<dyn Error>> {
+    match decode::run(args, &mut io::stdout().lock()) {
+        Err(decode::TraceError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 /// Prints `text`; a reader that has gone away is no failure.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::decode::Recorder;
 use crate::fault::{self, FaultRule, Faults, Plan, Struck};
 use crate::{Drive, ItNexus, Reply};
 
@@ -23,6 +24,7 @@ pub struct Machine {
     drive: Mutex<Drive>,
     faults: Mutex<Faults>,
     report: FaultReport,
+    recorder: Option<Recorder>,
     switches: Mutex<Switches>,
     changed: Condvar,
 }
@@ -72,19 +74,29 @@ impl Machine {
     /// Puts `drive` behind the switches, all of them off, and no faults.
     #[must_use]
     pub fn new(drive: Drive) -> Self {
-        Self::with_faults(drive, Faults::new(0), Box::new(|_| ()))
-    }
-
-    /// Puts `drive` behind the switches, all of them off, and these faults; `report` hears of each that strikes.
-    #[must_use]
-    pub fn with_faults(drive: Drive, faults: Faults, report: FaultReport) -> Self {
         Self {
             drive: Mutex::new(drive),
-            faults: Mutex::new(faults),
-            report,
+            faults: Mutex::new(Faults::new(0)),
+            report: Box::new(|_| ()),
+            recorder: None,
             switches: Mutex::new(Switches::default()),
             changed: Condvar::new(),
         }
+    }
+
+    /// With these faults; `report` hears of each that strikes.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Faults, report: FaultReport) -> Self {
+        self.faults = Mutex::new(faults);
+        self.report = report;
+        self
+    }
+
+    /// With every command written down.
+    #[must_use]
+    pub fn with_recorder(mut self, recorder: Recorder) -> Self {
+        self.recorder = Some(recorder);
+        self
     }
 
     /// The drive itself, for control: works while the drive hangs.
@@ -100,6 +112,21 @@ impl Machine {
     /// # Errors
     /// `Broken` if this or an earlier command panicked in the drive.
     pub fn execute(
+        &self,
+        nexus: &ItNexus,
+        cdb: &[u8],
+        data_out: &[u8],
+        data_in: &mut [u8],
+        alive: impl FnMut() -> bool,
+    ) -> Result<Outcome, Broken> {
+        let outcome = self.try_execute(nexus, cdb, data_out, data_in, alive)?;
+        if let Some(recorder) = &self.recorder {
+            recorder.record(nexus, cdb, data_out, &outcome, data_in);
+        }
+        Ok(outcome)
+    }
+
+    fn try_execute(
         &self,
         nexus: &ItNexus,
         cdb: &[u8],

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod connection;
 mod control;
 mod create;
+pub mod decode;
 pub mod frame;
 mod inspect;
 mod listen;

@@ -10,6 +10,7 @@ use nix::sys::signal::{SigSet, Signal};
 use thiserror::Error;
 
 use super::cli::{DriveArgs, RandomnessMaker, ServeArgs};
+use super::decode::Recorder;
 use super::listen::{ListenError, Listening};
 use super::machine::{Broken, Machine};
 use super::server::{Control, Scsi, spawn_acceptor};
@@ -58,6 +59,16 @@ pub(super) enum ServeError {
     /// The system refused something that every process may do.
     #[error("start the server: {0}\nhint: look at the limits of this process (ulimit -a)")]
     System(#[from] io::Error),
+    /// The trace cannot be written.
+    #[error(
+        "trace commands in {path:?}: {source}\nhint: name a file that does not exist, in a folder that you may write to"
+    )]
+    Trace {
+        /// The file asked for.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The script of faults cannot be used.
     #[error(transparent)]
     Faults(#[from] FaultScriptError),
@@ -126,7 +137,15 @@ fn machine(args: &ServeArgs, system: RandomnessMaker, trace: Trace) -> Result<Ma
         faults.arm(rule);
     }
     let report = Box::new(move |struck: &Struck| trace.alarm(format_args!("{struck}")));
-    Ok(Machine::with_faults(drive, faults, report))
+    let machine = Machine::new(drive).with_faults(faults, report);
+    let Some(path) = &args.trace else {
+        return Ok(machine);
+    };
+    let recorder = Recorder::create(path).map_err(|source| ServeError::Trace {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(machine.with_recorder(recorder))
 }
 
 /// Sets a drive up as the command line says.

@@ -13,6 +13,7 @@ mod listen;
 pub mod machine;
 mod order;
 mod orders;
+pub mod pacing;
 mod run;
 mod serve;
 mod server;

@@ -234,3 +234,26 @@ fn traces_commands_and_never_a_key() {
         "{traced}"
     );
 }
+
+#[test]
+fn switches_come_from_a_file_and_unknown_ones_are_refused_with_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("quirks.toml");
+    fs::write(
+        &file,
+        "next-block-without-volume = \"zeros\"\nrefuse-security-protocol-out = \"05/74/21\"\n",
+    )
+    .unwrap();
+    let server = Server::start(folder.path(), &["--quirks", text(&file)]);
+    let mut client = server.client("host1");
+    client.test_unit_ready();
+    assert_eq!(client.spin(0x20, 0x21, 100).data_in.len(), 16);
+    assert_eq!(client.set_key(1, [1; 32]).sense_code(), Some((5, 0x74, 0x21)));
+    drop(server);
+    fs::write(&file, "\nwrong-key-limt = 3\n").unwrap();
+    let socket = folder.path().join("other");
+    refuses(
+        &["serve", "--socket", text(&socket), "--quirks", text(&file)],
+        &["wrong-key-limt", "line 2"],
+    );
+}

@@ -87,6 +87,9 @@ pub struct DriveArgs {
     /// Serial number in the cartridge's memory; one that exists must have it. A new one gets a random one by default
     #[arg(long, value_name = "SERIAL", requires = "cartridge")]
     pub medium_serial: Option<String>,
+    /// Turn the switches over that this TOML file names (docs/simulator-commands.md)
+    #[arg(long, value_name = "FILE")]
+    pub quirks: Option<PathBuf>,
     /// Say that the library owns encryption: hide protocol 20h (list), or prevent changes (cfgp)
     #[arg(long, value_name = "HOW")]
     pub library_managed: Option<ManagedArg>,

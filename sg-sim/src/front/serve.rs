@@ -2,6 +2,7 @@
 //!
 //! Real randomness comes in from the program; this room only chooses between it and a seed.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use super::server::{Control, Scsi, spawn_acceptor};
 use super::trace::Trace;
 use crate::fault::{FaultScript, FaultScriptError, Faults, Struck};
 use crate::{
-    Cartridge, CartridgeError, Drive, LoadError, MediumSpec, Pace, Profile, ProfileError, Randomness, SeededRandomness,
+    Cartridge, CartridgeError, Drive, LoadError, MediumSpec, Pace, Profile, ProfileError, Quirks, Randomness,
+    SeededRandomness,
 };
 
 /// Why a drive could not be run.
@@ -60,6 +62,22 @@ pub(super) enum ServeError {
     /// The system refused something that every process may do.
     #[error("start the server: {0}\nhint: look at the limits of this process (ulimit -a)")]
     System(#[from] io::Error),
+    /// The file of switches cannot be read.
+    #[error("read switches from {path:?}: {source}")]
+    QuirksFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// It is not TOML, or names what is no switch.
+    #[error("read switches from {path:?}: {source}\nhint: the switches are in docs/simulator-commands.md")]
+    Quirks {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line.
+        source: toml::de::Error,
+    },
     /// The trace cannot be written.
     #[error(
         "trace commands in {path:?}: {source}\nhint: name a file that does not exist, in a folder that you may write to"
@@ -174,9 +192,24 @@ pub(super) fn set_up(args: &DriveArgs, system: Box<dyn Randomness + Send>, pace:
         drive.load(cartridge)?;
     }
     let quirks = drive.quirks();
+    if let Some(path) = &args.quirks {
+        *quirks = read_quirks(path)?;
+    }
     quirks.library_managed = args.library_managed.map_or(quirks.library_managed, Into::into);
-    quirks.refuse_security_protocol_out = args.refuse_spout;
+    quirks.refuse_security_protocol_out = args.refuse_spout.or(quirks.refuse_security_protocol_out);
     Ok(drive)
+}
+
+fn read_quirks(path: &Path) -> Result<Quirks, ServeError> {
+    let path_of = || path.to_owned();
+    let text = fs::read_to_string(path).map_err(|source| ServeError::QuirksFile {
+        path: path_of(),
+        source,
+    })?;
+    toml::from_str(&text).map_err(|source| ServeError::Quirks {
+        path: path_of(),
+        source,
+    })
 }
 
 fn cartridge(args: &DriveArgs, path: &Path, randomness: &mut dyn Randomness) -> Result<Cartridge, ServeError> {

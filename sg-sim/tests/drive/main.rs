@@ -10,6 +10,7 @@
 mod any_command;
 mod cartridge_file;
 mod commands;
+mod documented;
 mod doubts;
 mod encryption;
 mod faults;

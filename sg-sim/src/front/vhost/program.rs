@@ -26,7 +26,7 @@ pub(in crate::front) struct ServeVhostArgs {
     #[arg(long, value_name = "PATH")]
     socket: PathBuf,
     /// Library to serve, described in this file: each drive is a target, then the changer
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cartridge", "serial", "library_managed", "refuse_spout"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cartridge", "serial", "library_managed", "refuse_spout", "quirks"])]
     library: Option<PathBuf>,
     /// The drive, if there is no library
     #[command(flatten)]

@@ -118,7 +118,7 @@ fn drive(cartridge: Cartridge) -> Option<Drive> {
     let mut drive = Drive::new(Profile::ibm_lto8(), Box::new(SeededRandomness::new(7)));
     // Damage may have made it a cartridge of another generation.
     drive.load(cartridge).ok()?;
-    while send(&mut drive, &[0; 6], &[], &mut []).sense.first().is_some() {}
+    while !send(&mut drive, &[0; 6], &[], &mut []).sense.is_empty() {}
     let mut page = vec![
         0x00, 0x10, 0x00, 0x30, 0x40, 0x40, 2, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x20,
     ];

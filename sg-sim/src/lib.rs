@@ -25,7 +25,7 @@ mod sense;
 mod units;
 
 pub use cartridge::{Cartridge, CartridgeError, MediumSpec};
-pub use drive::{Drive, DriveStatus, LoadError, MediumStatus};
+pub use drive::{Drive, DriveStatus, LoadError, MediumStatus, Pace};
 pub use event::Event;
 pub use library::{Holding, Library, LibraryError, Place, PlaceError, StationError};
 pub use nexus::{ItNexus, ItNexusError};

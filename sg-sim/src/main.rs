@@ -1,11 +1,20 @@
-//! The `sg-sim` program: see `sg-sim --help`. Everything is in `sg_sim::front`; only the real randomness is made here.
+//! The `sg-sim` program: see `sg-sim --help`. Everything is in `sg_sim::front`; only the real randomness and the real clock are made
+//! here.
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use sg_sim::Randomness;
 
 fn main() -> ExitCode {
-    sg_sim::front::cli::main(|| Box::new(SystemRandomness))
+    sg_sim::front::cli::main(|| Box::new(SystemRandomness), since_start)
+}
+
+/// The system's monotonic clock, from zero.
+fn since_start() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }
 
 /// The cipher library's generator, seeded by the system.

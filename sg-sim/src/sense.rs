@@ -98,6 +98,7 @@ pub(crate) struct Sense {
     code: SenseCode,
     information: Option<i64>,
     field_pointer: Option<FieldPointer>,
+    progress: Option<u16>,
     filemark: bool,
     end_of_medium: bool,
     incorrect_length: bool,
@@ -115,6 +116,7 @@ impl Sense {
             code,
             information: None,
             field_pointer: None,
+            progress: None,
             filemark: false,
             end_of_medium: false,
             incorrect_length: false,
@@ -149,6 +151,12 @@ impl Sense {
         self
     }
 
+    /// Adds how far something has come, in 65 536ths.
+    pub(crate) const fn with_progress(mut self, progress: u16) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
     /// Sets FILEMARK: the command met a filemark.
     pub(crate) const fn at_filemark(mut self) -> Self {
         self.filemark = true;
@@ -165,6 +173,11 @@ impl Sense {
     pub(crate) const fn of_incorrect_length(mut self) -> Self {
         self.incorrect_length = true;
         self
+    }
+
+    /// Sense key.
+    pub(crate) const fn key(&self) -> u8 {
+        self.code.key
     }
 
     /// Key, code and qualifier.
@@ -216,6 +229,10 @@ impl Sense {
     }
 
     fn sense_key_specific(&self) -> Option<[u8; 3]> {
+        if let Some(progress) = self.progress {
+            let [high, low] = progress.to_be_bytes();
+            return Some([SKSV, high, low]);
+        }
         let FieldPointer { in_cdb, byte, bit } = self.field_pointer?;
         let [high, low] = byte.to_be_bytes();
         Some([SKSV | (u8::from(in_cdb) << 6) | BPV | (bit & 0x07), high, low])

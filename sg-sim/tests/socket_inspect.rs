@@ -120,16 +120,54 @@ fn a_torn_file_is_reported_and_not_changed() {
 }
 
 #[test]
-fn refuses_a_file_that_a_drive_holds_and_one_that_is_no_cartridge() {
+fn looks_into_a_file_that_a_drive_holds_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::with_cartridge(folder.path());
-    let output = inspect(&folder.path().join("A00001L8.cart"), false);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("in another drive"));
+    let mut client = server.client("host1");
+    client.until_ready();
+    assert!(client.write(b"block").unwrap().is_good());
+    let file = folder.path().join("A00001L8.cart");
+    let output = inspect(&file, false);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("in use"), "{text}");
+    assert!(text.contains("blocks 1 (plain 1, encrypted 0)"), "{text}");
+    assert!(
+        client.write(b"on and on").unwrap().is_good(),
+        "looking disturbs nothing"
+    );
     drop(server);
+    let report: serde_json::Value = serde_json::from_slice(&inspect(&file, true).stdout).unwrap();
+    assert_eq!((&report["in_use"], &report["blocks"]), (&false.into(), &2.into()));
+}
+
+#[test]
+fn needs_no_permission_to_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = written(folder.path());
+    let mut permissions = fs::metadata(&file).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&file, permissions).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&inspect(&file, true).stdout).unwrap();
+    assert_eq!((&report["in_use"], &report["files"]), (&false.into(), &2.into()));
+    let files: Vec<_> = report["objects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["file"].as_u64().unwrap())
+        .collect();
+    assert_eq!(files, [0, 0, 1, 1, 1], "a filemark ends its file");
+}
+
+#[test]
+fn refuses_what_is_no_cartridge() {
+    let folder = tempfile::tempdir().unwrap();
     let foreign = folder.path().join("notes.txt");
     fs::write(&foreign, "shopping list").unwrap();
     let output = inspect(&foreign, true);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
     assert_eq!(fs::read(&foreign).unwrap(), b"shopping list");
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let output = inspect(&pipe, true);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("not a regular file"));
 }

@@ -6,6 +6,7 @@ use super::{
     scan::{Scan, scan},
     state::{CartridgeState, SLOT_BYTES},
 };
+use nix::libc::O_NONBLOCK;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
@@ -92,15 +93,31 @@ impl FileStore {
     /// # Errors
     /// It is no cartridge, of a newer version, damaged in header or state, in use, or cannot be read.
     pub(super) fn open(path: &Path) -> Result<Opened, CartridgeError> {
-        let failed = |source| io_error("open", path, source);
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
-        if !file.metadata().map_err(failed)?.is_file() {
-            return Err(CartridgeError::Foreign {
-                path: path.to_owned(),
-                found: "it is not a regular file",
-            });
-        }
+        let file = OpenOptions::new().read(true).write(true).open(path);
+        let file = file.map_err(|source| io_error("open", path, source))?;
+        check_regular(&file, path)?;
         lock(&file, path)?;
+        Self::find_records(file, path)
+    }
+
+    /// Opens a file to read it alone, whether a drive holds it or not; whether one does comes with it. The file needs no write permission, is
+    /// not locked, and may grow at any time.
+    ///
+    /// # Errors
+    /// It is no cartridge, of a newer version, damaged in header or state, or cannot be read.
+    pub(super) fn open_to_look(path: &Path) -> Result<(Opened, bool), CartridgeError> {
+        // A pipe would otherwise wait for its other end.
+        let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path);
+        let file = file.map_err(|source| io_error("open", path, source))?;
+        check_regular(&file, path)?;
+        let in_use = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        // Held for an instant only: a drive must be able to take the file while somebody looks at it.
+        file.unlock().map_err(|source| io_error("unlock", path, source))?;
+        Ok((Self::find_records(file, path)?, in_use))
+    }
+
+    fn find_records(file: File, path: &Path) -> Result<Opened, CartridgeError> {
+        let failed = |source| io_error("open", path, source);
         let length = file.metadata().map_err(failed)?.len();
         let mut header = Vec::new();
         read_up_to(&file, FILE_HEADER_BYTES, 0, &mut header).map_err(failed)?;
@@ -216,6 +233,17 @@ impl Drop for FileStore {
         // The lock goes with the file in any case, only later.
         let _ = self.file.unlock();
     }
+}
+
+fn check_regular(file: &File, path: &Path) -> Result<(), CartridgeError> {
+    let found = file.metadata().map_err(|source| io_error("open", path, source))?;
+    if found.is_file() {
+        return Ok(());
+    }
+    Err(CartridgeError::Foreign {
+        path: path.to_owned(),
+        found: "it is not a regular file",
+    })
 }
 
 fn room(scratch: &mut Vec<u8>, length: usize) -> io::Result<&mut [u8]> {

@@ -60,7 +60,7 @@ pub(crate) use record::{AES_256_GCM, ObjectKind, Record, Seal, SealAttributes};
 pub use spec::MediumSpec;
 pub(crate) use state::HostAttribute;
 
-use file::FileStore;
+use file::{FileStore, Opened};
 use header::MediumHeader;
 use memory::MemoryStore;
 use record::{OVERHEAD_BYTES, Place, record_bytes, write_block, write_filemark};
@@ -135,8 +135,20 @@ impl Cartridge {
     /// # Errors
     /// The file is not a cartridge, is of a newer version, is damaged, or is in use.
     pub fn open(path: &Path) -> Result<Self, CartridgeError> {
-        let opened = FileStore::open(path)?;
-        Ok(Self {
+        FileStore::open(path).map(Self::from_file)
+    }
+
+    /// Opens a cartridge file to read it, also one that may not be written and one that a drive holds; whether one does comes with it.
+    ///
+    /// # Errors
+    /// The file is not a cartridge, is of a newer version, is damaged, or cannot be read.
+    pub(crate) fn open_to_look(path: &Path) -> Result<(Self, bool), CartridgeError> {
+        let (opened, in_use) = FileStore::open_to_look(path)?;
+        Ok((Self::from_file(opened), in_use))
+    }
+
+    fn from_file(opened: Opened) -> Self {
+        Self {
             medium: opened.medium,
             state: opened.state,
             index: opened.scan.index,
@@ -144,7 +156,7 @@ impl Cartridge {
             sequence: opened.scan.sequence,
             seed: opened.seed,
             contents_marked: false,
-        })
+        }
     }
 
     /// Makes a blank cartridge that lives in memory.

@@ -46,13 +46,14 @@ impl Drive {
         call.reply(&answer, allocation_length)
     }
 
-    /// REQUEST SENSE: the oldest unit attention of the nexus, or NO SENSE. Sense of a failed command went out with its status.
+    /// REQUEST SENSE: the oldest unit attention of the nexus, or what keeps the drive busy, or NO SENSE. Sense of a failed command went out with its status.
     pub(super) fn request_sense(&mut self, call: Call<'_>) -> CommandResult {
         let waiting = self
             .nexuses
             .find_mut(call.nexus)
             .and_then(super::nexuses::NexusState::take_unit_attention);
-        let sense = waiting.map_or(Sense::new(0, 0, 0), Sense::from_code);
+        let nothing = || self.not_ready().unwrap_or(Sense::new(0, 0, 0));
+        let sense = waiting.map_or_else(nothing, Sense::from_code);
         let descriptors = call.cdb.bit(1, 0);
         let answer = if descriptors {
             sense.encode_descriptors()

@@ -18,6 +18,8 @@ pub(super) enum Seat {
     Held,
     /// Threaded: the tape can be read and written.
     Threaded,
+    /// On its way to being threaded.
+    Loading,
     /// A cleaning cartridge, which no command can read, is in the drive.
     Cleaning,
 }
@@ -87,6 +89,7 @@ impl Medium {
         match self.seat {
             Seat::Threaded => Ok(()),
             Seat::Held => Err(INITIALIZING_COMMAND_REQUIRED),
+            Seat::Loading => Err(BECOMING_READY),
             Seat::Cleaning => Err(CLEANING_CARTRIDGE_INSTALLED),
             Seat::Out => Err(MEDIUM_NOT_PRESENT),
         }
@@ -113,9 +116,9 @@ impl Medium {
         self.fresh
     }
 
-    /// Whether a cartridge was loaded since power on.
-    pub(super) const fn loaded_since_power_on(&self) -> bool {
-        self.loaded_since_power_on
+    /// Whether a cartridge was loaded since power on; one that is on its way is yet to be announced.
+    pub(super) fn loaded_since_power_on(&self) -> bool {
+        self.loaded_since_power_on && self.seat != Seat::Loading
     }
 
     /// Takes the tape to its beginning, as a reset does.
@@ -128,6 +131,16 @@ impl Medium {
         self.position = 0;
         self.fresh = true;
         self.loaded_since_power_on = false;
+    }
+
+    /// A tape that is threaded still has to be loaded.
+    pub(super) const fn become_busy(&mut self) {
+        self.seat = Seat::Loading;
+    }
+
+    /// The tape is loaded.
+    pub(super) const fn become_ready(&mut self) {
+        self.seat = Seat::Threaded;
     }
 
     fn thread(&mut self, drive: &str) {
@@ -143,7 +156,7 @@ impl Medium {
 }
 
 impl Drive {
-    /// Puts a cartridge in and threads it; every nexus is told 28h/00h.
+    /// Puts a cartridge in and loads it; every nexus is told 28h/00h when it is ready, at once unless the drive's time goes (see [`Pace`](crate::Pace)).
     ///
     /// # Errors
     /// The drive holds a cartridge already, or cannot read this one.
@@ -160,7 +173,7 @@ impl Drive {
         }
         self.medium.cartridge = Some(cartridge);
         self.thread();
-        self.nexuses.all_mut().for_each(|nexus| nexus.attend(MEDIUM_CHANGED));
+        self.begin_load();
         Ok(())
     }
 
@@ -191,6 +204,7 @@ impl Drive {
         }
         // What the disk could not take is known at the last write or filemark; the hand that pulls the cartridge out does not care.
         let _ = self.demount();
+        self.stop();
         self.medium.seat = Seat::Out;
         self.medium.cartridge.take()
     }
@@ -203,7 +217,7 @@ impl Drive {
 
     /// Unthreads the tape.
     fn demount(&mut self) -> Result<(), TapeFault> {
-        if self.medium.seat != Seat::Threaded {
+        if !matches!(self.medium.seat, Seat::Threaded | Seat::Loading) {
             return Ok(());
         }
         self.medium.seat = Seat::Held;
@@ -215,11 +229,14 @@ impl Drive {
 
     /// TEST UNIT READY (SPC-4).
     pub(super) fn test_unit_ready(&self) -> CommandResult {
+        if let Some(not_ready) = self.not_ready() {
+            return Err(not_ready.into());
+        }
         self.medium.threaded()?;
         Ok(0)
     }
 
-    /// LOAD UNLOAD (SSC-4). IMMED makes no difference: loading takes no time.
+    /// LOAD UNLOAD (SSC-4). IMMED is looked at where time is reckoned. A tape that is being loaded is neither loaded again nor unloaded.
     pub(super) fn load_unload(&mut self, call: &Call<'_>) -> CommandResult {
         const HOLD: u8 = 3;
         const EOT: u8 = 2;
@@ -227,6 +244,9 @@ impl Drive {
         let (hold, load) = (call.cdb.bit(4, HOLD), call.cdb.bit(4, LOAD));
         if call.cdb.bit(4, EOT) && (load || hold) {
             return Err(Sense::invalid_cdb_field(4, EOT).into());
+        }
+        if self.medium.seat == Seat::Loading {
+            return Err(BECOMING_READY.into());
         }
         if load {
             return self.load_command(call, hold);
@@ -248,7 +268,7 @@ impl Drive {
             _ if self.medium.cartridge.is_none() => return Err(MEDIUM_NOT_PRESENT.into()),
             // LOAD of a loaded tape takes it to its beginning.
             Seat::Threaded if !hold => self.medium.move_to(0),
-            Seat::Threaded => {}
+            Seat::Threaded | Seat::Loading => {}
             Seat::Out | Seat::Held if hold => self.medium.seat = Seat::Held,
             Seat::Out | Seat::Held => {
                 self.thread();
@@ -276,6 +296,7 @@ impl Drive {
 /// No cartridge.
 pub(super) const MEDIUM_NOT_PRESENT: Sense = Sense::new(0x2, 0x3A, 0x00);
 const CLEANING_CARTRIDGE_INSTALLED: Sense = Sense::new(0x2, 0x30, 0x03);
+const BECOMING_READY: Sense = Sense::new(0x2, 0x04, 0x01);
 const INITIALIZING_COMMAND_REQUIRED: Sense = Sense::new(0x2, 0x04, 0x02);
 const MEDIUM_REMOVAL_PREVENTED: Sense = Sense::new(0x5, 0x53, 0x02);
 /// The medium, that is the file, could not be written.

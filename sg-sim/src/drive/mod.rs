@@ -7,6 +7,7 @@ mod attribute;
 pub(crate) mod call;
 mod command;
 mod density;
+mod durations;
 mod encryption;
 mod inquiry;
 mod log;
@@ -18,10 +19,12 @@ mod operation_codes;
 mod read;
 mod reservation;
 mod status;
+mod time;
 mod timestamp;
 mod write;
 
 pub use status::{DriveStatus, MediumStatus};
+pub use time::Pace;
 
 use crate::{Cartridge, Event, ItNexus, Profile, Quirks, Randomness, Reply, Status, sense::Sense};
 use call::{Call, Cdb, CommandResult, Failure};
@@ -32,6 +35,7 @@ use medium::Medium;
 use mode::ModeParameters;
 use nexuses::{BUS_RESET, MEDIUM_CHANGED, NEXUS_LOSS, Nexuses, POWER_ON};
 use thiserror::Error;
+use time::Timeline;
 use timestamp::Timestamp;
 
 /// An LTO drive.
@@ -46,6 +50,7 @@ pub struct Drive {
     tape_alerts: TapeAlerts,
     statistics: Statistics,
     timestamp: Timestamp,
+    time: Timeline,
     /// Where a block is opened that does not fit into the caller's buffer.
     spill: Vec<u8>,
     /// KADs of the encrypted block that was read last, where the drive reports that they change.
@@ -89,6 +94,7 @@ impl Drive {
             tape_alerts: TapeAlerts::default(),
             statistics: Statistics::default(),
             timestamp: Timestamp::default(),
+            time: Timeline::default(),
             spill: Vec::new(),
             last_kads: None,
             reservation: None,
@@ -100,6 +106,7 @@ impl Drive {
     /// `cdb`, `data_out` and `data_in` may be of any length and hold anything. `data_in` is overwritten from its beginning; only the first
     /// [`Reply::data_in`] bytes of it mean anything afterwards. A SECURITY PROTOCOL OUT carries a key in `data_out`: the caller wipes it.
     pub fn execute(&mut self, nexus: &ItNexus, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Reply {
+        self.settle();
         self.encryption.follow(&mut self.nexuses, self.quirks.library_managed);
         let welcome = [
             Some(POWER_ON),
@@ -147,15 +154,20 @@ impl Drive {
         }
         let command = found?;
         command.check(cdb, self.quirks.ignores_reserved_bits)?;
-        self.dispatch(
-            command.operation,
-            Call {
-                nexus,
-                cdb: Cdb::new(cdb),
-                data_out,
-                data_in,
-            },
-        )
+        let operation = command.operation;
+        let call = Call {
+            nexus,
+            cdb: Cdb::new(cdb),
+            data_out,
+            data_in,
+        };
+        let Some(departure) = self.depart(operation) else {
+            return self.dispatch(operation, call);
+        };
+        let beginning = call.beginning();
+        let result = self.dispatch(operation, call);
+        self.arrive(operation, beginning, departure, &result);
+        result
     }
 
     fn dispatch(&mut self, operation: Operation, mut call: Call<'_>) -> CommandResult {
@@ -239,10 +251,11 @@ impl Drive {
                 self.mode = ModeParameters::default();
                 self.tape_alerts = TapeAlerts::default();
                 self.statistics.count_power_cycle();
-                self.timestamp = Timestamp::default();
+                self.timestamp = Timestamp::since(self.time.now());
                 self.medium.power_on();
                 self.reservation = None;
                 self.nexuses.all_mut().for_each(|nexus| nexus.reset(POWER_ON));
+                self.load_after_power_on();
             }
             Event::ItNexusLoss(nexus) => self.lose_nexus(&nexus),
         }

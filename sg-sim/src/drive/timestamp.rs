@@ -9,6 +9,7 @@ use super::{
     nexuses::TIMESTAMP_CHANGED,
 };
 use crate::sense::Sense;
+use std::time::Duration;
 
 /// TIMESTAMP ORIGIN.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,8 +25,25 @@ enum Origin {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Timestamp {
     origin: Origin,
-    /// Milliseconds since 1970, or since power on.
+    /// Milliseconds since 1970, or since power on, when the drive's time was `set_at`.
     milliseconds: u64,
+    set_at: Duration,
+}
+
+impl Timestamp {
+    /// A clock that began at zero when the drive's time was `now`.
+    pub(super) fn since(now: Duration) -> Self {
+        Self {
+            set_at: now,
+            ..Self::default()
+        }
+    }
+
+    fn at(self, now: Duration) -> u64 {
+        let passed = now.saturating_sub(self.set_at).as_millis();
+        self.milliseconds
+            .saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
 }
 
 /// Length of both parameter lists in bytes.
@@ -35,7 +53,7 @@ impl Drive {
     /// REPORT TIMESTAMP.
     pub(super) fn report_timestamp(&self, call: Call<'_>) -> CommandResult {
         let mut answer = vec![0x00, 0x0A, self.timestamp.origin as u8, 0];
-        answer.extend(counter(self.timestamp.milliseconds, 6));
+        answer.extend(counter(self.timestamp.at(self.time.now()), 6));
         answer.resize(LIST_BYTES, 0);
         let allocation_length = call.cdb.u32(6);
         call.reply(&answer, allocation_length)
@@ -58,6 +76,7 @@ impl Drive {
         self.timestamp = Timestamp {
             origin: Origin::Host,
             milliseconds: u64::from_be_bytes([0, 0, b4, b5, b6, b7, b8, b9]),
+            set_at: self.time.now(),
         };
         self.nexuses
             .others_mut(call.nexus)

@@ -9,9 +9,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::orders::Request;
+use super::pacing::Clock;
 use super::vhost::program::ServeVhostArgs;
-use super::{create, inspect, order, run, serve, vhost};
-use crate::{LibraryManaged, Randomness, SenseCode};
+use super::{create, decode, inspect, order, run, serve, vhost};
+use crate::{LibraryManaged, Pace, Randomness, SenseCode};
 
 /// An LTO tape drive in software that really encrypts.
 #[derive(Debug, Parser)]
@@ -35,6 +36,8 @@ enum Verb {
     Create(CreateArgs),
     /// Say what a cartridge file holds; never changes it
     Inspect(InspectArgs),
+    /// Say in words what a trace file holds
+    Trace(decode::TraceArgs),
 }
 
 /// How a drive is served over Unix sockets.
@@ -52,6 +55,12 @@ pub struct ServeArgs {
     /// Let go wrong what this script says (docs/simulator-faults.md)
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
+    /// Write every command and its answer to this new file, for sg-sim trace; never a key, never a block
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Let loading, winding and streaming take the time of an LTO-8 drive: on the drive's own clock alone, or for its clients too
+    #[arg(long, value_name = "HOW", default_value = "instant")]
+    pub time: PaceArg,
     /// Start with a hung drive
     #[arg(long)]
     pub hang: bool,
@@ -110,6 +119,27 @@ pub(super) struct RunArgs {
         value_name = "COMMAND"
     )]
     pub(super) command: Vec<OsString>,
+}
+
+/// How the drive's time goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PaceArg {
+    /// Everything takes no time
+    Instant,
+    /// Everything takes its time, and nobody waits for it
+    Virtual,
+    /// Everything takes its time
+    Real,
+}
+
+impl From<PaceArg> for Pace {
+    fn from(word: PaceArg) -> Self {
+        match word {
+            PaceArg::Instant => Self::Instant,
+            PaceArg::Virtual => Self::Virtual,
+            PaceArg::Real => Self::Real,
+        }
+    }
 }
 
 /// Who owns encryption, as the command line and the control socket write it.
@@ -214,6 +244,11 @@ enum Order {
     },
     /// Take every fault back
     ClearFaults,
+    /// Let the drive's time go on
+    Advance {
+        /// By how much
+        milliseconds: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -251,6 +286,7 @@ impl Order {
             Self::Eject => Request::Eject {},
             Self::Fault { rule } => Request::Fault(serde_json::from_str(&rule)?),
             Self::ClearFaults => Request::ClearFaults {},
+            Self::Advance { milliseconds } => Request::Advance { milliseconds },
         })
     }
 }
@@ -279,10 +315,11 @@ struct InspectArgs {
 /// Makes a source of random numbers for each drive that needs one.
 pub type RandomnessMaker = fn() -> Box<dyn Randomness + Send>;
 
-/// Runs the program on the process's arguments; drives draw from what `randomness` makes unless a seed is asked for.
+/// Runs the program on the process's arguments; drives draw from what `randomness` makes unless a seed is asked for,
+/// and those in real time go by `clock`.
 #[must_use]
-pub fn main(randomness: RandomnessMaker) -> ExitCode {
-    match execute(Line::parse().verb, randomness) {
+pub fn main(randomness: RandomnessMaker, clock: Clock) -> ExitCode {
+    match execute(Line::parse().verb, randomness, clock) {
         Ok(code) => code,
         Err(error) => {
             // A closed standard error leaves the exit code to speak.
@@ -292,16 +329,25 @@ pub fn main(randomness: RandomnessMaker) -> ExitCode {
     }
 }
 
-fn execute(verb: Verb, randomness: RandomnessMaker) -> Result<ExitCode, Box<dyn Error>> {
+fn execute(verb: Verb, randomness: RandomnessMaker, clock: Clock) -> Result<ExitCode, Box<dyn Error>> {
     match verb {
-        Verb::Serve(args) => serve::run(&args, randomness)?,
+        Verb::Serve(args) => serve::run(&args, randomness, clock)?,
         Verb::Run(args) => return Ok(run::run(&args, randomness)?.into()),
         Verb::ServeVhost(args) => vhost::program::run(&args, randomness)?,
         Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?)?,
         Verb::Create(args) => create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?,
+        Verb::Trace(args) => trace(&args)?,
         Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a trace; a reader that has gone away is no failure.
+fn trace(args: &decode::TraceArgs) -> Result<(), Box<dyn Error>> {
+    match decode::run(args, &mut io::stdout().lock()) {
+        Err(decode::TraceError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 /// Prints `text`; a reader that has gone away is no failure.

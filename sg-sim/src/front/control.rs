@@ -139,6 +139,7 @@ mod tests {
             r#"{"verb":"fault","do":{"what":"reset"}}"#,
             r#"{"verb":"fault","at":{"opcode":181,"nth":2},"do":{"what":"sense","sense":"05/26/00"},"times":3}"#,
             r#"{"verb":"clear-faults"}"#,
+            r#"{"verb":"advance","milliseconds":1500}"#,
         ] {
             assert!(understand(format!("{line}\n").as_bytes()).is_ok(), "{line}");
         }

@@ -1,7 +1,8 @@
 //! `sg-sim inspect`: what a cartridge file holds, for people and as JSON.
 //!
-//! It opens the file as a drive does, so not while one holds it, and never writes: a torn record at the end stays where it is.
+//! It only reads: files that may not be written, and files that a drive holds, which it says. A torn record at the end stays where it is.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::io;
@@ -46,8 +47,10 @@ pub(super) enum InspectError {
 #[derive(Debug, Serialize)]
 struct Report {
     cartridge: PathBuf,
+    in_use: bool,
     medium_serial: String,
     barcode: Option<String>,
+    files: u64,
     blocks: u64,
     plain_blocks: u64,
     encrypted_blocks: u64,
@@ -62,6 +65,8 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Entry {
     object: u64,
+    /// How many filemarks lie before it.
+    file: u64,
     #[serde(flatten)]
     what: What,
 }
@@ -95,7 +100,7 @@ struct Kad {
 /// Looks into `file` and returns what to print.
 ///
 /// # Errors
-/// The file is no cartridge, is in a drive, or cannot be read.
+/// The file is no cartridge, or cannot be read.
 pub(super) fn run(file: &Path, json: bool) -> Result<String, InspectError> {
     let report = Report::of(file)?;
     if !json {
@@ -110,7 +115,7 @@ pub(super) fn run(file: &Path, json: bool) -> Result<String, InspectError> {
 
 impl Report {
     fn of(file: &Path) -> Result<Self, InspectError> {
-        let mut cartridge = Cartridge::open(file)?;
+        let (mut cartridge, in_use) = Cartridge::open_to_look(file)?;
         let length = fs::metadata(file)
             .map_err(|source| InspectError::File {
                 path: file.to_owned(),
@@ -122,6 +127,7 @@ impl Report {
         let objects: Vec<Entry> = numbers
             .map(|object| Entry {
                 object,
+                file: cartridge.index().filemarks_before(object),
                 what: look_at(&mut cartridge, object),
             })
             .collect();
@@ -130,8 +136,16 @@ impl Report {
         let (plain_blocks, encrypted_blocks) = (count(PLAIN), count(ENCRYPTED));
         Ok(Self {
             cartridge: file.to_owned(),
+            in_use,
             medium_serial: cartridge.medium_serial().to_owned(),
             barcode: cartridge.barcode(),
+            files: objects
+                .iter()
+                .map(|entry| entry.file)
+                .collect::<BTreeSet<_>>()
+                .len()
+                .try_into()
+                .unwrap_or(u64::MAX),
             blocks: plain_blocks.saturating_add(encrypted_blocks),
             plain_blocks,
             encrypted_blocks,
@@ -145,7 +159,12 @@ impl Report {
 
     fn text(&self) -> String {
         let barcode = self.barcode.as_deref().unwrap_or("none");
-        let mut out = format!("cartridge      {}\n", self.cartridge.display());
+        let in_use = if self.in_use {
+            " (in use: a drive holds it, and may write on)"
+        } else {
+            ""
+        };
+        let mut out = format!("cartridge      {}{in_use}\n", self.cartridge.display());
         out += &format!("medium serial  {}\nbarcode        {barcode}\n\n", self.medium_serial);
         out += &format!("{:>17}  {:9}  {:>9}  key-associated data\n", "objects", "kind", "bytes");
         for run in self.objects.chunk_by(|one, next| one.what == next.what) {
@@ -161,7 +180,9 @@ impl Report {
             self.damaged,
             self.block_bytes
         );
-        if self.torn_bytes > 0 {
+        if self.torn_bytes > 0 && self.in_use {
+            out += &format!("{} bytes at the end are no whole record, or not yet\n", self.torn_bytes);
+        } else if self.torn_bytes > 0 {
             out += &format!(
                 "a torn record at the end: {} bytes, left as they are; a drive drops them\n",
                 self.torn_bytes
@@ -284,6 +305,7 @@ mod tests {
     fn equal_neighbours_share_a_line() {
         let entry = |object, kind| Entry {
             object,
+            file: 0,
             what: What {
                 kind,
                 bytes: Some(10),

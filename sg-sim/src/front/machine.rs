@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::decode::Recorder;
+use super::pacing::RealTime;
 use crate::fault::{self, FaultRule, Faults, Plan, Struck};
 use crate::{Drive, ItNexus, Reply};
 
@@ -23,6 +25,8 @@ pub struct Machine {
     drive: Mutex<Drive>,
     faults: Mutex<Faults>,
     report: FaultReport,
+    recorder: Option<Recorder>,
+    real_time: Option<RealTime>,
     switches: Mutex<Switches>,
     changed: Condvar,
 }
@@ -72,19 +76,37 @@ impl Machine {
     /// Puts `drive` behind the switches, all of them off, and no faults.
     #[must_use]
     pub fn new(drive: Drive) -> Self {
-        Self::with_faults(drive, Faults::new(0), Box::new(|_| ()))
-    }
-
-    /// Puts `drive` behind the switches, all of them off, and these faults; `report` hears of each that strikes.
-    #[must_use]
-    pub fn with_faults(drive: Drive, faults: Faults, report: FaultReport) -> Self {
         Self {
             drive: Mutex::new(drive),
-            faults: Mutex::new(faults),
-            report,
+            faults: Mutex::new(Faults::new(0)),
+            report: Box::new(|_| ()),
+            recorder: None,
+            real_time: None,
             switches: Mutex::new(Switches::default()),
             changed: Condvar::new(),
         }
+    }
+
+    /// With these faults; `report` hears of each that strikes.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Faults, report: FaultReport) -> Self {
+        self.faults = Mutex::new(faults);
+        self.report = report;
+        self
+    }
+
+    /// With every command written down.
+    #[must_use]
+    pub fn with_recorder(mut self, recorder: Recorder) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
+    /// With commands that take as long as the drive says.
+    #[must_use]
+    pub fn with_real_time(mut self, real_time: RealTime) -> Self {
+        self.real_time = Some(real_time);
+        self
     }
 
     /// The drive itself, for control: works while the drive hangs.
@@ -105,6 +127,21 @@ impl Machine {
         cdb: &[u8],
         data_out: &[u8],
         data_in: &mut [u8],
+        alive: impl FnMut() -> bool,
+    ) -> Result<Outcome, Broken> {
+        let outcome = self.try_execute(nexus, cdb, data_out, data_in, alive)?;
+        if let Some(recorder) = &self.recorder {
+            recorder.record(nexus, cdb, data_out, &outcome, data_in);
+        }
+        Ok(outcome)
+    }
+
+    fn try_execute(
+        &self,
+        nexus: &ItNexus,
+        cdb: &[u8],
+        data_out: &[u8],
+        data_in: &mut [u8],
         mut alive: impl FnMut() -> bool,
     ) -> Result<Outcome, Broken> {
         let Some(order) = self.pass(&mut alive) else {
@@ -118,6 +155,10 @@ impl Machine {
         {
             return Ok(Outcome::Transport(host_status));
         }
+        let busy = self.real_time.as_ref().map_or(Duration::ZERO, RealTime::until_free);
+        if !self.wait(busy, &mut alive) {
+            return Ok(Outcome::Gone);
+        }
         let mut drive = self.drive()?;
         let plan = self.faults().plan(nexus, cdb, drive.position());
         if !plan.is_harmless() {
@@ -130,7 +171,15 @@ impl Machine {
         if self.switches().ending {
             return Ok(Outcome::Gone);
         }
+        let began = self.real_time.as_ref().map(|time| time.catch_up(&mut drive));
         let outcome = plan.carry_out(&mut drive, nexus, cdb, data_out, data_in);
+        if let (Some(time), Some(began)) = (&self.real_time, began) {
+            let lasts = time.keep_up(&drive, began);
+            drop(drive);
+            if !self.wait(lasts, &mut alive) {
+                return Ok(Outcome::Gone);
+            }
+        }
         Ok(match (order, outcome) {
             (Some(order), _) => Outcome::Transport(order.host_status),
             (None, fault::Outcome::Transport(host_status)) => Outcome::Transport(host_status),
@@ -156,6 +205,9 @@ impl Machine {
 
     /// Waits that long, unless the server ends or the client goes: then `false`.
     fn wait(&self, delay: Duration, alive: &mut impl FnMut() -> bool) -> bool {
+        if delay.is_zero() {
+            return true;
+        }
         let mut switches = self.switches();
         let mut left = delay;
         while !left.is_zero() && !switches.ending && alive() {

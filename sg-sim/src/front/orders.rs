@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU8;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -72,6 +73,11 @@ pub(super) enum Request {
     Fault(FaultRule),
     /// Nothing goes wrong any more.
     ClearFaults {},
+    /// The drive's time goes on, if it goes at all.
+    Advance {
+        /// By how much.
+        milliseconds: u64,
+    },
 }
 
 const fn one() -> u32 {
@@ -151,6 +157,7 @@ pub(super) fn carry_out(machine: &Machine, request: Request) -> Result<Option<St
             machine.arm(rule);
         }
         Request::ClearFaults {} => machine.disarm(),
+        Request::Advance { milliseconds } => machine.drive()?.let_pass(Duration::from_millis(milliseconds)),
         Request::Eject {} => drop(machine.drive()?.eject().ok_or(RefusedOrder::Empty)?),
     }
     Ok(None)

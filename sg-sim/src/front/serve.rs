@@ -9,14 +9,16 @@ use std::sync::Arc;
 use nix::sys::signal::{SigSet, Signal};
 use thiserror::Error;
 
-use super::cli::{DriveArgs, RandomnessMaker, ServeArgs};
+use super::cli::{DriveArgs, PaceArg, RandomnessMaker, ServeArgs};
+use super::decode::Recorder;
 use super::listen::{ListenError, Listening};
 use super::machine::{Broken, Machine};
+use super::pacing::{Clock, RealTime};
 use super::server::{Control, Scsi, spawn_acceptor};
 use super::trace::Trace;
 use crate::fault::{FaultScript, FaultScriptError, Faults, Struck};
 use crate::{
-    Cartridge, CartridgeError, Drive, LoadError, MediumSpec, Profile, ProfileError, Randomness, SeededRandomness,
+    Cartridge, CartridgeError, Drive, LoadError, MediumSpec, Pace, Profile, ProfileError, Randomness, SeededRandomness,
 };
 
 /// Why a drive could not be run.
@@ -58,6 +60,16 @@ pub(super) enum ServeError {
     /// The system refused something that every process may do.
     #[error("start the server: {0}\nhint: look at the limits of this process (ulimit -a)")]
     System(#[from] io::Error),
+    /// The trace cannot be written.
+    #[error(
+        "trace commands in {path:?}: {source}\nhint: name a file that does not exist, in a folder that you may write to"
+    )]
+    Trace {
+        /// The file asked for.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The script of faults cannot be used.
     #[error(transparent)]
     Faults(#[from] FaultScriptError),
@@ -70,12 +82,12 @@ pub(super) enum ServeError {
 ///
 /// # Errors
 /// Anything that keeps the drive from being set up, or a bug that stopped it before the end.
-pub(super) fn run(args: &ServeArgs, system: RandomnessMaker) -> Result<(), ServeError> {
+pub(super) fn run(args: &ServeArgs, system: RandomnessMaker, clock: Clock) -> Result<(), ServeError> {
     let ends = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     // Blocked before there are threads, so that none of them is interrupted and the wait below gets the signal.
     ends.thread_block().map_err(io::Error::from)?;
     let trace = Trace::new(args.verbose);
-    let machine = Arc::new(machine(args, system, trace)?);
+    let machine = Arc::new(machine(args, system, clock, trace)?);
     machine.set_hang(args.hang);
     let scsi = Listening::open(&args.socket)?;
     let control = args.control.as_deref().map(Listening::open).transpose()?;
@@ -108,8 +120,8 @@ pub(super) fn run(args: &ServeArgs, system: RandomnessMaker) -> Result<(), Serve
 }
 
 /// The drive, and what is to go wrong with it. Every fault that strikes is said on standard error, and so is the seed.
-fn machine(args: &ServeArgs, system: RandomnessMaker, trace: Trace) -> Result<Machine, ServeError> {
-    let drive = set_up(&args.drive, system())?;
+fn machine(args: &ServeArgs, system: RandomnessMaker, clock: Clock, trace: Trace) -> Result<Machine, ServeError> {
+    let drive = set_up(&args.drive, system(), args.time.into())?;
     let script = args.faults.as_deref().map(FaultScript::read).transpose()?;
     let script = script.unwrap_or_default();
     let seed = args.drive.seed.or(script.seed).unwrap_or_else(|| {
@@ -126,14 +138,25 @@ fn machine(args: &ServeArgs, system: RandomnessMaker, trace: Trace) -> Result<Ma
         faults.arm(rule);
     }
     let report = Box::new(move |struck: &Struck| trace.alarm(format_args!("{struck}")));
-    Ok(Machine::with_faults(drive, faults, report))
+    let mut machine = Machine::new(drive).with_faults(faults, report);
+    if args.time == PaceArg::Real {
+        machine = machine.with_real_time(RealTime::new(clock));
+    }
+    let Some(path) = &args.trace else {
+        return Ok(machine);
+    };
+    let recorder = Recorder::create(path).map_err(|source| ServeError::Trace {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(machine.with_recorder(recorder))
 }
 
-/// Sets a drive up as the command line says.
+/// Sets a drive up as the command line says, its time going at this pace.
 ///
 /// # Errors
 /// Serial number or cartridge cannot be used.
-pub(super) fn set_up(args: &DriveArgs, system: Box<dyn Randomness + Send>) -> Result<Drive, ServeError> {
+pub(super) fn set_up(args: &DriveArgs, system: Box<dyn Randomness + Send>, pace: Pace) -> Result<Drive, ServeError> {
     let mut profile = Profile::ibm_lto8();
     if let Some(serial) = &args.serial {
         profile = profile.with_serial_number(serial)?;
@@ -145,6 +168,7 @@ pub(super) fn set_up(args: &DriveArgs, system: Box<dyn Randomness + Send>) -> Re
         .map(|path| cartridge(args, path, randomness.as_mut()))
         .transpose()?;
     let mut drive = Drive::new(profile, randomness);
+    drive.set_pace(pace);
     if let Some(cartridge) = cartridge {
         check_identity(args, &cartridge)?;
         drive.load(cartridge)?;

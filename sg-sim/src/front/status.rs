@@ -30,6 +30,7 @@ pub(super) struct Status {
     refuse_spout: String,
     faults: usize,
     commands: u64,
+    elapsed_ms: u64,
 }
 
 /// Where the tape stands.
@@ -54,6 +55,7 @@ impl Status {
             decryption_mode,
             key_instance_counter,
         } = drive.status(nexus);
+        let elapsed = drive.elapsed();
         let quirks = drive.quirks();
         let medium = medium.as_ref();
         Ok(Self {
@@ -81,6 +83,7 @@ impl Status {
                 .map_or_else(|| "off".to_owned(), |code| code.to_string()),
             faults,
             commands,
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         })
     }
 }

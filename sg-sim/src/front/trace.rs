@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use super::decode;
 use super::machine::{Broken, Outcome};
 use crate::ItNexus;
 
@@ -40,7 +41,7 @@ impl Trace {
             self.alarm(format_args!(
                 "{} {} [{}] out {data_out_length} -> {}",
                 nexus.name(),
-                name(cdb),
+                decode::command_name(cdb).unwrap_or("unknown command"),
                 Hex(cdb),
                 answer(outcome)
             ));
@@ -73,45 +74,5 @@ pub struct Hex<'a>(pub(super) &'a [u8]);
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(out, "{byte:02X}"))
-    }
-}
-
-/// The standard's name of a command (SPC-5, SSC-5), for people.
-fn name(cdb: &[u8]) -> &'static str {
-    match cdb.first().copied().unwrap_or_default() {
-        0x00 => "TEST UNIT READY",
-        0x01 => "REWIND",
-        0x03 => "REQUEST SENSE",
-        0x05 => "READ BLOCK LIMITS",
-        0x08 => "READ(6)",
-        0x0A => "WRITE(6)",
-        0x10 => "WRITE FILEMARKS(6)",
-        0x11 => "SPACE(6)",
-        0x12 => "INQUIRY",
-        0x15 => "MODE SELECT(6)",
-        0x16 => "RESERVE(6)",
-        0x17 => "RELEASE(6)",
-        0x19 => "ERASE(6)",
-        0x1A => "MODE SENSE(6)",
-        0x1B => "LOAD UNLOAD",
-        0x1E => "PREVENT ALLOW MEDIUM REMOVAL",
-        0x2B => "LOCATE(10)",
-        0x34 => "READ POSITION",
-        0x44 => "REPORT DENSITY SUPPORT",
-        0x4C => "LOG SELECT",
-        0x4D => "LOG SENSE",
-        0x55 => "MODE SELECT(10)",
-        0x5A => "MODE SENSE(10)",
-        0x5E => "PERSISTENT RESERVE IN",
-        0x5F => "PERSISTENT RESERVE OUT",
-        0x8C => "READ ATTRIBUTE",
-        0x8D => "WRITE ATTRIBUTE",
-        0x91 => "SPACE(16)",
-        0x92 => "LOCATE(16)",
-        0xA0 => "REPORT LUNS",
-        0xA2 => "SECURITY PROTOCOL IN",
-        0xA3 => "MAINTENANCE IN",
-        0xB5 => "SECURITY PROTOCOL OUT",
-        _ => "unknown command",
     }
 }

@@ -20,4 +20,5 @@ mod pages;
 mod quirks;
 mod reservation;
 mod tape;
+mod time;
 mod vectors;

@@ -3,9 +3,6 @@
 use super::{Format, Parameter};
 use crate::drive::{Drive, medium::Seat};
 
-/// DT DEVICE ACTIVITY: commands are executed one at a time, so whoever asks finds the drive idle.
-const IDLE: u8 = 0x00;
-
 /// What very high frequency data says, in bits of its four bytes.
 mod bit {
     pub(super) const REMOVAL_PREVENTED: u8 = 0x80;
@@ -14,6 +11,7 @@ mod bit {
     pub(super) const COMPRESSION: u8 = 0x10;
     pub(super) const WRITE_PROTECTED: u8 = 0x08;
     pub(super) const VALID: u8 = 0x01;
+    pub(super) const IN_TRANSITION: u8 = 0x80;
     pub(super) const ROBOT_MAY_ACCESS: u8 = 0x20;
     pub(super) const PRESENT: u8 = 0x10;
     pub(super) const SEATED: u8 = 0x04;
@@ -62,13 +60,14 @@ impl Drive {
                 (true, bit::VALID),
             ]),
             flags(&[
+                (seat == Seat::Loading, bit::IN_TRANSITION),
                 (!seated, bit::ROBOT_MAY_ACCESS),
                 (self.medium.is_present(), bit::PRESENT),
                 (seated, bit::SEATED),
                 (threaded, bit::THREADED),
                 (threaded, bit::MOUNTED),
             ]),
-            IDLE,
+            self.time.activity(),
             flags(&[
                 (self.holds_parameters(), bit::ENCRYPTION_PARAMETERS_PRESENT),
                 (self.quirks.external_key_required, bit::ENCRYPTION_SERVICE_REQUEST),

@@ -17,7 +17,7 @@ use crate::front::listen::{ListenError, Listening};
 use crate::front::machine::Outcome;
 use crate::front::serve::{ServeError, randomness, set_up};
 use crate::front::trace::Trace;
-use crate::{Drive, ItNexus, Library, LibraryError, Reply, UnitKind, Units};
+use crate::{Drive, ItNexus, Library, LibraryError, Pace, Reply, UnitKind, Units};
 
 /// How a guest is served.
 #[derive(Debug, Args)]
@@ -71,7 +71,7 @@ pub(in crate::front) fn run(args: &ServeVhostArgs, system: RandomnessMaker) -> R
     let trace = Trace::new(args.verbose);
     let served = match &args.library {
         Some(description) => Served::Library(Arc::new(library(description, args.drive.seed, system)?)),
-        None => Served::Drive(Arc::new(Mutex::new(set_up(&args.drive, system())?))),
+        None => Served::Drive(Arc::new(Mutex::new(set_up(&args.drive, system(), Pace::Instant)?))),
     };
     let socket = Listening::open(&args.socket)?;
     let failure = spawn(&socket, served.units(trace), args.nexus.clone(), trace)?;

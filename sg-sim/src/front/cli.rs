@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use super::orders::Request;
 use super::pacing::Clock;
@@ -318,6 +318,12 @@ struct InspectArgs {
 /// Makes a source of random numbers for each drive that needs one.
 pub type RandomnessMaker = fn() -> Box<dyn Randomness + Send>;
 
+/// The command line as such, for whoever describes it (man pages).
+#[must_use]
+pub fn command() -> clap::Command {
+    Line::command()
+}
+
 /// Runs the program on the process's arguments; drives draw from what `randomness` makes unless a seed is asked for,
 /// and those in real time go by `clock`.
 #[must_use]
@@ -363,8 +369,6 @@ fn print(text: &str) -> Result<(), Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

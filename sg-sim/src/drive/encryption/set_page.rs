@@ -156,7 +156,9 @@ impl SetDataEncryption {
 
     /// Bytes 8 to 17: algorithm index, formats, reserved bytes.
     fn decode_formats(&mut self, fixed: &[u8; FIXED_BYTES], rules: &Rules<'_>) -> Result<(), Sense> {
-        if fixed[field::ALGORITHM_INDEX] != rules.capabilities.algorithm_index {
+        // Clients that take the key away leave the index at zero (stenc without -a), and drives take that: no algorithm is meant.
+        let meant = self.encryption_mode != EncryptionMode::Disable || self.decryption_mode != DecryptionMode::Disable;
+        if meant && fixed[field::ALGORITHM_INDEX] != rules.capabilities.algorithm_index {
             return Err(refusal(field::ALGORITHM_INDEX, 7));
         }
         if fixed[field::KEY_FORMAT] != 0 {

@@ -276,3 +276,15 @@ fn ignores_reserved_bits_only_when_told_to() {
     };
     assert!(SetDataEncryption::decode(&page, &lenient).is_ok());
 }
+
+#[test]
+fn the_algorithm_index_counts_only_where_an_algorithm_is_meant() {
+    let mut off = vec![
+        0x00, 0x10, 0x00, 0x30, 0x40, 0x00, 0x00, 0x00, 0x00, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x20,
+    ];
+    off.extend_from_slice(&[0; 32]);
+    let cleared = decode(&off).ok().unwrap();
+    assert!(cleared.key.is_none() && cleared.encryption_mode == EncryptionMode::Disable);
+    assert_refused(with(&[(8, 0)]), 8, 7);
+    assert_refused(with(&[(6, 0), (8, 0)]), 8, 7);
+}

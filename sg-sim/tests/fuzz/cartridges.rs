@@ -27,8 +27,7 @@ pub(crate) struct Cartridges {
 impl Cartridges {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let vector: serde_json::Value =
-            serde_json::from_str(include_str!("../tests/vectors/cartridge-v1.json")).unwrap();
+        let vector: serde_json::Value = serde_json::from_str(include_str!("../vectors/cartridge-v1.json")).unwrap();
         let mut described = vec![];
         for part in vector["parts"].as_array().unwrap() {
             described.resize(usize::try_from(part["at"].as_u64().unwrap()).unwrap(), 0);

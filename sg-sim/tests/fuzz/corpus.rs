@@ -4,7 +4,9 @@ use std::{fs, path::PathBuf};
 
 /// The lines of each file of a folder below `corpus/`, without remarks.
 pub(crate) fn read(folder: &str) -> Vec<Vec<String>> {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "fuzz", "corpus", folder].iter().collect();
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "fuzz", "corpus", folder]
+        .iter()
+        .collect();
     let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -26,6 +26,8 @@ enum Verb {
     /// Make a KMS in an empty folder: CAs, certificates, host master key, store
     Init(init::InitArguments),
     /// Serve keys over HTTPS until SIGTERM or SIGINT
+    ///
+    /// It logs to standard error. The environment variable TAPEKEY_LOG chooses what, as in TAPEKEY_LOG=debug.
     Serve(serve::ServeArguments),
     /// The audit log of the local store
     #[command(subcommand)]

@@ -62,9 +62,9 @@ pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut 
     Ok(())
 }
 
-/// Structured logs, INFO unless `RUST_LOG` says otherwise.
+/// Structured logs, INFO unless `TAPEKEY_LOG` says otherwise, as for the daemon.
 fn log_to_stderr(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("TAPEKEY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use nix::sys::prctl::set_dumpable;
-use nix::sys::resource::{Resource, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -34,7 +32,6 @@ pub(super) struct ServeArguments {
 
 pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut dyn Write) -> Done {
     log_to_stderr(arguments.log_json);
-    forbid_cores()?;
     let mut config = KmsConfig::read(&arguments.folder)?;
     if let Some(listen) = arguments.listen {
         config.listen = listen;
@@ -71,11 +68,4 @@ fn log_to_stderr(json: bool) {
         .with_ansi(false);
     // A second subscriber in one process is refused; the first one then goes on.
     let _ = if json { log.json().try_init() } else { log.try_init() };
-}
-
-/// The process holds every key: no core file, no ptrace by its own user.
-fn forbid_cores() -> io::Result<()> {
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    set_dumpable(false)?;
-    Ok(())
 }

@@ -73,6 +73,16 @@ impl Drop for DataKey {
     }
 }
 
+/// Keeps what this process holds to itself: no core dump, and no debugger of the same user. Every program that holds keys calls it first.
+///
+/// # Errors
+/// What the kernel answers; the program must not go on then.
+pub fn keep_in_this_process() -> nix::Result<()> {
+    use nix::sys::resource::{Resource, setrlimit};
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    nix::sys::prctl::set_dumpable(false)
+}
+
 /// Something offered as a key has the wrong length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a key has {KEY_LENGTH} bytes, this one {found}\nhint: only AES-256 keys are used on tape")]
@@ -205,6 +215,14 @@ mod tests {
             bytes.iter_mut().zip(1..).for_each(|(byte, value)| *byte = value);
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_process_that_keeps_its_secrets_leaves_no_core_and_cannot_be_looked_into() {
+        use nix::sys::resource::{Resource, getrlimit};
+        keep_in_this_process().unwrap();
+        assert_eq!(getrlimit(Resource::RLIMIT_CORE), Ok((0, 0)));
+        assert_eq!(nix::sys::prctl::get_dumpable(), Ok(false));
     }
 
     #[test]

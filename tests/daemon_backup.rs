@@ -167,6 +167,12 @@ fn a_pool_that_allows_plain_blocks_goes_on_in_cipher_text_under_one_key() {
     tape.rewind();
     let again = stage.good(&["load", "d1", "--pool", "ENCR_m"]);
     assert_eq!(again["key"]["kad"], load["key"]["kad"], "never a second key");
+    stage.good(&["clear", "d1"]);
+    let unlock = stage.good(&["unlock", "d1"]);
+    assert_eq!(unlock["in_force"]["decryption"], "MIXED");
+    let mut tape = tape_after_attentions(sim);
+    assert_eq!(tape.read().unwrap(), b"a plain label");
+    assert_eq!(tape.read().unwrap(), BLOCK);
     assert!(!holds(&sim.first_cartridge(), &BLOCK[..32]));
 }
 

@@ -102,7 +102,7 @@ struct House {
     bench: Bench,
     keys: Arc<Keys>,
     clock: Arc<HandClock>,
-    _state: tempfile::TempDir,
+    state: tempfile::TempDir,
 }
 
 impl House {
@@ -145,7 +145,7 @@ impl House {
             bench,
             keys,
             clock,
-            _state: state,
+            state,
         }
     }
 
@@ -314,6 +314,27 @@ async fn a_key_that_goes_in_after_its_job_was_given_up_comes_out_again() {
     };
     assert_eq!(status.encryption, "DISABLE");
     assert_eq!(house.load().await.outcome, Outcome::KeyLoaded);
+}
+
+#[tokio::test]
+async fn which_key_goes_where_is_on_disk_before_the_drive_gets_it() {
+    let place = Arc::new(Mutex::new(std::path::PathBuf::new()));
+    let on_disk = Arc::new(Mutex::new(String::new()));
+    let (looked_at, found) = (place.clone(), on_disk.clone());
+    let house = House::new(Duration::from_secs(60), move |cdb, _| {
+        if cdb[0] == SPOUT {
+            *found.lock().unwrap() = std::fs::read_to_string(&*looked_at.lock().unwrap()).unwrap();
+        }
+        None
+    });
+    *place.lock().unwrap() = house.state.path().join("jobs/0000000001.json");
+    let job = house.load().await;
+    assert_eq!(job.outcome, Outcome::KeyLoaded);
+    let on_disk: JobRecord = serde_json::from_str(&on_disk.lock().unwrap()).unwrap();
+    assert_eq!(
+        (on_disk.outcome, on_disk.key, on_disk.volume),
+        (Outcome::Running, job.key, job.volume)
+    );
 }
 
 #[tokio::test]

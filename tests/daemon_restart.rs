@@ -14,7 +14,8 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::json;
 use support::programs::Running;
-use support::stage::Stage;
+use support::stage::{NEXUS, Stage};
+use support::tape::Tape;
 
 #[test]
 fn jobs_survive_a_kill_and_the_drive_says_what_it_holds() {
@@ -43,6 +44,20 @@ fn a_key_that_was_changed_while_the_daemon_was_down_is_an_alarm() {
     let status = stage.status("d1");
     assert_eq!(status["alarms"].as_array().unwrap().len(), 1, "{status:#}");
     assert!(!stage.good(&["job", "show", "1"])["not_proven"].is_null());
+}
+
+#[test]
+fn a_daemon_that_starts_again_does_not_take_a_reset_away_from_the_program_that_writes() {
+    let mut stage = Stage::new(1);
+    stage.good(&["load", "d1", "--pool", "ENCR_a"]);
+    let mut tape = Tape::open(&stage.sims[0].socket(), NEXUS);
+    tape.write(b"block").unwrap();
+    stage.daemon().kill();
+    stage.sims[0].order(&json!({ "verb": "reset" }));
+    stage.start_daemon();
+    let sense = tape.write(b"a block that would be plain").unwrap_err();
+    // Fixed format (SPC-5): UNIT ATTENTION, 29h.
+    assert_eq!((sense[2] & 0x0F, sense[12]), (0x06, 0x29), "{sense:02X?}");
 }
 
 #[test]

@@ -75,6 +75,7 @@ fn spellings(key: &[u8; 32]) -> Vec<(&'static str, Vec<u8>)> {
         ("URL-safe base64", URL_SAFE.encode(key).into_bytes()),
         ("a list", listed.join(", ").into_bytes()),
         ("a dense list", listed.join(",").into_bytes()),
+        ("an escaped string", key.escape_ascii().to_string().into_bytes()),
     ]
 }
 

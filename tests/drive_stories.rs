@@ -250,6 +250,55 @@ fn the_same_key_sent_into_the_void_is_noticed_by_the_counter() {
 }
 
 #[test]
+fn a_drive_that_keeps_its_key_is_not_called_cleared() {
+    let bench = Bench::with_blank_volume("VOLUME01");
+    let (_, _, kad) = loaded(&bench);
+    let path = bench.path(HOST).before(Box::new(|cdb, _| {
+        (cdb[0] == SPOUT).then(|| {
+            Ok(Completion {
+                status: 0,
+                sense: Vec::new(),
+                transferred: 20,
+            })
+        })
+    }));
+    let mut drive = drive(path);
+    let error = drive.clear_key().unwrap_err();
+    assert!(matches!(&error, DriveError::NotCleared { .. }), "{error}");
+    assert_eq!(drive.read_back().unwrap().our_kad(), Some(kad));
+}
+
+#[test]
+fn a_scope_that_the_drive_does_not_offer_is_never_sent() {
+    let bench = Bench::with_blank_volume("VOLUME01");
+    let path = bench.path(HOST).after(Box::new(|cdb, data, length| {
+        if cdb[0] == SPIN && cdb[2..4] == [0x00, 0x12] {
+            // Page 0012h: the header stays, nothing is offered.
+            data[4..length].fill(0);
+        }
+        length
+    }));
+    let mut drive = drive(path);
+    drive.readiness().unwrap();
+    let (key, _, mut parameters) = key_for(&mut drive, 1);
+    for scope in [SetScope::AllItNexus, SetScope::Local] {
+        parameters.scope = scope;
+        let error = drive.load_key(&key, &parameters).unwrap_err();
+        assert!(
+            matches!(
+                &error,
+                LoadKeyError::NotSent(DriveError::Refused {
+                    refusal: Refusal::ScopeMissing,
+                    ..
+                })
+            ),
+            "{error}"
+        );
+    }
+    assert!(!bench.sent().contains(&SPOUT));
+}
+
+#[test]
 fn a_drive_that_does_not_answer_may_hold_the_key() {
     let bench = Bench::with_blank_volume("VOLUME01");
     let path = bench.path(HOST).before(Box::new(|cdb, _| {

@@ -48,7 +48,7 @@ impl Process {
         let mut child = Command::new(PROGRAM)
             .args(["serve", "--listen", "127.0.0.1:0", "--log-json"])
             .arg(folder)
-            .env("RUST_LOG", "warn")
+            .env("TAPEKEY_LOG", "warn")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

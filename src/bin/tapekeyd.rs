@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use tapekey::cli::config::check;
 use tapekey::clock::Clock;
@@ -24,6 +23,7 @@ use tapekey::controller::runtime::lane::Opener;
 use tapekey::controller::runtime::start::{Given, GivenDrive};
 use tapekey::drive::{Drive, DriveError, SetScope};
 use tapekey::keysource::kms::Kms;
+use tapekey::secret::keep_in_this_process;
 use tapekey::transport::sg_io::SgNode;
 use tapekey::transport::sim::SimSocket;
 use tapekey::transport::{Transport, TransportError};
@@ -75,12 +75,10 @@ fn start_log(json: bool) {
     }
 }
 
-/// No core dump, no debugger of the same user, no file that others can read.
+/// No file that others can read, nothing for them in memory.
 fn keep_secrets_in() -> Result<(), Box<dyn Error>> {
     umask(Mode::from_bits_truncate(0o077));
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    nix::sys::prctl::set_dumpable(false)?;
-    Ok(())
+    Ok(keep_in_this_process()?)
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {

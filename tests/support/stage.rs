@@ -266,7 +266,11 @@ impl Stage {
 
 fn start_kms(store: &Path, address: &str) -> (Running, String) {
     let mut serve = Command::new(env!("CARGO_BIN_EXE_tapekey-kms"));
-    serve.arg("serve").arg(store).args(["--listen", address]);
+    serve
+        .arg("serve")
+        .arg(store)
+        .args(["--listen", address])
+        .env("TAPEKEY_LOG", "trace");
     let kms = Running::start(serve);
     let ready = kms.wait_for("ready on https://");
     let address = ready

@@ -141,10 +141,7 @@ impl Operation {
                 let text = "the volume begins with plain blocks, so only the caller can say which pool it belongs to";
                 self.refuse(text, "name the pool, as --pool ENCR_daily")
             }
-            _ => self.refuse(
-                "the volume begins with plain blocks: no key is needed to read them",
-                "read it as it is",
-            ),
+            _ => self.ask(State::CheckingStatistics, Ask::Proof),
         }
     }
 
@@ -160,11 +157,15 @@ impl Operation {
                 );
                 self.fetch_known(kad)
             }
+            None if self.wish == Wish::Unlock => self.refuse(
+                "the volume begins with plain blocks, and no job of this host names the key of those behind them",
+                "unlock it on the host that wrote it: its job records name the key",
+            ),
             None => self.ask(State::CheckingStatistics, Ask::Proof),
         }
     }
 
-    /// A new key may follow plain blocks only where the drive shows that no encrypted ones do already.
+    /// A new key may follow plain blocks only where the drive shows that no encrypted ones do already; a known one is for reading only those.
     pub(super) fn statistics(&mut self, proof: &Proof) -> Step {
         match (proof, &self.wish) {
             (
@@ -181,6 +182,14 @@ impl Operation {
                     None,
                 );
                 self.fetch_new(group)
+            }
+            (Proof::NothingEncrypted, _) => self.refuse(
+                "the volume begins with plain blocks and holds no encrypted ones: no key is needed to read them",
+                "read it as it is",
+            ),
+            (_, Wish::Unlock) => {
+                let volume = self.volume.clone();
+                self.ask(State::Recalling, Ask::KadOf(volume))
             }
             _ => {
                 let text = format!(

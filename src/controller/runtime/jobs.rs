@@ -232,12 +232,23 @@ fn read_all(directory: &Path) -> Result<(BTreeMap<u64, JobRecord>, u64), JobsErr
     Ok((records, newest))
 }
 
+/// The number in a name that [`write`] could have given. The largest number is nobody's, since none could follow it.
 fn job_number(path: &Path) -> Option<u64> {
-    path.file_name()?.to_str()?.strip_suffix(".json")?.parse().ok()
+    let name = path.file_name()?.to_str()?;
+    let id = name.strip_suffix(".json")?.parse().ok()?;
+    (id != u64::MAX && name == file_name(id, "json")).then_some(id)
+}
+
+fn file_name(id: u64, suffix: &str) -> String {
+    format!("{id:010}.{suffix}")
 }
 
 fn read(path: &Path, id: u64) -> io::Result<JobRecord> {
     use io::Read;
+    // Asked first: opening a FIFO would wait for a writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
     let mut text = Vec::new();
     File::open(path)?.take(RECORD_LENGTH_MAX).read_to_end(&mut text)?;
     let job: JobRecord = serde_json::from_slice(&text).map_err(io::Error::other)?;
@@ -249,8 +260,8 @@ fn read(path: &Path, id: u64) -> io::Result<JobRecord> {
 }
 
 fn write(directory: &Path, job: &JobRecord) -> Result<(), JobsError> {
-    let place = directory.join(format!("{:010}.json", job.id));
-    let beside = directory.join(format!("{:010}.new", job.id));
+    let place = directory.join(file_name(job.id, "json"));
+    let beside = directory.join(file_name(job.id, "new"));
     let written = || -> io::Result<()> {
         let mut file = File::options()
             .create(true)

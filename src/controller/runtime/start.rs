@@ -81,9 +81,23 @@ impl Daemon {
         }))
     }
 
-    /// Reads what every drive really holds, and says it in the log and in the jobs that the last end of the daemon interrupted.
+    /// Reads what the drives really hold, and says it in the log and in the jobs that the last end of the daemon interrupted.
+    ///
+    /// A drive in which a job left a key is not asked: a program may be writing on it, and a unit attention that our command met would not be
+    /// reported to that program again. It would write on, plain, after a reset that it never heard of.
     pub async fn look_at_all(&self) {
-        let report = self.look_at(self.drives.clone()).await;
+        let (in_use, free) = self
+            .drives
+            .iter()
+            .cloned()
+            .partition(|unit| self.may_be_written_on(unit));
+        for unit in Vec::<Arc<DriveUnit>>::from_iter(in_use) {
+            tracing::info!(
+                drive = unit.name,
+                "at start: not asked, since a job left a key in it and a program may be writing; tapekey status asks it"
+            );
+        }
+        let report = self.look_at(free).await;
         for drive in &report.drives {
             let found = in_words(drive);
             tracing::info!(drive = drive.name, "at start: {found}");
@@ -94,6 +108,12 @@ impl Daemon {
                     .await;
             }
         }
+    }
+
+    /// Whether the last that is known of the drive is a key left in it. After an interrupted job nobody was told to write.
+    fn may_be_written_on(&self, unit: &DriveUnit) -> bool {
+        let newest = self.jobs.list(Some(&unit.name), 1);
+        unit.state().mount.is_some() && newest.iter().all(|job| job.outcome != Outcome::Interrupted)
     }
 }
 

@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+use crate::secret::keep_in_this_process;
 
 /// The key management service of tapekey.
 #[derive(Debug, Parser)]
@@ -26,6 +27,8 @@ enum Verb {
     /// Make a KMS in an empty folder: CAs, certificates, host master key, store
     Init(init::InitArguments),
     /// Serve keys over HTTPS until SIGTERM or SIGINT
+    ///
+    /// It logs to standard error. The environment variable TAPEKEY_LOG chooses what, as in TAPEKEY_LOG=debug.
     Serve(serve::ServeArguments),
     /// The audit log of the local store
     #[command(subcommand)]
@@ -45,17 +48,22 @@ type Done = Result<(), Box<dyn std::error::Error>>;
 
 /// Runs what the command line asks for: answers to `out`, errors to `err`. Exit codes: 0 done, 1 refused or failed, 2 usage (by clap).
 pub async fn run(arguments: Arguments, machine: Machine, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    let done = match arguments.verb {
-        Verb::Init(arguments) => init::run(&arguments, &machine, out),
-        Verb::Serve(arguments) => serve::run(&arguments, machine, out).await,
-        Verb::Audit(verb) => audit::run(&verb, out),
-    };
-    match done {
+    match carry_out(arguments.verb, machine, out).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Without standard error there is nobody left to tell; the exit code remains.
             let _ = writeln!(err, "tapekey-kms: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn carry_out(verb: Verb, machine: Machine, out: &mut dyn Write) -> Done {
+    // Every verb opens keys of the store, or makes them.
+    keep_in_this_process()?;
+    match verb {
+        Verb::Init(arguments) => init::run(&arguments, &machine, out),
+        Verb::Serve(arguments) => serve::run(&arguments, machine, out).await,
+        Verb::Audit(verb) => audit::run(&verb, out),
     }
 }

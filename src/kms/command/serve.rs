@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use nix::sys::prctl::set_dumpable;
-use nix::sys::resource::{Resource, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -34,7 +32,6 @@ pub(super) struct ServeArguments {
 
 pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut dyn Write) -> Done {
     log_to_stderr(arguments.log_json);
-    forbid_cores()?;
     let mut config = KmsConfig::read(&arguments.folder)?;
     if let Some(listen) = arguments.listen {
         config.listen = listen;
@@ -62,20 +59,13 @@ pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut 
     Ok(())
 }
 
-/// Structured logs, INFO unless `RUST_LOG` says otherwise.
+/// Structured logs, INFO unless `TAPEKEY_LOG` says otherwise, as for the daemon.
 fn log_to_stderr(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("TAPEKEY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(false);
     // A second subscriber in one process is refused; the first one then goes on.
     let _ = if json { log.json().try_init() } else { log.try_init() };
-}
-
-/// The process holds every key: no core file, no ptrace by its own user.
-fn forbid_cores() -> io::Result<()> {
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    set_dumpable(false)?;
-    Ok(())
 }

@@ -147,10 +147,33 @@ fn refuses_plain_blocks_unless_the_pool_allows_them() {
         .at_the_beginning()
         .tell(plain())
         .must_be_refused("only the caller can say");
-    Play::begin(Wish::Unlock, rules())
-        .at_the_beginning()
-        .tell(plain())
-        .must_be_refused("no key is needed");
+}
+
+#[test]
+fn a_plain_beginning_needs_no_key_to_be_read_unless_encrypted_blocks_may_follow() {
+    let play = |proof| {
+        Play::begin(Wish::Unlock, rules())
+            .at_the_beginning()
+            .tell(Event::Beginning(Beginning::Plain))
+            .tell(Event::Proof(proof))
+    };
+    play(Proof::NothingEncrypted).must_be_refused("no key is needed");
+    for proof in [
+        Proof::PlainBefore { object: 3 },
+        Proof::Unknown { why: "no page".into() },
+    ] {
+        let play = play(proof);
+        assert!(matches!(play.next, Next::Ask(Ask::KadOf(_))), "{:?}", play.next);
+        play.tell(Event::KadOf(None))
+            .must_be_refused("no job of this host names the key");
+    }
+    let known = play(Proof::PlainBefore { object: 3 })
+        .tell(Event::KadOf(Some(kad(1))))
+        .tell(keys(facts(1, "ENCR_a")));
+    let Next::Ask(Ask::LoadKey(parameters)) = known.next else {
+        panic!("{:?}", known.next)
+    };
+    assert_eq!(parameters.decryption, Decryption::Mixed);
 }
 
 #[test]

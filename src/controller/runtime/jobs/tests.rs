@@ -142,3 +142,17 @@ fn a_record_that_cannot_be_read_is_kept_and_its_number_stays_taken() {
     assert_eq!((book.list(None, 9).len(), book.reserve()), (0, 10));
     assert_eq!(fs::read(jobs.join("0000000007.json")).unwrap(), b"{\"id\":7");
 }
+
+#[test]
+fn what_is_no_regular_file_or_has_no_number_of_ours_is_passed_over_without_waiting() {
+    let directory = tempfile::tempdir().unwrap();
+    let jobs = directory.path().join("jobs");
+    fs::create_dir(&jobs).unwrap();
+    nix::unistd::mkfifo(&jobs.join("0000000004.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for foreign in ["9.json", "+000000009.json", "18446744073709551615.json"] {
+        fs::write(jobs.join(foreign), "{}").unwrap();
+    }
+    let book = JobBook::open(directory.path(), NOW).unwrap();
+    assert!(book.list(None, 10).is_empty());
+    assert_eq!((book.reserve(), book.reserve()), (5, 6), "the FIFO keeps its number");
+}

@@ -136,6 +136,26 @@ fn the_key_of_another_volume_is_never_sent() {
 }
 
 #[test]
+fn a_volume_that_cannot_be_told_from_another_gets_no_key() {
+    // READ ATTRIBUTE finds no attribute at all: AVAILABLE DATA 0.
+    let nameless = |cdb: &[u8], data: &mut [u8], length: usize| {
+        if cdb[0] != 0x8C {
+            return length;
+        }
+        data[..4].fill(0);
+        4
+    };
+    let bench = Bench::with_blank_volume("VOLUME01");
+    let mut drive = drive(bench.path(HOST).after(Box::new(nameless)));
+    drive.readiness().unwrap();
+    let (key, _, parameters) = key_for(&mut drive, 1);
+    assert_eq!(parameters.volume.medium_serial, None);
+    let error = drive.load_key(&key, &parameters).unwrap_err();
+    assert!(matches!(&error, LoadKeyError::AnotherVolume { .. }), "{error}");
+    assert!(!bench.sent().contains(&SPOUT));
+}
+
+#[test]
 fn a_volume_changed_at_the_last_moment_does_not_get_the_key() {
     let bench = Bench::with_blank_volume("VOLUME01");
     let mut swapped = false;

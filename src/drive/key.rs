@@ -190,16 +190,19 @@ impl Drive {
         }
     }
 
+    /// The identity is the medium serial number; where a cartridge has none, its barcode. What has neither cannot be told from another volume.
     fn same_volume(&mut self, expected: &VolumeIdentity) -> Result<(), LoadKeyError> {
         let found = self.volume().map_err(LoadKeyError::NotSent)?;
-        if found.medium_serial == expected.medium_serial {
+        let same = match (&found.medium_serial, &expected.medium_serial) {
+            (None, None) => found.barcode.is_some() && found.barcode == expected.barcode,
+            (found, expected) => found == expected,
+        };
+        if same {
             return Ok(());
         }
         let name = |volume: &VolumeIdentity| {
-            volume
-                .medium_serial
-                .clone()
-                .unwrap_or_else(|| "without a medium serial".to_owned())
+            let named = volume.medium_serial.clone().or_else(|| volume.barcode.clone());
+            named.unwrap_or_else(|| "without medium serial and barcode".to_owned())
         };
         Err(LoadKeyError::AnotherVolume {
             path: self.path().to_owned(),

@@ -17,13 +17,13 @@ fn since_start() -> Duration {
     START.get_or_init(Instant::now).elapsed()
 }
 
-/// The cipher library's generator, seeded by the system.
+/// The kernel's randomness. The cipher library's own generator spends tens of milliseconds on its first byte.
 struct SystemRandomness;
 
 impl Randomness for SystemRandomness {
     fn fill(&mut self, out: &mut [u8]) {
         // There is no drive without nonces: it waits as long as the system has no randomness, as early in a boot.
-        while aws_lc_rs::rand::fill(out).is_err() {
+        while getrandom::fill(out).is_err() {
             std::thread::yield_now();
         }
     }

@@ -17,9 +17,9 @@ use crate::clock::Clock;
 use crate::entropy::{Entropy, EntropyError};
 
 /// Readable by everybody: certificates and configuration.
-const PUBLIC: u32 = 0o644;
+pub(super) const PUBLIC: u32 = 0o644;
 /// Readable by the owner: keys.
-const PRIVATE: u32 = 0o600;
+pub(super) const PRIVATE: u32 = 0o600;
 
 /// The certificates made for clients.
 const CLIENTS: [(&str, Role); 3] = [
@@ -93,7 +93,6 @@ pub fn init(folder: &Path, hosts: &[String], clock: &dyn Clock, entropy: &dyn En
         "host master key: seals the store; keep a copy elsewhere",
     )?;
     files.folder("root-ca")?;
-    let until = |not_after: time::OffsetDateTime| format!("valid until {}", not_after.date());
     let what = format!("root CA, {}", until(root.not_after()));
     files.add("root-ca/certificate.pem", PUBLIC, &root.certificate_pem(), &what)?;
     files.add(
@@ -124,13 +123,13 @@ pub fn init(folder: &Path, hosts: &[String], clock: &dyn Clock, entropy: &dyn En
         let bundle = client_toml(hosts, config.listen.port())?;
         add_client(&mut files, name, role, &leaf, &bundle, &root)?;
     }
-    let text = toml::to_string(&config).map_err(|source| InitError::Text {
-        what: config::FILE,
-        source,
-    })?;
-    let text = format!("# Configuration of tapekey-kms. Paths are relative to this file's folder.\n{text}");
-    files.add(config::FILE, PUBLIC, &text, "configuration of the service")?;
+    files.add_config(&config)?;
     files.finish()
+}
+
+/// How the tables of `init` and `restore` say how long a certificate is good.
+pub(super) fn until(not_after: time::OffsetDateTime) -> String {
+    format!("valid until {}", not_after.date())
 }
 
 fn make_store(
@@ -143,13 +142,10 @@ fn make_store(
     files.folder(store)?;
     let path = files.root.join(store);
     let now = clock.now();
-    let made = StoreFile::create(&path, master, entropy, now)?;
+    let created = StoreFile::create(&path, master, entropy, now)?;
     let event = Event::new(&Actor::local(), Action::Initialise);
-    made.keep_issuing_ca(issuing.certificate_der(), issuing.key_der(), entropy, &event, now)?;
-    files.made.push(Made {
-        path,
-        what: "store: groups, keys and audit chain".to_owned(),
-    });
+    created.keep_issuing_ca(issuing.certificate_der(), issuing.key_der(), entropy, &event, now)?;
+    files.note(store.to_owned(), "store: groups, keys and audit chain");
     Ok(())
 }
 
@@ -206,14 +202,14 @@ fn client_toml(hosts: &[String], port: u16) -> Result<String, InitError> {
 }
 
 /// Makes files, never over others, and on the disk before `finish` returns.
-struct Files<'a> {
+pub(super) struct Files<'a> {
     root: &'a Path,
     made: Vec<Made>,
     folders: Vec<PathBuf>,
 }
 
 impl<'a> Files<'a> {
-    fn in_empty(root: &'a Path) -> Result<Self, InitError> {
+    pub(super) fn in_empty(root: &'a Path) -> Result<Self, InitError> {
         let failed = |source| InitError::File {
             path: root.to_owned(),
             source,
@@ -235,7 +231,7 @@ impl<'a> Files<'a> {
         })
     }
 
-    fn folder(&mut self, path: impl AsRef<Path>) -> Result<(), InitError> {
+    pub(super) fn folder(&mut self, path: impl AsRef<Path>) -> Result<(), InitError> {
         let path = self.root.join(path);
         let made = DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|source| InitError::File {
@@ -246,13 +242,37 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    fn add(&mut self, path: impl AsRef<Path>, mode: u32, content: &str, what: &str) -> Result<(), InitError> {
+    pub(super) fn add(
+        &mut self,
+        path: impl AsRef<Path>,
+        mode: u32,
+        content: &str,
+        what: &str,
+    ) -> Result<(), InitError> {
         self.write(path.as_ref(), mode, content)?;
         self.made.push(Made {
             path: self.root.join(path),
             what: what.to_owned(),
         });
         Ok(())
+    }
+
+    /// The configuration, which makes the folder a KMS: last of all.
+    pub(super) fn add_config(&mut self, config: &KmsConfig) -> Result<(), InitError> {
+        let text = toml::to_string(config).map_err(|source| InitError::Text {
+            what: config::FILE,
+            source,
+        })?;
+        let text = format!("# Configuration of tapekey-kms. Paths are relative to this file's folder.\n{text}");
+        self.add(config::FILE, PUBLIC, &text, "configuration of the service")
+    }
+
+    /// Lists something that was made by other means.
+    pub(super) fn note(&mut self, path: PathBuf, what: &str) {
+        self.made.push(Made {
+            path: self.root.join(path),
+            what: what.to_owned(),
+        });
     }
 
     fn write(&self, path: &Path, mode: u32, content: &str) -> Result<(), InitError> {
@@ -265,7 +285,7 @@ impl<'a> Files<'a> {
         written.map_err(|source| InitError::File { path, source })
     }
 
-    fn finish(self) -> Result<Vec<Made>, InitError> {
+    pub(super) fn finish(self) -> Result<Vec<Made>, InitError> {
         for path in self.folders.iter().rev() {
             let synced = File::open(path).and_then(|folder| folder.sync_all());
             synced.map_err(|source| InitError::File {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
@@ -96,13 +98,7 @@ impl Authority {
     /// # Errors
     /// [`PkiError::HostName`], or the library's.
     pub fn server(&self, hosts: &[String], now: OffsetDateTime) -> Result<Leaf, PkiError> {
-        let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let names = always
-            .iter()
-            .chain(hosts)
-            .map(|host| alternative_name(host))
-            .collect::<Result<_, _>>()?;
-        self.leaf("tapekey-kms", names, ExtendedKeyUsagePurpose::ServerAuth, now)
+        server_leaf(&self.issuer(), hosts, now)
     }
 
     /// A certificate for a client of the KMS.
@@ -111,7 +107,8 @@ impl Authority {
     /// The library's.
     pub fn client(&self, name: &str, role: Role, now: OffsetDateTime) -> Result<Leaf, PkiError> {
         let uri = role.uri().try_into().map_err(library(name))?;
-        self.leaf(name, vec![SanType::URI(uri)], ExtendedKeyUsagePurpose::ClientAuth, now)
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        leaf(&self.issuer(), name, vec![SanType::URI(uri)], usage, now)
     }
 
     /// The CA's certificate, in PEM.
@@ -147,26 +144,56 @@ impl Authority {
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
         Issuer::from_params(&self.params, &*self.key)
     }
+}
 
-    fn leaf(
-        &self,
-        name: &str,
-        alternative_names: Vec<SanType>,
-        usage: ExtendedKeyUsagePurpose,
-        now: OffsetDateTime,
-    ) -> Result<Leaf, PkiError> {
-        let key = new_key(name)?;
-        let mut params = params(name, now, LEAF_VALID);
-        params.subject_alt_names = alternative_names;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![usage];
-        let certificate = params.signed_by(&*key, &self.issuer()).map_err(library(name))?;
-        Ok(Leaf {
-            certificate_pem: certificate.pem(),
-            key_pem: Zeroizing::new(key.serialize_pem()),
-            not_after: params.not_after,
-        })
-    }
+/// A server certificate under a CA of which certificate (DER) and private key (PKCS #8, DER) are at hand.
+///
+/// # Errors
+/// [`PkiError::HostName`]; the library's, if the two are not what they should be.
+pub fn server_under(certificate: &[u8], key: &[u8], hosts: &[String], now: OffsetDateTime) -> Result<Leaf, PkiError> {
+    let name = "tapekey issuing CA";
+    let key = Zeroizing::new(KeyPair::try_from(key).map_err(library(name))?);
+    let issuer = Issuer::from_ca_cert_der(&certificate.into(), &*key).map_err(library(name))?;
+    server_leaf(&issuer, hosts, now)
+}
+
+/// A certificate (DER) in PEM (RFC 7468).
+#[must_use]
+pub fn certificate_pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+    let lines: String = lines.map(|line| format!("{line}\n")).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n")
+}
+
+fn server_leaf(issuer: &Issuer<'_, &KeyPair>, hosts: &[String], now: OffsetDateTime) -> Result<Leaf, PkiError> {
+    let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let names = always
+        .iter()
+        .chain(hosts)
+        .map(|host| alternative_name(host))
+        .collect::<Result<_, _>>()?;
+    leaf(issuer, "tapekey-kms", names, ExtendedKeyUsagePurpose::ServerAuth, now)
+}
+
+fn leaf(
+    issuer: &Issuer<'_, &KeyPair>,
+    name: &str,
+    alternative_names: Vec<SanType>,
+    usage: ExtendedKeyUsagePurpose,
+    now: OffsetDateTime,
+) -> Result<Leaf, PkiError> {
+    let key = new_key(name)?;
+    let mut params = params(name, now, LEAF_VALID);
+    params.subject_alt_names = alternative_names;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![usage];
+    let certificate = params.signed_by(&*key, issuer).map_err(library(name))?;
+    Ok(Leaf {
+        certificate_pem: certificate.pem(),
+        key_pem: Zeroizing::new(key.serialize_pem()),
+        not_after: params.not_after,
+    })
 }
 
 fn new_key(name: &str) -> Result<Zeroizing<KeyPair>, PkiError> {

@@ -6,5 +6,5 @@
 mod issue;
 mod role;
 
-pub use issue::{Authority, Leaf, PkiError};
+pub use issue::{Authority, Leaf, PkiError, certificate_pem, server_under};
 pub use role::{Identity, Role, identify};

@@ -6,6 +6,7 @@
 
 mod answers;
 mod names;
+mod operations;
 mod requests;
 pub mod text;
 
@@ -14,6 +15,9 @@ pub use answers::{
     RestoredKeyAnswer, ServerOutcome, ServerResult,
 };
 pub use names::{GroupName, KeyName, NameError, TAPE_PREFIX, VolumeName};
+pub use operations::{
+    CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, ServiceStatus, SnapshotList, SnapshotRecord,
+};
 pub use requests::{
     BackupKeyRequest, CreateGroup, CreateKey, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
 };
@@ -31,6 +35,14 @@ pub const RESTORE_KEYS_PATH: &str = "/v1/restore-keys";
 pub const GROUPS_PATH: &str = "/v1/groups";
 /// `GET`: keys of all groups, or of one with `?group=`. Role admin.
 pub const KEYS_PATH: &str = "/v1/keys";
+/// `GET`: the newest snapshots; `POST`: a new one. Role admin.
+pub const SNAPSHOTS_PATH: &str = "/v1/snapshots";
+/// `GET`: how the service as a whole is. Role admin.
+pub const STATUS_PATH: &str = "/v1/status";
+/// `POST`, without a body: one more quiesce. Role admin.
+pub const QUIESCE_PATH: &str = "/v1/quiesce";
+/// `POST`, without a body: one quiesce less. Role admin.
+pub const UNQUIESCE_PATH: &str = "/v1/unquiesce";
 
 /// Header of every reply: head of the audit chain, `SEQUENCE:MAC` (decimal, lower-case hex). A head that goes back shows a store that
 /// was rolled back.

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tapekey::kms_api::{
-    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, ErrorAnswer, ErrorCode, GroupList, KeyList, KeyMove,
-    MoveKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup,
+    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, CreateSnapshot, ErrorAnswer, ErrorCode, GroupList,
+    KeyList, KeyMove, MoveKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, ServiceStatus, SnapshotList,
 };
 
 macro_rules! golden {
@@ -51,6 +51,7 @@ fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
     request::<CreateKey>(&golden!("create-key-unnamed"));
     request::<MoveKey>(&golden!("move-key"));
     request::<RotateGroup>(&golden!("rotate-group"));
+    request::<CreateSnapshot>(&golden!("create-snapshot"));
 }
 
 #[test]
@@ -60,6 +61,8 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<GroupList>(&golden!("group-list"));
     written_as_read::<KeyList>(&golden!("key-list"));
     written_as_read::<KeyMove>(&golden!("key-move"));
+    written_as_read::<SnapshotList>(&golden!("snapshot-list"));
+    written_as_read::<ServiceStatus>(&golden!("service-status"));
     written_as_read::<ErrorAnswer>(&golden!("error"));
 }
 

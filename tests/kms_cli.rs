@@ -111,6 +111,53 @@ async fn an_administrator_sees_groups_and_keys_as_tables_and_as_json() {
 }
 
 #[tokio::test]
+async fn an_administrator_makes_snapshots_quiesces_and_sees_how_the_service_is() {
+    let home = Home::new();
+    let disk = home.other_disk();
+    let running = home.serve().await;
+    let terminal = Terminal {
+        home: &home,
+        address: format!("https://{}", running.address),
+    };
+    terminal.says("group create ENCR_daily").await;
+    terminal.says("key create ENCR_daily november").await;
+    let (exit, text) = terminal.fails("status").await;
+    assert!(
+        exit == Exit::Failed && text.contains("1 of 1 keys are in no snapshot"),
+        "{text}"
+    );
+    let (exit, text) = terminal.fails("key activate ENCR_daily november").await;
+    assert!(
+        exit == Exit::Failed && text.contains("tapekey kms snapshot create"),
+        "{text}"
+    );
+    let file = disk.path().join("1.snapshot");
+    let made = terminal.says(&format!("snapshot create {}", file.display())).await;
+    assert!(
+        made.starts_with("MADE  ") && made.contains("2026-11-24T12:00:00Z  "),
+        "{made}"
+    );
+    assert_eq!(terminal.says("snapshot list").await, made);
+    terminal.says("key activate ENCR_daily november").await;
+    let status = terminal.says("quiesce").await;
+    assert!(
+        status.contains("in no snapshot  0\n")
+            && status.contains("changes         refused, 1 outstanding quiesces\n")
+            && status.ends_with("quiesced        2026-11-24T12:00:00Z by CN=admin-1\n"),
+        "{status}"
+    );
+    let (_, text) = terminal.fails("key create ENCR_daily").await;
+    assert!(text.contains("the service is quiesced"), "{text}");
+    let status = terminal.says("unquiesce").await;
+    assert!(status.ends_with("changes         allowed\n"), "{status}");
+    assert_eq!(terminal.says("status").await, status);
+    let json = terminal.typed("status", "admin-1", true).await.unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["last_snapshot"]["keys"], 1);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn refusals_usage_and_silence_have_exit_codes_of_their_own() {
     let home = Home::new();
     let running = home.serve().await;

@@ -9,11 +9,12 @@
 
 mod kms_support;
 
-use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use kms_support::{Home, Raw, VirtualClock, client, client_config, error, group, new_group, rotate, volume};
+use kms_support::{
+    Home, Log, Raw, VirtualClock, client, client_config, error, group, new_group, new_snapshot, rotate, volume,
+};
 use reqwest::{Method, StatusCode};
 use tapekey::clock::Clock;
 use tapekey::kad::{KeyId, KeyKind, OurKad};
@@ -47,6 +48,11 @@ async fn each_role_gets_what_is_its_own_and_nothing_else() {
             .await
             .unwrap_err(),
         media.create_key(&daily, &CreateKey::default()).await.unwrap_err(),
+        media.snapshots().await.unwrap_err(),
+        media.create_snapshot(&new_snapshot("/nowhere/x")).await.unwrap_err(),
+        media.status().await.unwrap_err(),
+        media.quiesce().await.unwrap_err(),
+        media.unquiesce().await.unwrap_err(),
         media
             .rotate_group(
                 &daily,
@@ -107,6 +113,15 @@ GET /v1/keys?after=%00%2F%FF - 200 "keys":[]
 GET / - 404 no_such_path
 GET /v1/groups/ - 404 no_such_path
 DELETE /v1/groups - 405 wrong_method
+POST /v1/snapshots {"path":"x"} 409 is not absolute
+POST /v1/snapshots {"path":"/"} 409 names no file
+POST /v1/snapshots {"path":"/tmp/a\u001b"} 409 has control characters
+POST /v1/snapshots {"path":"/no/such/folder/x"} 409 No such file
+POST /v1/snapshots {"path":"/etc/passwd/x"} 409 ot a directory
+POST /v1/snapshots {"path":"/tmp/x","same_file_system":true} 400 unknown field
+POST /v1/quiesce {} 400 there should be none
+POST /v1/unquiesce - 409 not_quiesced
+DELETE /v1/snapshots - 405 wrong_method
 "#;
 
 const NONSENSE_OF_A_MEDIA_SERVER: &str = r#"
@@ -169,7 +184,7 @@ async fn a_tape_request_names_a_tape_group_that_exists_and_has_an_active_key() {
         (
             "ENCR_empty",
             ErrorCode::NoActiveKey,
-            "hint: make and activate one: tapekey kms key rotate ENCR_empty",
+            "hint: make one with tapekey kms key create ENCR_empty",
         ),
         ("ENCR_a b", ErrorCode::BadRequest, "hint: 1 to 64 letters"),
     ] {
@@ -329,36 +344,6 @@ async fn a_derived_group_s_key_is_in_no_answer_whatever_is_asked_and_no_key_in_t
     );
     assert!(!log.contains(backup["key"].as_str().unwrap()), "{log}");
     running.stop().await;
-}
-
-/// A log that the test can read.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// Collects what this thread logs, which with a test's runtime is everything but the store.
-    fn collect(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || log.clone())
-            .finish();
-        tracing::subscriber::set_default(subscriber)
-    }
 }
 
 #[tokio::test]

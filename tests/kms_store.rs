@@ -166,8 +166,8 @@ async fn an_audit_record_altered_removed_or_moved_breaks_the_chain_there() {
 async fn a_newer_store_and_other_files_are_refused() {
     for (sql, says) in [
         (
-            "PRAGMA user_version = 2",
-            "has version 2, this program knows 1\nhint: run the tapekey-kms that wrote it",
+            "PRAGMA user_version = 3",
+            "has version 3, this program knows up to 2\nhint: run the tapekey-kms that wrote it",
         ),
         ("PRAGMA application_id = 7", "is no store of tapekey-kms"),
     ] {

@@ -150,7 +150,7 @@ impl Stage {
         };
         step(&format!("create the key group {GROUP} and its first key"));
         println!(
-            "Snapshots of the store do not exist yet, so the key is activated with --single-copy: for this demonstration only."
+            "A key becomes active once a snapshot on another disk holds it. This demonstration uses one folder only, so it says --single-copy instead."
         );
         stage.kms(&["group", "create", GROUP])?;
         stage.kms(&["key", "create", GROUP, "first"])?;

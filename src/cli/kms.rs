@@ -1,5 +1,7 @@
 //! `tapekey kms`: groups and keys of a running KMS, over its web service, with an administrator's certificate.
 
+mod operation;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use crate::kms_client::{ClientConfig, KmsAddress, KmsClient, KmsClientError, Set
 /// The environment variable that names the client bundle where `--client` does not.
 const CLIENT_VARIABLE: &str = "TAPEKEY_KMS_CLIENT";
 
-/// Key groups and keys of a running KMS
+/// Key groups, keys and snapshots of a running KMS
 #[derive(Debug, Args)]
 pub struct KmsArgs {
     /// Client bundle of an administrator, as tapekey-kms init made it [env: TAPEKEY_KMS_CLIENT]
@@ -37,6 +39,15 @@ enum Noun {
     /// Keys of a group
     #[command(subcommand)]
     Key(KeyVerb),
+    /// Copies of the whole store, which let a key outlive the store's disk
+    #[command(subcommand)]
+    Snapshot(operation::SnapshotVerb),
+    /// Show how the KMS is; exit code 1 if keys are in no snapshot
+    Status,
+    /// Refuse changes of groups and keys until it is taken back; keys are given out all the same
+    Quiesce,
+    /// Take one quiesce back; with the last one, changes are allowed again
+    Unquiesce,
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,7 +85,7 @@ enum KeyVerb {
         group: GroupName,
         /// The key
         name: KeyName,
-        /// Accept that the key exists on one disk only (snapshots do not exist yet); audited
+        /// Accept that no snapshot on another disk holds the key; audited
         #[arg(long)]
         single_copy: bool,
     },
@@ -85,7 +96,7 @@ enum KeyVerb {
         /// The new key's name; without one the KMS makes one
         #[arg(long)]
         name: Option<KeyName>,
-        /// Accept that the key exists on one disk only (snapshots do not exist yet); audited
+        /// Accept that no snapshot on another disk holds the key; audited
         #[arg(long)]
         single_copy: bool,
     },
@@ -136,6 +147,10 @@ pub async fn run(arguments: KmsArgs, clock: &Arc<dyn Clock>, output: &mut Output
     match arguments.noun {
         Noun::Group(verb) => on_groups(&client, verb, output).await,
         Noun::Key(verb) => on_keys(&client, verb, output).await,
+        Noun::Snapshot(verb) => operation::on_snapshots(&client, verb, output).await,
+        Noun::Status => operation::on_status(&client, output).await,
+        Noun::Quiesce => operation::on_quiesce(&client, true, output).await,
+        Noun::Unquiesce => operation::on_quiesce(&client, false, output).await,
     }
 }
 

@@ -28,7 +28,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done as asked
   1  refused or failed; the error says why and what to do
-     (status: a drive has an alarm, or what it does could not be read)
+     (status: a drive has an alarm, or what it does could not be read;
+      kms status: keys are in no snapshot)
   2  the command line, or a file named on it, is wrong
   3  the daemon or the KMS did not answer
   4  the drive is busy with another job";

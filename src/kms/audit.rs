@@ -56,6 +56,14 @@ pub enum Action {
     MoveKey,
     /// A new active key.
     RotateGroup,
+    /// A snapshot of the store.
+    CreateSnapshot,
+    /// The store came out of a snapshot.
+    RestoreStore,
+    /// One more quiesce.
+    Quiesce,
+    /// One quiesce less.
+    Unquiesce,
     /// Anything that the asker's role does not allow.
     Request,
 }
@@ -70,7 +78,26 @@ impl Action {
             Self::CreateKey => "create_key",
             Self::MoveKey => "move_key",
             Self::RotateGroup => "rotate_group",
+            Self::CreateSnapshot => "create_snapshot",
+            Self::RestoreStore => "restore_store",
+            Self::Quiesce => "quiesce",
+            Self::Unquiesce => "unquiesce",
             Self::Request => "request",
+        }
+    }
+
+    /// Whether it makes or changes groups or keys, and so must wait while the service is quiesced.
+    pub(super) fn changes_keys(self) -> bool {
+        match self {
+            Self::CreateGroup | Self::CreateKey | Self::MoveKey | Self::RotateGroup => true,
+            Self::Initialise
+            | Self::BackupKey
+            | Self::RestoreKeys
+            | Self::CreateSnapshot
+            | Self::RestoreStore
+            | Self::Quiesce
+            | Self::Unquiesce
+            | Self::Request => false,
         }
     }
 }
@@ -214,6 +241,14 @@ impl From<rusqlite::Error> for AuditError {
 
 /// The end of the chain in `connection`.
 pub(super) fn head(connection: &Connection, key: &DataKey) -> Result<AuditHead, StoreError> {
+    match last(connection)? {
+        Some(head) => Ok(head),
+        None => start(connection, key),
+    }
+}
+
+/// What the last record says of itself, if there is one.
+pub(super) fn last(connection: &Connection) -> Result<Option<AuditHead>, StoreError> {
     let last = connection
         .prepare_cached("SELECT sequence, mac FROM audit ORDER BY sequence DESC LIMIT 1")?
         .query_row((), |row| {
@@ -223,10 +258,7 @@ pub(super) fn head(connection: &Connection, key: &DataKey) -> Result<AuditHead, 
             })
         })
         .optional()?;
-    match last {
-        Some(head) => Ok(head),
-        None => start(connection, key),
-    }
+    Ok(last)
 }
 
 /// Writes `event` after `head`, which moves on. Durable only with the transaction around it.
@@ -311,7 +343,8 @@ fn start(connection: &Connection, key: &DataKey) -> Result<AuditHead, StoreError
     })
 }
 
-fn mac_of(key: &DataKey, message: &[u8]) -> AuditMac {
+/// HMAC-SHA-256 of `message`.
+pub(super) fn mac_of(key: &DataKey, message: &[u8]) -> AuditMac {
     // HMAC takes a key shorter than SHA-256's block padded with zeros to that block.
     let mut padded_key = zeroize::Zeroizing::new([0; 64]);
     padded_key

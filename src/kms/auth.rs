@@ -59,6 +59,22 @@ impl<T: DeserializeOwned> Payload for Json<T> {
     }
 }
 
+/// No body at all.
+pub(super) struct Nothing;
+
+impl Payload for Nothing {
+    async fn read(request: Request) -> Result<Self, Problem> {
+        let body = to_bytes(request.into_body(), REQUEST_LENGTH_MAX)
+            .await
+            .map_err(|error| Problem::body(&error))?;
+        if body.is_empty() {
+            Ok(Self)
+        } else {
+            Err(Problem::bad_request("the body: there should be none"))
+        }
+    }
+}
+
 /// The part of the address after the question mark.
 pub(super) struct Wanted<T>(pub(super) T);
 

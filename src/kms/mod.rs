@@ -15,4 +15,7 @@ mod routes;
 pub mod seal;
 pub mod server;
 pub mod service;
+pub mod snapshot;
+mod status;
 pub mod store;
+pub mod verify;

@@ -2,7 +2,9 @@
 
 use thiserror::Error;
 
+use super::snapshot::SnapshotError;
 use super::store::StoreError;
+use crate::clock::{Timestamp, to_text};
 use crate::kms_api::{ErrorCode, GroupName, KeyName, KeyState};
 
 /// The KMS will not do what was asked, and asking again will not change that.
@@ -62,12 +64,35 @@ pub enum Refusal {
     },
     /// The key would be handed out while it exists on one disk only.
     #[error(
-        "the key for group {group} would exist on this disk only: if the disk dies, every tape written under it is lost"
+        "key {key} of group {group} would exist on this disk only: if the disk dies, every tape written under it is lost"
     )]
     SingleCopy {
         /// The group.
         group: GroupName,
+        /// The key.
+        key: KeyName,
     },
+    /// The same, where the key would be made in the same step.
+    #[error(
+        "a new key for group {group} would exist on this disk only: if the disk dies, every tape written under it is lost"
+    )]
+    RotatedSingleCopy {
+        /// The group.
+        group: GroupName,
+    },
+    /// Groups and keys stay as they are for now.
+    #[error("changes wait: the service is quiesced ({count} outstanding, the oldest by {subject} since {})", to_text(*since))]
+    Quiesced {
+        /// How many times.
+        count: u64,
+        /// Since when.
+        since: Timestamp,
+        /// By whom first.
+        subject: String,
+    },
+    /// Nothing to take back.
+    #[error("the service is not quiesced")]
+    NotQuiesced,
     /// A description is too long or has control characters.
     #[error("a description has at most 256 characters and no control characters")]
     Description,
@@ -84,7 +109,9 @@ impl Refusal {
             Self::NoActiveKey { .. } => ErrorCode::NoActiveKey,
             Self::GroupExists { .. } | Self::KeyExists { .. } => ErrorCode::NameTaken,
             Self::WrongMove { .. } => ErrorCode::WrongState,
-            Self::SingleCopy { .. } => ErrorCode::SingleCopy,
+            Self::SingleCopy { .. } | Self::RotatedSingleCopy { .. } => ErrorCode::SingleCopy,
+            Self::Quiesced { .. } => ErrorCode::Quiesced,
+            Self::NotQuiesced => ErrorCode::NotQuiesced,
             Self::Description => ErrorCode::BadRequest,
         }
     }
@@ -93,21 +120,33 @@ impl Refusal {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::NotForTape { .. } => "name the group ENCR_ and something; pool and group have the same name".to_owned(),
+            Self::NotForTape { .. } => {
+                "name the group ENCR_ and something; pool and group have the same name".to_owned()
+            }
             Self::NoSuchGroup { group } => {
                 format!("check the pool's name, or make the group: tapekey kms group create {group}")
             }
             Self::NoSuchKey { group, .. } => format!("list its keys: tapekey kms key list {group}"),
             Self::NoActiveKey { group } => {
-                format!("make and activate one: tapekey kms key rotate {group} --single-copy")
+                format!(
+                    "make one with tapekey kms key create {group}, then a snapshot, then tapekey kms key activate {group} KEY"
+                )
             }
             Self::GroupExists { .. } | Self::KeyExists { .. } => "choose another name".to_owned(),
             Self::WrongMove { .. } => {
-                "prelive, active, inactive, deprecated, terminated: one step at a time, never back to prelive".to_owned()
+                "prelive, active, inactive, deprecated, terminated: one step at a time, never back to prelive"
+                    .to_owned()
             }
-            Self::SingleCopy { .. } => {
-                "snapshots on a second disk do not exist yet: --single-copy (single_copy: true) accepts the risk and is audited".to_owned()
+            Self::SingleCopy { group, key } => format!(
+                "first tapekey kms snapshot create /ON/ANOTHER/DISK/FILE, then tapekey kms key activate {group} {key}; --single-copy (single_copy: true) accepts the risk and is audited"
+            ),
+            Self::RotatedSingleCopy { group } => format!(
+                "in three steps: tapekey kms key create {group}, tapekey kms snapshot create /ON/ANOTHER/DISK/FILE, tapekey kms key activate {group} KEY; --single-copy (single_copy: true) accepts the risk and is audited"
+            ),
+            Self::Quiesced { .. } => {
+                "ask again after tapekey kms unquiesce; tapekey kms status shows who waits for what".to_owned()
             }
+            Self::NotQuiesced => "tapekey kms status shows how the service is".to_owned(),
             Self::Description => "shorten it".to_owned(),
         }
     }
@@ -122,6 +161,9 @@ pub enum ServiceError {
     /// The store failed; whether the thing is so or not is unknown.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No snapshot was made.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
 }
 
 impl From<rusqlite::Error> for ServiceError {

@@ -6,13 +6,13 @@ use super::audit::{Action, Actor, AuditHead, Event};
 use super::model::{Refusal, ServiceError, check_description};
 use super::store::groups::{self, Group};
 use super::store::keys::{self, StoredKey};
-use super::store::{Session, Store, StoreError, StoreFile};
+use super::store::{Session, Store, StoreError, StoreFile, snapshots};
 use crate::clock::Clock;
 use crate::entropy::{Entropy, random_bytes};
 use crate::kad::{KeyKind, OurKad, derive_volume_key};
 use crate::kms_api::{
     BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, GroupList, GroupName, GroupRecord, KeyList, KeyMove,
-    KeyName, KeyRecord, KeySource, KeyState, MoveKey, PAGE_RECORDS_MAX, PageQuery, Purpose, RotateGroup,
+    KeyName, KeyOrigin, KeyRecord, KeySource, KeyState, MoveKey, PAGE_RECORDS_MAX, PageQuery, Purpose, RotateGroup,
 };
 use crate::secret::DataKey;
 
@@ -178,6 +178,11 @@ impl Kms {
         event.detail = Some(detail(KeyState::Active, wanted.single_copy));
         let work = move |session: &Session<'_>, event: &mut Event| {
             let group = existing(session, &group)?;
+            if !wanted.single_copy {
+                // The new key cannot be in any snapshot yet.
+                let group = group.record.name;
+                return Err(Refusal::RotatedSingleCopy { group }.into());
+            }
             let stored = insert(session, &group, wanted.name, "")?;
             event.key_id = Some(stored.record.id);
             let to = MoveKey {
@@ -221,6 +226,13 @@ fn insert(
     Ok(keys::insert_random(session, group, name, description)?)
 }
 
+/// Whether the key can be had again if the store's disk dies.
+fn survives_a_disk(session: &Session<'_>, stored: &StoredKey) -> Result<bool, ServiceError> {
+    match stored.record.origin {
+        KeyOrigin::Random => Ok(snapshots::is_kept(session, stored.record.id)?),
+    }
+}
+
 /// Moves `stored`; a key that becomes active makes the former one inactive first, so that there are never two.
 fn make_move(session: &Session<'_>, group: &Group, stored: &StoredKey, to: &MoveKey) -> Result<KeyMove, ServiceError> {
     let (from, key) = (stored.record.state, stored.record.name.clone());
@@ -242,8 +254,8 @@ fn make_move(session: &Session<'_>, group: &Group, stored: &StoredKey, to: &Move
         .into());
     }
     let becomes_active = to.state == KeyState::Active;
-    if becomes_active && !to.single_copy {
-        return Err(Refusal::SingleCopy { group: group_name }.into());
+    if becomes_active && !to.single_copy && !survives_a_disk(session, stored)? {
+        return Err(Refusal::SingleCopy { group: group_name, key }.into());
     }
     let former = if becomes_active {
         keys::active(session, group)?

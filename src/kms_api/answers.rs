@@ -175,6 +175,12 @@ pub enum ErrorCode {
     WrongState,
     /// The key exists on one disk only and the request does not accept that.
     SingleCopy,
+    /// Changes wait until every quiesce was taken back.
+    Quiesced,
+    /// There is no quiesce to take back.
+    NotQuiesced,
+    /// No snapshot was made, or it would lie beside the store and the request does not accept that.
+    Snapshot,
     /// No such address.
     NoSuchPath,
     /// The address does not take this method.

@@ -88,7 +88,7 @@ pub enum KmsClientError {
     },
     /// A change was sent and no answer came: it may have been made or not. Other addresses were not asked, so that it is not made twice.
     #[error(
-        "{attempt}: {address} may or may not have done it: {why}{}\nhint: look with `tapekey kms key list` before trying again",
+        "{attempt}: {address} may or may not have done it: {why}{}\nhint: look with `tapekey kms status`, `key list` or `snapshot list` before trying again",
         Listed(earlier)
     )]
     Uncertain {

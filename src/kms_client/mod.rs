@@ -25,8 +25,9 @@ use self::ask::Question;
 use crate::clock::Clock;
 use crate::kad::OurKad;
 use crate::kms_api::{
-    self, BackupKeyRequest, CreateGroup, CreateKey, GroupList, GroupName, GroupRecord, KeyList, KeyMove, KeyName,
-    KeyRecord, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup, VolumeName,
+    self, BackupKeyRequest, CreateGroup, CreateKey, CreateSnapshot, GroupList, GroupName, GroupRecord, KeyList,
+    KeyMove, KeyName, KeyRecord, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup, ServiceStatus,
+    SnapshotList, SnapshotRecord, VolumeName,
 };
 
 /// How long an idle connection is kept. Less than the KMS keeps one, so that no request meets a connection that is just being closed.
@@ -227,6 +228,57 @@ impl KmsClient {
                 .names(names)
                 .body(rotate),
         )
+        .await
+    }
+
+    /// Makes a snapshot of the store, in a file on the KMS's host.
+    ///
+    /// # Errors
+    /// `Refused` if there is something at the path, it is on the store's file system, it cannot be written, or our role is not admin.
+    pub async fn create_snapshot(&self, wanted: &CreateSnapshot) -> Result<SnapshotRecord, KmsClientError> {
+        let attempt = format!("make snapshot {}", error::printable(&wanted.path));
+        self.change(Question::new(attempt, Method::POST, kms_api::SNAPSHOTS_PATH).body(wanted))
+            .await
+    }
+
+    /// The newest snapshots, newest first.
+    ///
+    /// # Errors
+    /// `Refused` if our role is not admin.
+    pub async fn snapshots(&self) -> Result<Vec<SnapshotRecord>, KmsClientError> {
+        let question = Question::new("list snapshots".to_owned(), Method::GET, kms_api::SNAPSHOTS_PATH);
+        let (list, _): (SnapshotList, _) = self.ask(&question, |_| Ok(())).await?;
+        Ok(list.snapshots)
+    }
+
+    /// How the service as a whole is.
+    ///
+    /// # Errors
+    /// `Refused` if our role is not admin.
+    pub async fn status(&self) -> Result<ServiceStatus, KmsClientError> {
+        let question = Question::new("ask how the KMS is".to_owned(), Method::GET, kms_api::STATUS_PATH);
+        Ok(self.ask(&question, |_| Ok(())).await?.0)
+    }
+
+    /// Forbids changes of groups and keys, once more than before.
+    ///
+    /// # Errors
+    /// `Refused` if our role is not admin.
+    pub async fn quiesce(&self) -> Result<ServiceStatus, KmsClientError> {
+        self.change(Question::new("quiesce".to_owned(), Method::POST, kms_api::QUIESCE_PATH))
+            .await
+    }
+
+    /// Takes one quiesce back; changes are allowed again with the last one.
+    ///
+    /// # Errors
+    /// `Refused` if there is none, or our role is not admin.
+    pub async fn unquiesce(&self) -> Result<ServiceStatus, KmsClientError> {
+        self.change(Question::new(
+            "unquiesce".to_owned(),
+            Method::POST,
+            kms_api::UNQUIESCE_PATH,
+        ))
         .await
     }
 }

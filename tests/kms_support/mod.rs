@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,7 +26,7 @@ use tapekey::kms::seal::HostMasterKey;
 use tapekey::kms::server::Server;
 use tapekey::kms::service::Kms;
 use tapekey::kms::store::{StoreFile, walk_audit};
-use tapekey::kms_api::{CreateGroup, GroupName, KeyMove, RotateGroup, VolumeName};
+use tapekey::kms_api::{CreateGroup, CreateSnapshot, GroupName, KeyMove, RotateGroup, VolumeName};
 use tapekey::kms_client::{ClientConfig, KmsAddress, KmsClient};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -114,6 +116,36 @@ impl Entropy for Seeded {
     }
 }
 
+/// A log that the test can read.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::Write::write(&mut *self.0.lock().unwrap(), bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Collects what this thread logs, which with a test's runtime is everything but the store.
+    pub(crate) fn collect(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || log.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+}
+
 /// A folder that `init` filled, and the clock and seed that it lives on.
 pub(crate) struct Home {
     temporary: tempfile::TempDir,
@@ -131,6 +163,25 @@ impl Home {
             clock,
             entropy,
         }
+    }
+
+    /// Nothing yet, on the clock and seed of another one.
+    pub(crate) fn empty_beside(other: &Self) -> Self {
+        Self {
+            temporary: tempfile::tempdir().unwrap(),
+            clock: other.clock.clone(),
+            entropy: other.entropy.clone(),
+        }
+    }
+
+    /// A folder on another file system than this one's.
+    pub(crate) fn other_disk(&self) -> tempfile::TempDir {
+        let own = std::fs::metadata(self.temporary.path()).unwrap().dev();
+        let other = ["/dev/shm", "/run", "/var/tmp", env!("CARGO_TARGET_TMPDIR")]
+            .into_iter()
+            .filter_map(|folder| tempfile::tempdir_in(folder).ok())
+            .find(|folder| std::fs::metadata(folder.path()).unwrap().dev() != own);
+        other.expect("this machine has a second file system to write to")
     }
 
     pub(crate) fn folder(&self) -> PathBuf {
@@ -298,6 +349,13 @@ pub(crate) fn new_group(name: &str, kind: KeyKind) -> CreateGroup {
         name: group(name),
         kind,
         description: String::new(),
+    }
+}
+
+pub(crate) fn new_snapshot(path: impl AsRef<Path>) -> CreateSnapshot {
+    CreateSnapshot {
+        path: path.as_ref().to_str().unwrap().to_owned(),
+        same_filesystem: false,
     }
 }
 

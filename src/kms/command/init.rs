@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Done, Machine};
-use crate::kms::init::{Made, init};
+use super::{Done, Machine, print_made};
+use crate::kms::init::init;
 
 /// What `init` is told.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(super) struct InitArguments {
 pub(super) fn run(arguments: &InitArguments, machine: &Machine, out: &mut dyn Write) -> Done {
     let made = init(&arguments.folder, &arguments.hosts, &*machine.clock, &*machine.entropy)?;
     let folder = arguments.folder.display();
-    print_table(&made, out)?;
+    print_made(&made, out)?;
     writeln!(out, "\nWhat to do next:")?;
     writeln!(
         out,
@@ -39,15 +39,4 @@ pub(super) fn run(arguments: &InitArguments, machine: &Machine, out: &mut dyn Wr
     writeln!(out, "  4. Start the service: tapekey-kms serve {folder}")?;
     out.flush()?;
     Ok(())
-}
-
-fn print_table(made: &[Made], out: &mut dyn Write) -> std::io::Result<()> {
-    let shown: Vec<_> = made
-        .iter()
-        .map(|one| (one.path.display().to_string(), &one.what))
-        .collect();
-    let width = shown.iter().map(|(path, _)| path.chars().count()).max().unwrap_or(0);
-    shown
-        .iter()
-        .try_for_each(|(path, what)| writeln!(out, "{path:width$}  {what}"))
 }

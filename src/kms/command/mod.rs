@@ -3,6 +3,8 @@
 mod audit;
 mod init;
 mod serve;
+mod snapshot;
+mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+use crate::kms::init::Made;
 use crate::secret::keep_in_this_process;
 
 /// The key management service of tapekey.
@@ -30,6 +33,12 @@ enum Verb {
     ///
     /// It logs to standard error. The environment variable TAPEKEY_LOG chooses what, as in TAPEKEY_LOG=debug.
     Serve(serve::ServeArguments),
+    /// Write a consistent copy of the store into a file on another disk, while the service runs
+    Snapshot(snapshot::SnapshotArguments),
+    /// Make a KMS in an empty folder from a snapshot and the host master key
+    Restore(snapshot::RestoreArguments),
+    /// Check that every record of a KMS or a snapshot opens and that everything fits
+    Verify(verify::VerifyArguments),
     /// The audit log of the local store
     #[command(subcommand)]
     Audit(audit::AuditVerb),
@@ -48,7 +57,7 @@ type Done = Result<(), Box<dyn std::error::Error>>;
 
 /// Runs what the command line asks for: answers to `out`, errors to `err`. Exit codes: 0 done, 1 refused or failed, 2 usage (by clap).
 pub async fn run(arguments: Arguments, machine: Machine, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    match carry_out(arguments.verb, machine, out).await {
+    match carry_out(arguments.verb, machine, out, err).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Without standard error there is nobody left to tell; the exit code remains.
@@ -58,12 +67,35 @@ pub async fn run(arguments: Arguments, machine: Machine, out: &mut dyn Write, er
     }
 }
 
-async fn carry_out(verb: Verb, machine: Machine, out: &mut dyn Write) -> Done {
+async fn carry_out(verb: Verb, machine: Machine, out: &mut dyn Write, err: &mut dyn Write) -> Done {
     // Every verb opens keys of the store, or makes them.
     keep_in_this_process()?;
     match verb {
         Verb::Init(arguments) => init::run(&arguments, &machine, out),
         Verb::Serve(arguments) => serve::run(&arguments, machine, out).await,
+        Verb::Snapshot(arguments) => snapshot::snapshot(&arguments, machine, out).await,
+        Verb::Restore(arguments) => snapshot::run_restore(&arguments, &machine, out, err),
+        Verb::Verify(arguments) => verify::run(&arguments, &machine, out, err),
         Verb::Audit(verb) => audit::run(&verb, out),
     }
+}
+
+/// Says on `err` how far long work is.
+fn progress(err: &mut dyn Write) -> impl FnMut(&str, u64, u64) {
+    move |what, done, of| {
+        // Nobody need listen.
+        let _ = writeln!(err, "tapekey-kms: {done} of {of} {what}");
+    }
+}
+
+/// A table of what was made in a folder.
+fn print_made(made: &[Made], out: &mut dyn Write) -> std::io::Result<()> {
+    let shown: Vec<_> = made
+        .iter()
+        .map(|one| (one.path.display().to_string(), &one.what))
+        .collect();
+    let width = shown.iter().map(|(path, _)| path.chars().count()).max().unwrap_or(0);
+    shown
+        .iter()
+        .try_for_each(|(path, what)| writeln!(out, "{path:width$}  {what}"))
 }

@@ -3,6 +3,7 @@
 mod backup_key;
 mod groups;
 mod keys;
+mod operations;
 pub(super) mod problem;
 mod reply;
 mod restore_keys;
@@ -19,7 +20,10 @@ use axum::routing::{get, post};
 use self::problem::Problem;
 use super::service::Kms;
 use crate::clock::Clock;
-use crate::kms_api::{AUDIT_HEAD_HEADER, BACKUP_KEY_PATH, GROUPS_PATH, KEYS_PATH, RESTORE_KEYS_PATH};
+use crate::kms_api::{
+    AUDIT_HEAD_HEADER, BACKUP_KEY_PATH, GROUPS_PATH, KEYS_PATH, QUIESCE_PATH, RESTORE_KEYS_PATH, SNAPSHOTS_PATH,
+    STATUS_PATH, UNQUIESCE_PATH,
+};
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -41,6 +45,13 @@ pub(super) fn router(front: Front) -> Router {
             post(keys::set_state),
         )
         .route(KEYS_PATH, get(keys::list))
+        .route(
+            SNAPSHOTS_PATH,
+            get(operations::list_snapshots).post(operations::create_snapshot),
+        )
+        .route(STATUS_PATH, get(operations::status))
+        .route(QUIESCE_PATH, post(operations::quiesce))
+        .route(UNQUIESCE_PATH, post(operations::unquiesce))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::map_response_with_state(front.clone(), with_audit_head))

@@ -105,9 +105,13 @@ impl Problem {
             ErrorCode::BadRequest | ErrorCode::NotForTape => StatusCode::BAD_REQUEST,
             ErrorCode::Forbidden | ErrorCode::Certificate => StatusCode::FORBIDDEN,
             ErrorCode::NoSuchGroup | ErrorCode::NoSuchKey | ErrorCode::NoSuchPath => StatusCode::NOT_FOUND,
-            ErrorCode::NoActiveKey | ErrorCode::NameTaken | ErrorCode::WrongState | ErrorCode::SingleCopy => {
-                StatusCode::CONFLICT
-            }
+            ErrorCode::NoActiveKey
+            | ErrorCode::NameTaken
+            | ErrorCode::WrongState
+            | ErrorCode::SingleCopy
+            | ErrorCode::Quiesced
+            | ErrorCode::NotQuiesced
+            | ErrorCode::Snapshot => StatusCode::CONFLICT,
             ErrorCode::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             ErrorCode::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorCode::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
@@ -120,6 +124,14 @@ impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Refused(refusal) => Self::new(refusal.code(), refusal.to_string(), refusal.hint()),
+            ServiceError::Snapshot(error) => {
+                tracing::error!(%error, "no snapshot was made");
+                let text = error.to_string();
+                let (error, hint) = text
+                    .split_once("\nhint: ")
+                    .unwrap_or((&text, "look into the log of tapekey-kms"));
+                Self::new(ErrorCode::Snapshot, error, hint)
+            }
             ServiceError::Store(error) => {
                 tracing::error!(%error, "the store failed");
                 let text = error.to_string();

@@ -23,6 +23,7 @@ use self::connection::Connection;
 use super::config::KmsConfig;
 use super::routes;
 use super::service::Kms;
+use super::status::Daily;
 use crate::clock::Clock;
 
 /// Connections served at once; more wait in the kernel's queue.
@@ -30,6 +31,9 @@ const CONNECTIONS_MAX: usize = 1024;
 
 /// How long requests in work may take once the service is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How often to see whether the daily alarm is due.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
 
 /// How long to wait after accept(2) failed, for want of file descriptors usually.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -39,6 +43,7 @@ pub struct Server {
     listener: TcpListener,
     tls: TlsAcceptor,
     router: Router,
+    kms: Arc<Kms>,
     clock: Arc<dyn Clock>,
 }
 
@@ -70,13 +75,14 @@ impl Server {
             .await
             .map_err(|source| ServerError::Listen { address, source })?;
         let router = routes::router(routes::Front {
-            kms,
+            kms: kms.clone(),
             clock: clock.clone(),
         });
         Ok(Self {
             listener,
             tls,
             router,
+            kms,
             clock,
         })
     }
@@ -95,10 +101,15 @@ impl Server {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut tasks = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
+        let (mut daily, mut look_at_clock) = (Daily::default(), tokio::time::interval(LOOK_AT_CLOCK));
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 Some(_) = tasks.join_next() => {}
+                _ = look_at_clock.tick() => if daily.is_due(self.clock.monotonic()) {
+                    let kms = self.kms.clone();
+                    tasks.spawn(async move { kms.alarm_about_single_copies().await });
+                },
                 accepted = accept(&self.listener, &room) => match accepted {
                     Ok((stream, peer, permit)) => {
                         let connection = Connection {

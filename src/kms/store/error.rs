@@ -31,7 +31,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// Made by another version of the program.
-    #[error("store {path} has version {found}, this program knows {known}\nhint: run the tapekey-kms that wrote it, or a newer one", path = path.display())]
+    #[error("store {path} has version {found}, this program knows up to {known}\nhint: run the tapekey-kms that wrote it, or a newer one", path = path.display())]
     OtherVersion {
         /// The file.
         path: PathBuf,

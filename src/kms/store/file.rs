@@ -6,16 +6,15 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
 use super::keyring::Keyring;
-use super::{StoreError, millis, schema};
+use super::{DATABASE, StoreError, millis, schema};
 use crate::entropy::{Entropy, random_bytes};
 use crate::kad::KeyId;
 use crate::kms::audit::{self, AuditError, AuditHead, AuditRecord, Event};
 use crate::kms::seal::{Fields, HostMasterKey};
-
-/// The database in the store's folder.
-const DATABASE: &str = "kms.sqlite";
+use crate::secret::Sealed;
 
 /// Locked by the service that works on the store.
 const LOCK: &str = "lock";
@@ -24,7 +23,8 @@ const LOCK: &str = "lock";
 pub struct StoreFile {
     pub(super) connection: Connection,
     pub(super) keyring: Keyring,
-    _lock: File,
+    pub(super) folder: PathBuf,
+    _lock: Option<File>,
 }
 
 impl StoreFile {
@@ -52,7 +52,8 @@ impl StoreFile {
         Ok(Self {
             connection,
             keyring,
-            _lock: lock,
+            folder: folder.to_owned(),
+            _lock: Some(lock),
         })
     }
 
@@ -68,8 +69,57 @@ impl StoreFile {
         Ok(Self {
             connection,
             keyring,
-            _lock: lock,
+            folder: folder.to_owned(),
+            _lock: Some(lock),
         })
+    }
+
+    /// Opens the store in `folder` beside a service that may be working on it, for one short transaction after the other.
+    ///
+    /// # Errors
+    /// As [`StoreFile::open`], but never that it is in use.
+    pub(in crate::kms) fn open_beside(folder: &Path, master: &HostMasterKey) -> Result<Self, StoreError> {
+        let connection = schema::open(&existing(folder)?)?;
+        let keyring = Keyring::open(&connection, master)?;
+        Ok(Self {
+            connection,
+            keyring,
+            folder: folder.to_owned(),
+            _lock: None,
+        })
+    }
+
+    /// Takes a store that came out of a snapshot into use: nothing that was said of snapshots or quiesces of the old one holds for it.
+    /// Locks the folder, which has the database and nothing else.
+    ///
+    /// # Errors
+    /// As [`StoreFile::open`].
+    pub(in crate::kms) fn take_over(
+        folder: &Path,
+        master: &HostMasterKey,
+        event: &Event,
+        now: OffsetDateTime,
+    ) -> Result<Self, StoreError> {
+        drop(lock(folder, OpenOptions::new().create_new(true))?);
+        let file = Self::open(folder, master)?;
+        let transaction = file.connection.unchecked_transaction()?;
+        transaction.execute_batch("DELETE FROM snapshot_keys; DELETE FROM snapshots; DELETE FROM quiesces;")?;
+        let mut head = audit::head(&transaction, &file.keyring.audit)?;
+        audit::append(&transaction, &file.keyring.audit, &mut head, event, now)?;
+        transaction.commit()?;
+        Ok(file)
+    }
+
+    /// The issuing CA: its certificate (DER) and private key (PKCS #8, DER).
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is none, or it does not open.
+    pub(in crate::kms) fn issuing_ca(&self) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), StoreError> {
+        let certificate: Vec<u8> =
+            self.connection
+                .query_row("SELECT certificate FROM certificate_authorities", (), |row| row.get(0))?;
+        let key = open_certificate_authority(&self.connection, &self.keyring, &certificate)?;
+        Ok((certificate, key))
     }
 
     /// Keeps a CA's private key (PKCS #8), sealed and bound to its certificate, and writes the audit chain's first record.
@@ -85,10 +135,7 @@ impl StoreFile {
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
         let under = self.keyring.key_protection_id;
-        let bound = Fields::of("tapekey issuing ca v1")
-            .bytes(certificate)
-            .bytes(&under.0)
-            .encode();
+        let bound = bound_to(certificate, under);
         let sealed = self.keyring.key_protection.seal(entropy, private_key, &bound)?;
         let transaction = self.connection.unchecked_transaction()?;
         transaction.execute(
@@ -100,6 +147,38 @@ impl StoreFile {
         transaction.commit()?;
         Ok(())
     }
+}
+
+/// The private key of the CA with that certificate.
+pub(super) fn open_certificate_authority(
+    connection: &Connection,
+    keyring: &Keyring,
+    certificate: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let (under, sealed) = connection.query_row(
+        "SELECT sealed_under, nonce, sealed FROM certificate_authorities WHERE certificate = ?1",
+        [certificate],
+        |row| {
+            let sealed = Sealed {
+                nonce: row.get(1)?,
+                sealed: row.get(2)?,
+            };
+            Ok((KeyId(row.get(0)?), sealed))
+        },
+    )?;
+    keyring
+        .key_protection
+        .open(&sealed, &bound_to(certificate, under))
+        .map_err(|_| StoreError::DoesNotOpen {
+            what: "the issuing CA's private key".to_owned(),
+        })
+}
+
+fn bound_to(certificate: &[u8], sealed_under: KeyId) -> Vec<u8> {
+    Fields::of("tapekey issuing ca v1")
+        .bytes(certificate)
+        .bytes(&sealed_under.0)
+        .encode()
 }
 
 /// Hands every audit record of the store in `folder` to `each`, oldest first, and checks the chain. Works beside a running service.

@@ -103,6 +103,17 @@ pub(in crate::kms) fn list(
     Ok(keys)
 }
 
+/// Opens the key of that name and throws it away; its state.
+pub(super) fn check(session: &Session<'_>, group: &Group, name: &str) -> Result<KeyState, StoreError> {
+    let mut statement = session
+        .connection
+        .prepare_cached("SELECT * FROM keys WHERE group_id = ?1 AND name = ?2")?;
+    let stored = statement
+        .query_row(params![group.id.0, name], Raw::read)?
+        .checked(group)?;
+    stored.open(session).map(|_| stored.record.state)
+}
+
 impl StoredKey {
     /// The key itself, if the record is exactly as it was sealed.
     pub(in crate::kms) fn open(&self, session: &Session<'_>) -> Result<DataKey, StoreError> {

@@ -1,11 +1,14 @@
 //! The built-in store: one SQLite file, every key in it sealed, one service at a time. SQL stands here and in `audit.rs`, nowhere else.
 
+pub(in crate::kms) mod check;
 mod error;
 mod file;
 pub(in crate::kms) mod groups;
 mod keyring;
 pub(in crate::kms) mod keys;
+pub(in crate::kms) mod quiesces;
 mod schema;
+pub(in crate::kms) mod snapshots;
 mod writer;
 
 pub use error::StoreError;
@@ -13,7 +16,17 @@ pub use file::{StoreFile, walk_audit};
 pub(in crate::kms) use writer::Session;
 pub use writer::Store;
 
+use std::path::{Path, PathBuf};
+
 use time::OffsetDateTime;
+
+/// The database in the store's folder.
+pub(in crate::kms) const DATABASE: &str = "kms.sqlite";
+
+/// The database of the store in `folder`.
+pub(in crate::kms) fn database(folder: &Path) -> PathBuf {
+    folder.join(DATABASE)
+}
 
 /// A time as the store keeps it: milliseconds since 1970.
 pub(in crate::kms) fn millis(time: OffsetDateTime) -> i64 {

@@ -10,7 +10,10 @@ use super::StoreError;
 const APPLICATION_ID: i32 = 0x544B_4D53;
 
 /// The version of the tables below.
-const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
+
+/// The first version that has [`SNAPSHOT_TABLES`].
+pub(super) const VERSION_WITH_SNAPSHOTS: i32 = 2;
 
 /// How long to wait for a reader (`tapekey-kms audit list`, a backup program) to let go.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -83,22 +86,59 @@ CREATE TABLE audit (
 ) STRICT;
 ";
 
+/// What version 2 added.
+const SNAPSHOT_TABLES: &str = "
+-- The MAC covers every field but the number.
+CREATE TABLE snapshots (
+    sequence INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    made INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    file_system TEXT NOT NULL,
+    counts INTEGER NOT NULL CHECK (counts IN (0, 1)),
+    audit_head TEXT NOT NULL,
+    key_groups INTEGER NOT NULL,
+    keys INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    mac BLOB NOT NULL
+) STRICT;
+-- The newest snapshot that counts and holds the key, as the key was at that time.
+CREATE TABLE snapshot_keys (
+    key_id BLOB PRIMARY KEY REFERENCES keys (id) ON DELETE CASCADE,
+    snapshot INTEGER NOT NULL REFERENCES snapshots (sequence),
+    modified INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- One row for each quiesce that was not taken back.
+CREATE TABLE quiesces (
+    sequence INTEGER PRIMARY KEY,
+    since INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    fingerprint TEXT NOT NULL
+) STRICT;
+";
+
 /// Makes the tables in the empty file at `path`.
 pub(super) fn create(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     make_durable(&connection)?;
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE;{TABLES}PRAGMA user_version = {VERSION};COMMIT;"
+        "BEGIN IMMEDIATE;{TABLES}{SNAPSHOT_TABLES}PRAGMA user_version = {VERSION};COMMIT;"
     ))?;
     Ok(connection)
 }
 
-/// Opens the store at `path` for the one service that may write it.
+/// Opens the store at `path` for writing; tables of an older version become those of this one.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    check_marks(&connection, path)?;
+    let found = check_marks(&connection, path)?;
     make_durable(&connection)?;
+    if found < VERSION_WITH_SNAPSHOTS {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;{SNAPSHOT_TABLES}PRAGMA user_version = {VERSION};COMMIT;"
+        ))?;
+    }
     Ok(connection)
 }
 
@@ -115,13 +155,14 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn check_marks(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// The version of the tables, if this program knows it.
+fn check_marks(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
     let mark = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     if mark("application_id")? != APPLICATION_ID {
         return Err(StoreError::NotAStore { path: path.to_owned() });
     }
     match mark("user_version")? {
-        VERSION => Ok(()),
+        known @ 1..=VERSION => Ok(known),
         found => Err(StoreError::OtherVersion {
             path: path.to_owned(),
             found,

@@ -1,6 +1,7 @@
 //! The one thread that works on SQLite. Requests queue; those that wait at the same moment share one commit, and so one wait for the
 //! disk. Nobody learns a result before it is durable.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -9,11 +10,12 @@ use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::keyring::Keyring;
-use super::{StoreError, StoreFile};
+use super::{StoreError, StoreFile, quiesces};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::kms::audit::{self, AuditHead, Event};
 use crate::kms::model::ServiceError;
+use crate::kms::snapshot::SnapshotError;
 
 /// Requests that wait; more than these wait in their own tasks.
 const QUEUE_LENGTH: usize = 256;
@@ -30,6 +32,7 @@ type Job = Box<dyn FnOnce(Result<&mut Session<'_>, StoreError>) -> Settle + Send
 pub struct Store {
     jobs: Option<mpsc::Sender<Job>>,
     head: watch::Receiver<AuditHead>,
+    folder: PathBuf,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -39,7 +42,7 @@ pub(in crate::kms) struct Session<'a> {
     pub(super) keyring: &'a Keyring,
     pub(in crate::kms) entropy: &'a dyn Entropy,
     pub(in crate::kms) now: OffsetDateTime,
-    head: &'a mut AuditHead,
+    pub(super) head: &'a mut AuditHead,
 }
 
 impl Store {
@@ -50,6 +53,7 @@ impl Store {
     pub fn start(file: StoreFile, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE_LENGTH);
         let (publish, head) = watch::channel(audit::head(&file.connection, &file.keyring.audit)?);
+        let folder = file.folder.clone();
         let work = move || {
             Writer {
                 file,
@@ -66,6 +70,7 @@ impl Store {
         Ok(Self {
             jobs: Some(jobs),
             head,
+            folder,
             thread: Some(thread),
         })
     }
@@ -76,23 +81,47 @@ impl Store {
         self.head.borrow().clone()
     }
 
+    /// The folder of its files.
+    pub(in crate::kms) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Does `work` in a transaction and returns once it is durable.
     pub(in crate::kms) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Session<'_>) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ServiceError> {
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |session| {
-            let result = session.map_err(ServiceError::Store).and_then(work);
-            Box::new(move |committed| {
-                // An asker that went away needs no answer; what it asked for is done and audited all the same.
-                let _ = reply.send(committed.map_err(ServiceError::Store).and(result));
-            })
-        });
+        let (job, answer) = job(work);
         let jobs = self.jobs.as_ref().ok_or(StoreError::Stopped)?;
         jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
         answer.await.map_err(|_| StoreError::Stopped)?
     }
+
+    /// The same from a thread that may wait, never from a task.
+    pub(in crate::kms) fn run_and_wait<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Session<'_>) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let (job, answer) = job(work);
+        let jobs = self.jobs.as_ref().ok_or(StoreError::Stopped)?;
+        jobs.blocking_send(job).map_err(|_| StoreError::Stopped)?;
+        answer.blocking_recv().map_err(|_| StoreError::Stopped)?
+    }
+}
+
+/// `work` as the thread gets it, and where its result comes once it is durable.
+fn job<T: Send + 'static>(
+    work: impl FnOnce(&mut Session<'_>) -> Result<T, ServiceError> + Send + 'static,
+) -> (Job, oneshot::Receiver<Result<T, ServiceError>>) {
+    let (reply, answer) = oneshot::channel();
+    let job: Job = Box::new(move |session| {
+        let result = session.map_err(ServiceError::Store).and_then(work);
+        Box::new(move |committed| {
+            // An asker that went away needs no answer; what it asked for is done and audited all the same.
+            let _ = reply.send(committed.map_err(ServiceError::Store).and(result));
+        })
+    });
+    (job, answer)
 }
 
 impl Drop for Store {
@@ -113,7 +142,10 @@ impl Session<'_> {
         work: impl FnOnce(&Self, &mut Event) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
         self.connection.execute_batch("SAVEPOINT attempt")?;
-        let result = work(self, &mut event);
+        let result = match quiesces::admit(self, event.action) {
+            Ok(()) => work(self, &mut event),
+            Err(error) => Err(error),
+        };
         if let Err(error) = &result {
             self.connection.execute_batch("ROLLBACK TO attempt")?;
             event.outcome = outcome(error);
@@ -132,6 +164,8 @@ impl Session<'_> {
 fn outcome(error: &ServiceError) -> String {
     let (ended, text) = match error {
         ServiceError::Refused(refusal) => ("refused", refusal.to_string()),
+        ServiceError::Snapshot(error @ SnapshotError::SameFileSystem { .. }) => ("refused", error.to_string()),
+        ServiceError::Snapshot(error) => ("failed", error.to_string()),
         ServiceError::Store(error) => ("failed", error.to_string()),
     };
     // Hints are for the asker; a record is one line.

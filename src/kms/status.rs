@@ -1,0 +1,125 @@
+//! How the service as a whole is, quiesce and unquiesce, and the alarm about keys that are on one disk only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::audit::{Action, Actor, Event};
+use super::model::{Refusal, ServiceError};
+use super::service::Kms;
+use super::store::{StoreError, quiesces, snapshots};
+use crate::kms_api::ServiceStatus;
+
+/// Keys, and quiesces, that a status names.
+const EXAMPLES: usize = 10;
+
+/// Time between two alarms about keys in no snapshot.
+const ALARM_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Says when the alarm is due: at the start and then daily. Goes by a clock that never jumps.
+#[derive(Debug, Default)]
+pub(super) struct Daily {
+    last: Option<Duration>,
+}
+
+impl Daily {
+    /// Whether it is due at `now`; if so, the next time is a day later.
+    pub(super) fn is_due(&mut self, now: Duration) -> bool {
+        let due = self.last.is_none_or(|last| now.saturating_sub(last) >= ALARM_EVERY);
+        if due {
+            self.last = Some(now);
+        }
+        due
+    }
+}
+
+impl Kms {
+    /// How the service is.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn status(self: &Arc<Self>) -> Result<ServiceStatus, ServiceError> {
+        let kms = self.clone();
+        // It looks at every key's row: not on the thread that serves.
+        let looked = tokio::task::spawn_blocking(move || snapshots::uncovered(kms.store.folder(), EXAMPLES));
+        let looked = looked.await.map_err(|_| StoreError::Stopped)??;
+        let (store, last_snapshot, count, quiesced_by) = self
+            .store
+            .run(|session| {
+                Ok((
+                    snapshots::store_id(session)?,
+                    snapshots::newest(session, true, 1)?.pop(),
+                    quiesces::count(session)?,
+                    quiesces::oldest(session, EXAMPLES)?,
+                ))
+            })
+            .await?;
+        Ok(ServiceStatus {
+            store: store.to_string(),
+            keys: looked.keys,
+            keys_in_no_snapshot: looked.uncovered,
+            examples: looked.examples,
+            last_snapshot,
+            quiesces: count,
+            quiesced_by,
+        })
+    }
+
+    /// Forbids changes of groups and keys until it is taken back, also over a restart. Keys are given out all the same.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn quiesce(self: &Arc<Self>, actor: &Actor) -> Result<ServiceStatus, ServiceError> {
+        let (event, actor) = (Event::new(actor, Action::Quiesce), actor.clone());
+        self.store
+            .run(move |session| session.audited(event, |session, _| Ok(quiesces::add(session, &actor)?)))
+            .await?;
+        self.status().await
+    }
+
+    /// Takes one quiesce back, the asker's own if there is one.
+    ///
+    /// # Errors
+    /// [`Refusal::NotQuiesced`].
+    pub async fn unquiesce(self: &Arc<Self>, actor: &Actor) -> Result<ServiceStatus, ServiceError> {
+        let (event, actor) = (Event::new(actor, Action::Unquiesce), actor.clone());
+        let work = move |session: &super::store::Session<'_>, _: &mut Event| {
+            if quiesces::take_back(session, &actor)? {
+                Ok(())
+            } else {
+                Err(Refusal::NotQuiesced.into())
+            }
+        };
+        self.store.run(move |session| session.audited(event, work)).await?;
+        self.status().await
+    }
+
+    /// Logs how many keys are in no snapshot, if any are.
+    pub async fn alarm_about_single_copies(self: &Arc<Self>) {
+        match self.status().await {
+            Ok(status) if status.keys_in_no_snapshot > 0 => tracing::warn!(
+                keys = status.keys_in_no_snapshot,
+                of = status.keys,
+                examples = status.examples.join(" "),
+                "ALARM: keys are in no snapshot on another file system and are lost if this disk dies; run tapekey kms snapshot create"
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "whether every key is in a snapshot is unknown"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alarm_is_due_at_the_start_and_then_once_a_day() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        let mut daily = Daily::default();
+        let due: Vec<_> = [0, 1, 23, 24, 25, 47, 48, 200, 201]
+            .into_iter()
+            .filter(|hour| daily.is_due(hours(*hour)))
+            .collect();
+        assert_eq!(due, [0, 24, 48, 200]);
+    }
+}

@@ -1,0 +1,81 @@
+//! What administrators ask of the service as a whole: snapshots, quiesce, status.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// Most bytes of a snapshot's path.
+pub const SNAPSHOT_PATH_LENGTH_MAX: usize = 1024;
+
+/// A new snapshot of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateSnapshot {
+    /// The file to make, on the KMS's host: an absolute path to nothing yet.
+    pub path: String,
+    /// Accepts that it lies on the store's own file system: then it counts for no key. Audited.
+    #[serde(default)]
+    pub same_filesystem: bool,
+}
+
+/// A snapshot that was made of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotRecord {
+    /// Its id, a UUID.
+    pub id: String,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub made: OffsetDateTime,
+    /// Where it was written, on the KMS's host.
+    pub path: String,
+    /// The file system it was written to, as `major:minor` of its device.
+    pub file_system: String,
+    /// Whether it counts: it lies on another file system than the store.
+    pub counts: bool,
+    /// Head of the audit chain in it.
+    pub audit_head: String,
+    /// Groups in it.
+    pub groups: u64,
+    /// Keys in it.
+    pub keys: u64,
+    /// Length of the database in it, in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the database in it, in hex.
+    pub sha256: String,
+}
+
+/// The newest snapshots, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotList {
+    /// The snapshots.
+    pub snapshots: Vec<SnapshotRecord>,
+}
+
+/// Somebody's quiesce that was not taken back yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuiesceRecord {
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    /// Whose: the certificate's subject.
+    pub subject: String,
+}
+
+/// How the service as a whole is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// The store's id, a UUID.
+    pub store: String,
+    /// Keys in the store.
+    pub keys: u64,
+    /// Keys in no snapshot that counts: lost if the store's disk dies.
+    pub keys_in_no_snapshot: u64,
+    /// Some of them, as `GROUP/KEY`.
+    pub examples: Vec<String>,
+    /// The newest snapshot that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_snapshot: Option<SnapshotRecord>,
+    /// Outstanding quiesces; while there is one, groups and keys cannot be changed.
+    pub quiesces: u64,
+    /// The oldest of them.
+    pub quiesced_by: Vec<QuiesceRecord>,
+}

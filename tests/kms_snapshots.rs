@@ -226,6 +226,41 @@ async fn a_restored_snapshot_serves_the_keys_to_the_old_clients() {
 }
 
 #[tokio::test]
+async fn a_key_that_became_active_after_the_snapshot_is_found_again_in_the_restored_store() {
+    let home = Home::new();
+    let disk = home.other_disk();
+    let running = home.serve().await;
+    let (admin, media) = (
+        home.client("admin-1", running.address),
+        home.client("media-server-1", running.address),
+    );
+    daily(&admin).await;
+    let key = new_key(&admin, "2026-12").await;
+    let path = disk.path().join("s");
+    admin.create_snapshot(&new_snapshot(&path)).await.unwrap();
+    set_state(&admin, &key, KeyState::Active).await.unwrap();
+    let backup = media.backup_key("ENCR_daily", &volume("A1")).await.unwrap();
+    running.stop().await;
+
+    let new = restored(&home, &path, &[]).unwrap();
+    let running = new.serve().await;
+    let address = format!("https://{}", running.address);
+    let old = |name: &str| client(&home.bundle(name), &[&address], &new.clock);
+    let (admin, media) = (old("admin-1"), old("media-server-1"));
+    let found = media.restore_keys(&backup.kad.encode(), None).await.unwrap();
+    assert!(found.keys.len() == 1 && found.keys[0].key == backup.key);
+    assert_eq!(admin.keys(None).await.unwrap()[0].state, KeyState::Inactive);
+    let refused = set_state(&admin, &key, KeyState::Active).await.unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::SingleCopy), "until the next snapshot");
+    running.stop().await;
+    let last = new.audit();
+    let moved = last
+        .iter()
+        .rfind(|record| record.action == "move_key" && record.subject == "local");
+    assert_eq!(moved.unwrap().key_id, Some(key.id.to_string()));
+}
+
+#[tokio::test]
 async fn a_snapshot_that_was_tampered_with_is_refused() {
     let written = Written::new().await;
     let whole = std::fs::read(written.snapshot()).unwrap();

@@ -114,6 +114,10 @@ pub(super) fn run_restore(
         out,
         "  3. Take a snapshot on another disk: those of the old store count no longer."
     )?;
+    writeln!(
+        out,
+        "  4. Activate a key in each group that has none: prelive keys became inactive, since they may have been used after the snapshot."
+    )?;
     out.flush()?;
     Ok(())
 }

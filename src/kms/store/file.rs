@@ -9,10 +9,10 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::keyring::Keyring;
-use super::{DATABASE, StoreError, millis, schema};
+use super::{DATABASE, Session, StoreError, keys, millis, schema};
 use crate::entropy::{Entropy, random_bytes};
 use crate::kad::KeyId;
-use crate::kms::audit::{self, AuditError, AuditHead, AuditRecord, Event};
+use crate::kms::audit::{self, Action, Actor, AuditError, AuditHead, AuditRecord, Event};
 use crate::kms::seal::{Fields, HostMasterKey};
 use crate::secret::Sealed;
 
@@ -89,23 +89,41 @@ impl StoreFile {
         })
     }
 
-    /// Takes a store that came out of a snapshot into use: nothing that was said of snapshots or quiesces of the old one holds for it.
-    /// Locks the folder, which has the database and nothing else.
+    /// Takes a store that came out of a snapshot into use: nothing that was said of snapshots or quiesces of the old one holds for it, and
+    /// prelive keys become inactive, since volumes may have been written under them after the snapshot. Locks the folder, which has the
+    /// database and nothing else.
     ///
     /// # Errors
     /// As [`StoreFile::open`].
     pub(in crate::kms) fn take_over(
         folder: &Path,
         master: &HostMasterKey,
-        event: &Event,
-        now: OffsetDateTime,
+        snapshot: &str,
+        (entropy, now): (&dyn Entropy, OffsetDateTime),
     ) -> Result<Self, StoreError> {
         drop(lock(folder, OpenOptions::new().create_new(true))?);
         let file = Self::open(folder, master)?;
         let transaction = file.connection.unchecked_transaction()?;
         transaction.execute_batch("DELETE FROM snapshot_keys; DELETE FROM snapshots; DELETE FROM quiesces;")?;
         let mut head = audit::head(&transaction, &file.keyring.audit)?;
-        audit::append(&transaction, &file.keyring.audit, &mut head, event, now)?;
+        let mut event = Event::new(&Actor::local(), Action::RestoreStore);
+        event.detail = Some(format!("from snapshot {snapshot}"));
+        audit::append(&transaction, &file.keyring.audit, &mut head, &event, now)?;
+        let session = Session {
+            connection: &transaction,
+            keyring: &file.keyring,
+            entropy,
+            now,
+            head: &mut head,
+        };
+        let moved = keys::retire_prelive(&session)?;
+        for record in moved {
+            let mut event = Event::new(&Actor::local(), Action::MoveKey);
+            event.group = Some(record.group.to_string());
+            event.key_id = Some(record.id);
+            event.detail = Some("to inactive, since it may have been used after the snapshot".to_owned());
+            audit::append(&transaction, &file.keyring.audit, &mut head, &event, now)?;
+        }
         transaction.commit()?;
         Ok(file)
     }

@@ -114,6 +114,21 @@ pub(super) fn check(session: &Session<'_>, group: &Group, name: &str) -> Result<
     stored.open(session).map(|_| stored.record.state)
 }
 
+/// Makes every prelive key inactive: it then serves restores, and new volumes only after an activation. What they are now.
+pub(super) fn retire_prelive(session: &Session<'_>) -> Result<Vec<KeyRecord>, StoreError> {
+    let mut statement = session
+        .connection
+        .prepare("SELECT * FROM keys WHERE state = 'prelive'")?;
+    let found = statement.query_map((), Raw::read)?.collect::<Result<Vec<_>, _>>()?;
+    let retire = |raw: Raw| {
+        let id = raw.id;
+        let group = column(groups::by_id(session, raw.group_id)?, || format!("key {id}: its group"))?;
+        let moved = raw.checked(&group)?.moved_to(session, KeyState::Inactive)?;
+        Ok(moved.record)
+    };
+    found.into_iter().map(retire).collect()
+}
+
 impl StoredKey {
     /// The key itself, if the record is exactly as it was sealed.
     pub(in crate::kms) fn open(&self, session: &Session<'_>) -> Result<DataKey, StoreError> {

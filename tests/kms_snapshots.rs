@@ -345,7 +345,15 @@ async fn a_snapshot_and_a_restore_never_replace_anything() {
     let running = written.home.serve().await;
     let admin = written.home.client("admin-1", running.address);
     let refused = admin.create_snapshot(&new_snapshot(written.snapshot())).await;
-    assert!(error(refused).contains("already"));
+    assert!(error(refused).contains("there is something at "));
+    // Another process is at it.
+    let partial = std::fs::File::create(written.disk.path().join(".u.partial")).unwrap();
+    partial.lock().unwrap();
+    let busy = admin
+        .create_snapshot(&new_snapshot(written.disk.path().join("u")))
+        .await;
+    assert!(error(busy).contains("is being made already"));
+    assert!(!written.disk.path().join("u").exists() && written.disk.path().join(".u.partial").exists());
     running.stop().await;
     assert_eq!(std::fs::read(written.snapshot()).unwrap(), before);
     let master = HostMasterKey::read(&written.home.config().master_key).unwrap();

@@ -16,6 +16,7 @@ pub mod keysource;
 pub mod kms;
 pub mod kms_api;
 pub mod kms_client;
+pub mod passphrase;
 pub mod scsi;
 pub mod secret;
 pub mod transport;

@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("entropy", &[]),
     ("secret", &["entropy"]),
     ("kad", &[]),
+    ("passphrase", &["entropy"]),
     ("scsi", &[]),
     ("transport", &[]),
     ("drive", &["scsi", "transport"]),
@@ -27,7 +28,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("controller", &["drive", "keysource", "clock"]),
     ("control", &["controller"]),
-    ("cli", &["control", "config", "kms_client", "kms_api", "clock"]),
+    (
+        "cli",
+        &[
+            "control",
+            "config",
+            "kms_client",
+            "kms_api",
+            "clock",
+            "entropy",
+            "passphrase",
+        ],
+    ),
 ];
 
 /// Files in which `unsafe` may stand.

@@ -8,6 +8,7 @@
 
 use serde_json::Value;
 use tapekey::kad::{KeyId, KeyKind, OurKad, derive_volume_key};
+use tapekey::passphrase::Passphrase;
 use tapekey::secret::DataKey;
 
 fn vectors() -> Value {
@@ -76,5 +77,19 @@ fn no_truncation_of_a_kad_is_ours() {
     let kad: [u8; 30] = bytes(&vectors()["kads"][0], "kad");
     for length in 0..kad.len() {
         assert_eq!(OurKad::decode(&kad[..length]), None, "{length} bytes");
+    }
+}
+
+#[test]
+fn every_passphrase_gives_the_key_of_the_vectors() {
+    let vectors = vectors();
+    let cases = vectors["passphrases"].as_array().unwrap();
+    assert!(cases.len() >= 3);
+    for case in cases {
+        let typed = format!("{}\n", case["passphrase"].as_str().unwrap());
+        let passphrase = Passphrase::read(typed.as_bytes()).unwrap_or_else(|error| panic!("{case}: {error}"));
+        let id = KeyId(bytes(case, "key_id"));
+        let derived = passphrase.derive(id).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert!(derived == key(case, "key"), "{case}");
     }
 }

@@ -73,6 +73,40 @@ impl fmt::Debug for KeyId {
     }
 }
 
+/// The KADs of a block as a drive gives them, whoever wrote it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlockKads {
+    /// U-KAD, may be empty.
+    pub unauthenticated: Vec<u8>,
+    /// A-KAD, may be empty. Blocks of ours have none.
+    pub authenticated: Vec<u8>,
+}
+
+impl BlockKads {
+    /// Whether both KADs are those of `other`, but for what drives fill them up with.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        without_padding(&self.unauthenticated) == without_padding(&other.unauthenticated)
+            && without_padding(&self.authenticated) == without_padding(&other.authenticated)
+    }
+}
+
+impl From<OurKad> for BlockKads {
+    fn from(kad: OurKad) -> Self {
+        Self {
+            unauthenticated: kad.encode().to_vec(),
+            authenticated: Vec::new(),
+        }
+    }
+}
+
+/// A foreign KAD without the 00h and 20h at its end: some drives and programs fill KADs up with them. A KAD of ours is never trimmed.
+#[must_use]
+pub fn without_padding(kad: &[u8]) -> &[u8] {
+    let end = kad.iter().rposition(|byte| !matches!(byte, 0x00 | 0x20));
+    kad.split_at(end.map_or(0, |last| last + 1)).0
+}
+
 /// 6 bytes drawn for each new volume, so that no two volumes share a key.
 pub type VolumeNonce = [u8; 6];
 

@@ -8,11 +8,12 @@ mod answers;
 mod names;
 mod operations;
 mod requests;
+mod supplied;
 pub mod text;
 
 pub use answers::{
-    BackupKeyAnswer, ErrorAnswer, ErrorCode, GroupList, GroupRecord, KeyList, KeyMove, KeyRecord, RestoreKeysAnswer,
-    RestoredKeyAnswer, ServerOutcome, ServerResult,
+    BackupKeyAnswer, CandidateKeyAnswer, ErrorAnswer, ErrorCode, GroupList, GroupRecord, KadMatch, KeyList, KeyMove,
+    KeyRecord, RestoreKeysAnswer, RestoredKeyAnswer, ServerOutcome, ServerResult,
 };
 pub use names::{GroupName, KeyName, NameError, TAPE_PREFIX, VolumeName};
 pub use operations::{
@@ -21,6 +22,7 @@ pub use operations::{
 pub use requests::{
     BackupKeyRequest, CreateGroup, CreateKey, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
 };
+pub use supplied::{CreatePassphraseKey, ImportKeys, ImportOutcome, ImportReport, ImportedKey};
 
 use std::fmt;
 
@@ -31,6 +33,7 @@ pub const BACKUP_KEY_PATH: &str = "/v1/backup-key";
 /// `POST`: the keys that a KAD names. Role media-server.
 pub const RESTORE_KEYS_PATH: &str = "/v1/restore-keys";
 /// `GET`: all groups; `POST`: a new one. `/v1/groups/{group}/keys` takes `POST` for a new key,
+/// `/v1/groups/{group}/passphrase-keys` for a key made of a passphrase, `/v1/groups/{group}/import` for keys of other software,
 /// `/v1/groups/{group}/keys/{key}/state` for a move, `/v1/groups/{group}/rotate` for a rotation. Role admin.
 pub const GROUPS_PATH: &str = "/v1/groups";
 /// `GET`: keys of all groups, or of one with `?group=`. Role admin.
@@ -54,6 +57,10 @@ pub const REQUEST_LENGTH_MAX: usize = 64 * 1024;
 pub const ANSWER_LENGTH_MAX: usize = 1024 * 1024;
 /// Most records in one answer to a listing; the rest is behind `next`.
 pub const PAGE_RECORDS_MAX: usize = 500;
+/// Most keys that a KMS gives for one KAD: drives stop taking keys after about ten wrong ones.
+pub const RESTORED_KEYS_MAX: usize = 8;
+/// Most keys in one import, so that it fits a request whatever stands beside each key.
+pub const IMPORT_KEYS_MAX: usize = 32;
 /// Most characters of a description.
 pub const DESCRIPTION_LENGTH_MAX: usize = 256;
 
@@ -148,6 +155,37 @@ impl fmt::Display for Cipher {
 pub enum KeyOrigin {
     /// Drawn at random: lost with the store.
     Random,
+    /// Made of a passphrase and its own id: comes back with both.
+    Passphrase,
+    /// Brought from other software.
+    Imported,
+}
+
+impl KeyOrigin {
+    /// Every origin.
+    pub const ALL: [Self; 3] = [Self::Random, Self::Passphrase, Self::Imported];
+
+    /// The origin's name on the wire and in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Passphrase => "passphrase",
+            Self::Imported => "imported",
+        }
+    }
+
+    /// The origin of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|origin| origin.name() == name)
+    }
+}
+
+impl fmt::Display for KeyOrigin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
 }
 
 /// What kind of server holds a key.

@@ -25,7 +25,7 @@ use tapekey::controller::report::Reading;
 use tapekey::controller::runtime::start::{Given, GivenDrive};
 use tapekey::controller::runtime::{CommandError, Daemon};
 use tapekey::drive::{Drive, EncryptionMode, SetScope};
-use tapekey::kad::{KeyId, OurKad, derive_volume_key};
+use tapekey::kad::{BlockKads, KeyId, OurKad, derive_volume_key};
 use tapekey::keysource::{
     FetchedKey, Fetching, FoundKeys, GroupName, KeyFacts, KeyServer, KeySource, KeyState, VolumeName,
 };
@@ -86,11 +86,13 @@ impl KeySource for Keys {
         Box::pin(async move { Ok(key(nonce)) })
     }
 
-    fn keys_for_restore(&self, kad: OurKad, _: Option<VolumeName>) -> Fetching<FoundKeys> {
+    fn keys_for_restore(&self, kads: BlockKads, _: Option<VolumeName>) -> Fetching<FoundKeys> {
+        let kad = OurKad::decode(&kads.unauthenticated).unwrap();
         let keys = vec![key(kad.nonce()[0])];
         Box::pin(async move {
             Ok(FoundKeys {
                 keys,
+                candidates: Vec::new(),
                 outcomes: Vec::new(),
             })
         })

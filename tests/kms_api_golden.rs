@@ -12,8 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tapekey::kms_api::{
-    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, CreateSnapshot, ErrorAnswer, ErrorCode, GroupList,
-    KeyList, KeyMove, MoveKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, ServiceStatus, SnapshotList,
+    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, ErrorAnswer,
+    ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, RestoreKeysAnswer, RestoreKeysRequest,
+    RotateGroup, ServiceStatus, SnapshotList,
 };
 
 macro_rules! golden {
@@ -49,6 +50,9 @@ fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
     request::<CreateGroup>(&golden!("create-group"));
     request::<CreateKey>(&golden!("create-key"));
     request::<CreateKey>(&golden!("create-key-unnamed"));
+    request::<CreatePassphraseKey>(&golden!("create-passphrase-key"));
+    request::<ImportKeys>(&golden!("import-keys"));
+    request::<RestoreKeysRequest>(&golden!("restore-keys-request-foreign"));
     request::<MoveKey>(&golden!("move-key"));
     request::<RotateGroup>(&golden!("rotate-group"));
     request::<CreateSnapshot>(&golden!("create-snapshot"));
@@ -58,6 +62,8 @@ fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
 fn answers_read_and_write_as_pinned() {
     written_as_read::<BackupKeyAnswer>(&golden!("backup-key-answer"));
     written_as_read::<RestoreKeysAnswer>(&golden!("restore-keys-answer"));
+    written_as_read::<RestoreKeysAnswer>(&golden!("restore-keys-answer-candidates"));
+    written_as_read::<ImportReport>(&golden!("import-report"));
     written_as_read::<GroupList>(&golden!("group-list"));
     written_as_read::<KeyList>(&golden!("key-list"));
     written_as_read::<KeyMove>(&golden!("key-move"));

@@ -36,7 +36,8 @@ impl Terminal<'_> {
         let arguments = arguments.map_err(|error| Failure::new(Exit::Usage, error))?;
         let clock: Arc<dyn Clock> = self.home.clock.clone();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        run(arguments.kms, &clock, &mut Output::new(json, &mut out, &mut err)).await?;
+        let mut output = Output::new(json, &mut out, &mut err);
+        run(arguments.kms, &clock, &*self.home.entropy, &mut output).await?;
         assert!(err.is_empty());
         Ok(String::from_utf8(out).unwrap())
     }

@@ -13,7 +13,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use kms_support::{
-    Home, Log, Raw, VirtualClock, client, client_config, error, group, new_group, new_snapshot, rotate, volume,
+    Home, Log, Raw, VirtualClock, client, client_config, error, group, import, new_group, new_snapshot, passphrase_key,
+    rotate, volume,
 };
 use reqwest::{Method, StatusCode};
 use tapekey::clock::Clock;
@@ -53,6 +54,11 @@ async fn each_role_gets_what_is_its_own_and_nothing_else() {
         media.status().await.unwrap_err(),
         media.quiesce().await.unwrap_err(),
         media.unquiesce().await.unwrap_err(),
+        media
+            .create_passphrase_key(&daily, &passphrase_key(9))
+            .await
+            .unwrap_err(),
+        media.import_keys(&daily, &import(&[9], true)).await.unwrap_err(),
         media
             .rotate_group(
                 &daily,
@@ -107,6 +113,8 @@ POST /v1/groups {"name":"ENCR_a/b","kind":"derived"} 400 has a character that is
 POST /v1/groups {"name":"daily","kind":"derived"} 400 not_for_tape
 POST /v1/groups {"name":"ENCR_a","kind":"derived","description":"a\nb"} 400 control characters
 POST /v1/groups/a%2Fb/keys {} 400 bad_request
+POST /v1/groups/ENCR_a/passphrase-keys {"key":"c2VjcmV0"} 400 wrong at line 1
+POST /v1/groups/ENCR_a/import {"keys":[]} 404 no_such_group
 GET /v1/keys?colour=red - 400 unknown field
 GET /v1/keys?group=ENCR_none - 404 no_such_group
 GET /v1/keys?after=%00%2F%FF - 200 "keys":[]
@@ -129,6 +137,7 @@ GET /v1/backup-key - 405 wrong_method
 POST /v1/backup-key {"group":"ENCR_a","volume":"A1"} 400 missing field `purpose`
 POST /v1/backup-key {"purpose":"tape","group":"ENCR_a","volume":"A\u001b1"} 400 barcode
 POST /v1/restore-keys {"kad":"xyz"} 400 must be hex
+POST /v1/restore-keys {} 400 no KAD
 "#;
 
 #[tokio::test]
@@ -260,7 +269,7 @@ async fn a_kad_of_an_unknown_key_or_of_another_program_names_none() {
     let unknown = OurKad::derived(KeyId([7; 16]), [7; 6], &foreign_key).encode();
     for (kad, says) in [
         (unknown.as_slice(), "no key 07070707-"),
-        (b"stenc tag", "not a KAD that tapekey wrote"),
+        (b"stenc tag", "no key of an as-is group was imported with this KAD"),
     ] {
         let answer = media.restore_keys(kad, None).await.unwrap();
         let ServerResult::None(Some(why)) = &answer.outcomes[0].result else {

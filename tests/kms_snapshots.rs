@@ -296,7 +296,7 @@ async fn a_snapshot_that_was_tampered_with_is_refused() {
             "PRAGMA foreign_keys = OFF; UPDATE keys SET group_id = randomblob(16)",
             "refers to a record of key_groups",
         ),
-        ("PRAGMA user_version = 3", "this program knows up to 2"),
+        ("PRAGMA user_version = 4", "this program knows up to 3"),
         (
             "UPDATE store SET created = created",
             "the manifest is not as this store wrote it",
@@ -519,7 +519,10 @@ async fn a_store_of_version_1_becomes_one_of_version_2_and_keeps_its_keys() {
     let written = Written::new().await;
     Connection::open(written.home.database())
         .unwrap()
-        .execute_batch("DROP TABLE snapshot_keys; DROP TABLE snapshots; DROP TABLE quiesces; PRAGMA user_version = 1")
+        .execute_batch(
+            "DROP TABLE snapshot_keys; DROP TABLE snapshots; DROP TABLE quiesces; DROP INDEX keys_by_foreign_kad;
+             ALTER TABLE keys DROP COLUMN foreign_kad; ALTER TABLE keys DROP COLUMN foreign_kad_unpadded; PRAGMA user_version = 1",
+        )
         .unwrap();
     assert_eq!(
         problems(&written.home, &written.home.folder()),

@@ -11,7 +11,7 @@ mod kms_support;
 
 use std::os::unix::fs::PermissionsExt;
 
-use kms_support::{Home, error, group, new_group, rotate, volume};
+use kms_support::{Home, error, group, import, new_group, rotate, volume};
 use rusqlite::Connection;
 use tapekey::kad::{KeyKind, OurKad};
 use tapekey::kms::audit::AuditError;
@@ -162,12 +162,61 @@ async fn an_audit_record_altered_removed_or_moved_breaks_the_chain_there() {
     }
 }
 
+/// A store as the second version made it: without the columns for KADs of other software.
+#[tokio::test]
+async fn a_store_of_the_second_version_is_brought_up_and_its_keys_still_open() {
+    let home = Home::new();
+    let kad = altered(&home, "UPDATE keys SET name = name").await;
+    let to_version_2 = "DROP INDEX keys_by_foreign_kad; ALTER TABLE keys DROP COLUMN foreign_kad;
+                        ALTER TABLE keys DROP COLUMN foreign_kad_unpadded; PRAGMA user_version = 2";
+    Connection::open(home.database())
+        .unwrap()
+        .execute_batch(to_version_2)
+        .unwrap();
+    for _ in 0..2 {
+        let running = home.serve().await;
+        let media = home.client("media-server-1", running.address);
+        let found = media.restore_keys(&kad.encode(), None).await.unwrap();
+        assert_eq!(found.keys.len(), 1);
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_kad_of_an_imported_key_cannot_be_changed_by_hand() {
+    for sql in [
+        "UPDATE keys SET foreign_kad = x'6162' WHERE foreign_kad IS NOT NULL",
+        "UPDATE keys SET foreign_kad_unpadded = x'6162' WHERE foreign_kad IS NOT NULL",
+        "UPDATE keys SET foreign_kad = x'6162', foreign_kad_unpadded = x'6162' WHERE foreign_kad IS NOT NULL",
+    ] {
+        let home = Home::new();
+        let running = home.serve().await;
+        let admin = home.client("admin-1", running.address);
+        admin.create_group(&new_group("ENCR_old", KeyKind::AsIs)).await.unwrap();
+        admin
+            .import_keys(&group("ENCR_old"), &import(&[1], true))
+            .await
+            .unwrap();
+        running.stop().await;
+        assert_eq!(Connection::open(home.database()).unwrap().execute(sql, ()).unwrap(), 1);
+        let running = home.serve().await;
+        let media = home.client("media-server-1", running.address);
+        for kad in [b"ab".as_slice(), b"foreign 1"] {
+            match media.restore_keys(kad, None).await {
+                Ok(answer) => assert!(answer.candidates.is_empty() && answer.keys.is_empty(), "{sql} {kad:?}"),
+                Err(error) => assert!(error.to_string().contains("does not open"), "{error}"),
+            }
+        }
+        running.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn a_newer_store_and_other_files_are_refused() {
     for (sql, says) in [
         (
-            "PRAGMA user_version = 3",
-            "has version 3, this program knows up to 2\nhint: run the tapekey-kms that wrote it",
+            "PRAGMA user_version = 4",
+            "has version 4, this program knows up to 3\nhint: run the tapekey-kms that wrote it",
         ),
         ("PRAGMA application_id = 7", "is no store of tapekey-kms"),
     ] {

@@ -3,6 +3,7 @@
 mod real {
     //! What only a program may ask of the machine.
     pub(crate) mod clock;
+    pub(crate) mod entropy;
 }
 
 use std::io::{stderr, stdout};
@@ -15,7 +16,8 @@ use tapekey::cli::{Arguments, run};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let clock = Arc::new(real::clock::SystemClock::start());
-    run(Arguments::parse(), clock, &mut stdout(), &mut stderr())
+    let entropy = real::entropy::KernelEntropy;
+    run(Arguments::parse(), clock, &entropy, &mut stdout(), &mut stderr())
         .await
         .into()
 }

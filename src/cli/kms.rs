@@ -1,6 +1,9 @@
 //! `tapekey kms`: groups and keys of a running KMS, over its web service, with an administrator's certificate.
 
+mod import;
+mod key_file;
 mod operation;
+mod passphrase;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +12,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::{Exit, Failure, Output, Table};
 use crate::clock::{Clock, to_text};
+use crate::entropy::Entropy;
 use crate::kad::KeyKind;
 use crate::kms_api::{
     CreateGroup, CreateKey, GroupName, GroupRecord, KeyMove, KeyName, KeyRecord, KeyState, MoveKey, RotateGroup,
@@ -69,7 +73,7 @@ enum GroupVerb {
 
 #[derive(Debug, Subcommand)]
 enum KeyVerb {
-    /// Make a random key; it is prelive until it is activated
+    /// Make a random key, or one of a passphrase; it is prelive until it is activated
     Create {
         /// The group
         group: GroupName,
@@ -78,7 +82,10 @@ enum KeyVerb {
         /// A note for people
         #[arg(long, value_name = "TEXT", default_value = "")]
         description: String,
+        #[command(flatten)]
+        passphrase: passphrase::PassphraseArgs,
     },
+    Import(import::ImportArgs),
     /// Make a key the one that new volumes are written under; the former one then serves restores only
     Activate {
         /// The group
@@ -141,12 +148,17 @@ enum Retired {
 ///
 /// # Errors
 /// [`Failure`]: exit code 2 for a bundle that cannot be used, 1 for a refusal, 3 if no KMS answers.
-pub async fn run(arguments: KmsArgs, clock: &Arc<dyn Clock>, output: &mut Output<'_>) -> Result<(), Failure> {
+pub async fn run(
+    arguments: KmsArgs,
+    clock: &Arc<dyn Clock>,
+    entropy: &dyn Entropy,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
     let client =
         connect(arguments.client, arguments.addresses, clock).map_err(|error| Failure::new(Exit::Usage, error))?;
     match arguments.noun {
         Noun::Group(verb) => on_groups(&client, verb, output).await,
-        Noun::Key(verb) => on_keys(&client, verb, output).await,
+        Noun::Key(verb) => on_keys(&client, verb, entropy, output).await,
         Noun::Snapshot(verb) => operation::on_snapshots(&client, verb, output).await,
         Noun::Status => operation::on_status(&client, output).await,
         Noun::Quiesce => operation::on_quiesce(&client, true, output).await,
@@ -198,19 +210,30 @@ async fn on_groups(client: &KmsClient, verb: GroupVerb, output: &mut Output<'_>)
     }
 }
 
-async fn on_keys(client: &KmsClient, verb: KeyVerb, output: &mut Output<'_>) -> Result<(), Failure> {
+async fn on_keys(
+    client: &KmsClient,
+    verb: KeyVerb,
+    entropy: &dyn Entropy,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
     let moved = match verb {
         KeyVerb::Create {
             group,
             name,
             description,
+            passphrase,
         } => {
+            if passphrase.is_wanted() {
+                let wanted = CreateKey { name, description };
+                return passphrase::create(client, &group, wanted, passphrase, entropy, output).await;
+            }
             let key = client
                 .create_key(&group, &CreateKey { name, description })
                 .await
                 .map_err(failure)?;
             return output.answer(&key, |key| key_table([key]));
         }
+        KeyVerb::Import(arguments) => return import::run(client, arguments, output).await,
         KeyVerb::List { group } => {
             let keys = client.keys(group.as_ref()).await.map_err(failure)?;
             return output.answer(&keys, |keys| key_table(keys));
@@ -300,7 +323,16 @@ fn group_table(groups: &[GroupRecord]) -> String {
 }
 
 fn key_table<'a>(keys: impl IntoIterator<Item = &'a KeyRecord>) -> String {
-    let mut table = Table::new(&["group", "key", "state", "id", "created", "modified", "description"]);
+    let mut table = Table::new(&[
+        "group",
+        "key",
+        "state",
+        "id",
+        "origin",
+        "created",
+        "modified",
+        "description",
+    ]);
     for key in keys {
         let KeyRecord {
             id,
@@ -308,13 +340,15 @@ fn key_table<'a>(keys: impl IntoIterator<Item = &'a KeyRecord>) -> String {
             group,
             state,
             description,
+            origin,
             created,
             modified,
             ..
         } = key;
         let (created, modified) = (to_text(*created), to_text(*modified));
         let names = [group.to_string(), name.to_string(), state.to_string(), id.to_string()];
-        table.row(names.into_iter().chain([created, modified, description.clone()]));
+        let more = [origin.to_string(), created, modified, description.clone()];
+        table.row(names.into_iter().chain(more));
     }
     table.to_string()
 }

@@ -11,6 +11,7 @@ mod load;
 pub mod output;
 mod show;
 mod status;
+mod terminal;
 mod unlock;
 
 use std::io::Write;
@@ -23,6 +24,7 @@ use self::daemon::DaemonAt;
 use self::output::{Exit, Failure, Output};
 use crate::clock::Clock;
 use crate::config::DEFAULT_SOCKET;
+use crate::entropy::Entropy;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -62,7 +64,13 @@ enum Verb {
 }
 
 /// Does what `arguments` ask for, prints to `out` and `err`, and says what to exit with.
-pub async fn run(arguments: Arguments, clock: Arc<dyn Clock>, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+pub async fn run(
+    arguments: Arguments,
+    clock: Arc<dyn Clock>,
+    entropy: &dyn Entropy,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Exit {
     let Arguments { socket, json, verb } = arguments;
     let mut output = Output::new(json, out, err);
     let daemon = DaemonAt(socket);
@@ -73,7 +81,7 @@ pub async fn run(arguments: Arguments, clock: Arc<dyn Clock>, out: &mut dyn Writ
         Verb::Status(arguments) => status::run(arguments, &daemon, &mut output),
         Verb::Job(verb) => job::run(verb, &daemon, &mut output),
         Verb::Config(verb) => config::run(verb, &clock, &mut output),
-        Verb::Kms(arguments) => kms::run(arguments, &clock, &mut output).await,
+        Verb::Kms(arguments) => kms::run(arguments, &clock, entropy, &mut output).await,
     };
     match done {
         Ok(()) => Exit::Done,

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{FetchedKey, Fetching, FoundKeys, GroupName, KeyFacts, KeySource, KeySourceError, KeyState, VolumeName};
-use crate::kad::OurKad;
-use crate::kms_client::{BackupKey, KmsClient, KmsClientError, RestoredKey};
+use super::{
+    Candidate, CandidateFacts, FetchedKey, Fetching, FoundKeys, GroupName, KeyFacts, KeySource, KeySourceError,
+    KeyState, VolumeName,
+};
+use crate::kad::BlockKads;
+use crate::kms_client::{BackupKey, CandidateKey, KmsClient, KmsClientError, RestoredKey};
 
 /// A KMS, reached through a client.
 pub struct Kms {
@@ -32,12 +35,13 @@ impl KeySource for Kms {
         })
     }
 
-    fn keys_for_restore(&self, kad: OurKad, volume: Option<VolumeName>) -> Fetching<FoundKeys> {
+    fn keys_for_restore(&self, kads: BlockKads, volume: Option<VolumeName>) -> Fetching<FoundKeys> {
         let client = self.client.clone();
         within(self.limit, async move {
-            let answer = client.restore_keys(&kad.encode(), volume.as_ref()).await?;
+            let answer = client.restore_keys_of(&kads, volume.as_ref()).await?;
             Ok(FoundKeys {
                 keys: answer.keys.into_iter().map(known).collect(),
+                candidates: answer.candidates.into_iter().map(candidate).collect(),
                 outcomes: answer.outcomes,
             })
         })
@@ -96,6 +100,27 @@ fn known(answer: RestoredKey) -> FetchedKey {
             server,
         },
     }
+}
+
+fn candidate(answer: CandidateKey) -> Candidate {
+    let CandidateKey {
+        key,
+        id,
+        key_name,
+        group,
+        state,
+        matched,
+        server,
+    } = answer;
+    let facts = CandidateFacts {
+        key_id: id,
+        key_name: key_name.into(),
+        group,
+        state,
+        matched,
+        server,
+    };
+    Candidate { key, facts }
 }
 
 #[cfg(test)]

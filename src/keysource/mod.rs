@@ -1,6 +1,7 @@
 //! Where the daemon's keys come from, as the controller sees it: a key for a new volume, or the key that a KAD names.
 //!
-//! The one real source is the KMS ([`kms`]). What comes from here has been checked: the key fits its KAD. Keys travel in
+//! The one real source is the KMS ([`kms`]). What comes from here has been checked: the key fits its KAD; only the candidates for
+//! a KAD of other software cannot be. Keys travel in
 //! [`DataKey`]s beside their [`KeyFacts`], so that everything but the drive call handles the facts alone.
 
 pub mod kms;
@@ -10,8 +11,8 @@ use std::pin::Pin;
 
 use thiserror::Error;
 
-use crate::kad::OurKad;
-pub use crate::kms_api::{GroupName, KeyState, NameError, ServerResult, VolumeName};
+use crate::kad::{BlockKads, KeyId, OurKad};
+pub use crate::kms_api::{GroupName, KadMatch, KeyState, NameError, ServerResult, VolumeName};
 use crate::kms_client::KmsClientError;
 pub use crate::kms_client::{KeyServer, ServerOutcome};
 use crate::secret::DataKey;
@@ -25,8 +26,8 @@ pub trait KeySource: Send + Sync {
     /// The key to write `volume` of the pool `group` with, never given for another volume.
     fn key_for_backup(&self, group: GroupName, volume: VolumeName) -> Fetching<FetchedKey>;
 
-    /// The keys that `kad` names, best first; for a KAD of ours at most one.
-    fn keys_for_restore(&self, kad: OurKad, volume: Option<VolumeName>) -> Fetching<FoundKeys>;
+    /// The keys that the KADs of a block name, best first; for a KAD of ours at most one, for any other candidates.
+    fn keys_for_restore(&self, kads: BlockKads, volume: Option<VolumeName>) -> Fetching<FoundKeys>;
 }
 
 /// A key and what is known of it. No `Debug`: it carries a key.
@@ -52,10 +53,37 @@ pub struct KeyFacts {
     pub server: KeyServer,
 }
 
+/// A key that may fit a block whose KAD is not ours, and what is known of it. No `Debug`: it carries a key.
+pub struct Candidate {
+    /// The key for the drive.
+    pub key: DataKey,
+    /// What is known of it.
+    pub facts: CandidateFacts,
+}
+
+/// What is known of a candidate, without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CandidateFacts {
+    /// Its id.
+    pub key_id: KeyId,
+    /// Its name.
+    pub key_name: String,
+    /// The group.
+    pub group: GroupName,
+    /// What the key may be used for.
+    pub state: KeyState,
+    /// Why it is a candidate.
+    pub matched: KadMatch,
+    /// Who gave it.
+    pub server: KeyServer,
+}
+
 /// The keys that a KAD names, and what each server said. No `Debug`: it carries keys.
 pub struct FoundKeys {
     /// The keys, best first; empty if no server has one that may be used.
     pub keys: Vec<FetchedKey>,
+    /// Keys that a KAD of other software names, best first; only the drive can tell which one fits.
+    pub candidates: Vec<Candidate>,
     /// One outcome for each server asked.
     pub outcomes: Vec<ServerOutcome>,
 }

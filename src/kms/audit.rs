@@ -52,6 +52,10 @@ pub enum Action {
     CreateGroup,
     /// A new key.
     CreateKey,
+    /// A new key made of a passphrase.
+    CreatePassphraseKey,
+    /// Keys of other software, or a look at what importing them would do.
+    ImportKeys,
     /// Another state for a key.
     MoveKey,
     /// A new active key.
@@ -76,6 +80,8 @@ impl Action {
             Self::RestoreKeys => "restore_keys",
             Self::CreateGroup => "create_group",
             Self::CreateKey => "create_key",
+            Self::CreatePassphraseKey => "create_passphrase_key",
+            Self::ImportKeys => "import_keys",
             Self::MoveKey => "move_key",
             Self::RotateGroup => "rotate_group",
             Self::CreateSnapshot => "create_snapshot",
@@ -89,7 +95,12 @@ impl Action {
     /// Whether it makes or changes groups or keys, and so must wait while the service is quiesced.
     pub(super) fn changes_keys(self) -> bool {
         match self {
-            Self::CreateGroup | Self::CreateKey | Self::MoveKey | Self::RotateGroup => true,
+            Self::CreateGroup
+            | Self::CreateKey
+            | Self::CreatePassphraseKey
+            | Self::ImportKeys
+            | Self::MoveKey
+            | Self::RotateGroup => true,
             Self::Initialise
             | Self::BackupKey
             | Self::RestoreKeys

@@ -6,6 +6,7 @@ use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroize;
 
 use super::audit::Actor;
 use super::pki::{Identity, Role};
@@ -56,6 +57,29 @@ impl<T: DeserializeOwned> Payload for Json<T> {
             .map_err(|error| Problem::body(&error))?;
         let body = serde_json::from_slice(&body).map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
         Ok(Self(body))
+    }
+}
+
+/// A JSON body that holds a key: it is wiped once it was read, and no error repeats a word of it.
+pub(super) struct SecretJson<T>(pub(super) T);
+
+impl<T: DeserializeOwned> Payload for SecretJson<T> {
+    async fn read(request: Request) -> Result<Self, Problem> {
+        let body = to_bytes(request.into_body(), REQUEST_LENGTH_MAX)
+            .await
+            .map_err(|error| Problem::body(&error))?;
+        let read = serde_json::from_slice(&body);
+        // Nobody else refers to the bytes any more, so they come back as a buffer of our own.
+        if let Ok(mut body) = body.try_into_mut() {
+            body.zeroize();
+        }
+        let read = read.map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            Problem::bad_request(format!(
+                "the body is no such request: wrong at line {line} column {column}"
+            ))
+        })?;
+        Ok(Self(read))
     }
 }
 

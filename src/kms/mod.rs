@@ -5,6 +5,7 @@
 
 pub mod audit;
 mod auth;
+mod candidates;
 pub mod command;
 pub mod config;
 pub mod init;
@@ -18,4 +19,5 @@ pub mod service;
 pub mod snapshot;
 mod status;
 pub mod store;
+mod supply;
 pub mod verify;

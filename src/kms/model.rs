@@ -5,7 +5,8 @@ use thiserror::Error;
 use super::snapshot::SnapshotError;
 use super::store::StoreError;
 use crate::clock::{Timestamp, to_text};
-use crate::kms_api::{ErrorCode, GroupName, KeyName, KeyState};
+use crate::kad::KeyId;
+use crate::kms_api::{ErrorCode, GroupName, IMPORT_KEYS_MAX, KeyName, KeyState};
 
 /// The KMS will not do what was asked, and asking again will not change that.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -49,6 +50,34 @@ pub enum Refusal {
         group: GroupName,
         /// The name.
         key: KeyName,
+    },
+    /// The key's id is taken.
+    #[error("there is a key with id {id} already: {key} in group {group}")]
+    KeyIdExists {
+        /// The id.
+        id: KeyId,
+        /// The group.
+        group: GroupName,
+        /// The name.
+        key: KeyName,
+    },
+    /// Keys of other software are used as they are.
+    #[error("group {group} derives a key for each volume; keys of other software are used as they are")]
+    ImportIntoDerived {
+        /// The group.
+        group: GroupName,
+    },
+    /// An import without keys, or with too many.
+    #[error("an import has 1 to {IMPORT_KEYS_MAX} keys, this one {found}")]
+    ImportSize {
+        /// How many.
+        found: usize,
+    },
+    /// A KAD that no block can be told by.
+    #[error("the KAD of key number {number} of the import is nothing but padding")]
+    EmptyKad {
+        /// Which key of the import, from 1.
+        number: usize,
     },
     /// More than one step, or back to prelive.
     #[error("key {key} of group {group} is {from} and cannot become {to} in one step")]
@@ -108,6 +137,9 @@ impl Refusal {
             Self::NoSuchKey { .. } => ErrorCode::NoSuchKey,
             Self::NoActiveKey { .. } => ErrorCode::NoActiveKey,
             Self::GroupExists { .. } | Self::KeyExists { .. } => ErrorCode::NameTaken,
+            Self::KeyIdExists { .. } => ErrorCode::IdTaken,
+            Self::ImportIntoDerived { .. } => ErrorCode::WrongKind,
+            Self::ImportSize { .. } | Self::EmptyKad { .. } => ErrorCode::BadRequest,
             Self::WrongMove { .. } => ErrorCode::WrongState,
             Self::SingleCopy { .. } | Self::RotatedSingleCopy { .. } => ErrorCode::SingleCopy,
             Self::Quiesced { .. } => ErrorCode::Quiesced,
@@ -133,6 +165,14 @@ impl Refusal {
                 )
             }
             Self::GroupExists { .. } | Self::KeyExists { .. } => "choose another name".to_owned(),
+            Self::KeyIdExists { .. } => {
+                "use that key; a new one gets an id of its own when --id is left out".to_owned()
+            }
+            Self::ImportIntoDerived { group } => {
+                format!("make a group for them: tapekey kms group create {group}-import --kind as-is")
+            }
+            Self::ImportSize { .. } => "divide the file".to_owned(),
+            Self::EmptyKad { .. } => "leave the KAD out, or give the one that stands on the tape".to_owned(),
             Self::WrongMove { .. } => {
                 "prelive, active, inactive, deprecated, terminated: one step at a time, never back to prelive"
                     .to_owned()

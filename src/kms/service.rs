@@ -203,7 +203,7 @@ fn check_for_tape(group: &GroupName) -> Result<(), Refusal> {
     }
 }
 
-fn existing(session: &Session<'_>, name: &GroupName) -> Result<Group, ServiceError> {
+pub(super) fn existing(session: &Session<'_>, name: &GroupName) -> Result<Group, ServiceError> {
     Ok(groups::by_name(session, name)?.ok_or_else(|| Refusal::NoSuchGroup { group: name.clone() })?)
 }
 
@@ -213,8 +213,19 @@ fn insert(
     name: Option<KeyName>,
     description: &str,
 ) -> Result<StoredKey, ServiceError> {
+    check_new(session, group, name.as_ref(), description)?;
+    Ok(keys::insert_random(session, group, name, description)?)
+}
+
+/// A new key's name must be free and its description fit.
+pub(super) fn check_new(
+    session: &Session<'_>,
+    group: &Group,
+    name: Option<&KeyName>,
+    description: &str,
+) -> Result<(), ServiceError> {
     check_description(description)?;
-    if let Some(name) = &name
+    if let Some(name) = name
         && keys::by_name(session, group, name)?.is_some()
     {
         return Err(Refusal::KeyExists {
@@ -223,13 +234,15 @@ fn insert(
         }
         .into());
     }
-    Ok(keys::insert_random(session, group, name, description)?)
+    Ok(())
 }
 
 /// Whether the key can be had again if the store's disk dies.
 fn survives_a_disk(session: &Session<'_>, stored: &StoredKey) -> Result<bool, ServiceError> {
     match stored.record.origin {
-        KeyOrigin::Random => Ok(snapshots::is_kept(session, stored.record.id)?),
+        // It comes back from the passphrase.
+        KeyOrigin::Passphrase => Ok(true),
+        KeyOrigin::Random | KeyOrigin::Imported => Ok(snapshots::is_kept(session, stored.record.id)?),
     }
 }
 

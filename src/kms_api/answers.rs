@@ -43,6 +43,9 @@ pub struct KeyRecord {
     pub description: String,
     /// Where it came from.
     pub origin: KeyOrigin,
+    /// The KAD that other software wrote beside blocks encrypted under it, in hex; for imported keys.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional_hex_bytes")]
+    pub foreign_kad: Option<Vec<u8>>,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created: OffsetDateTime,
@@ -119,11 +122,47 @@ pub struct RestoredKeyAnswer {
     pub server: KeySource,
 }
 
+/// How a key of an as-is group came to be a candidate for a KAD that is not ours, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KadMatch {
+    /// It was imported with this very KAD.
+    Exact,
+    /// The KAD is its id.
+    KeyId,
+    /// It was imported with this KAD but for 00h and 20h at the end.
+    ButForPadding,
+}
+
+/// A key that may fit a block whose KAD is not ours; only the drive can tell. No `Debug`: it carries a key.
+#[derive(Serialize, Deserialize)]
+pub struct CandidateKeyAnswer {
+    /// The key for the drive, in base64: as it is, of an as-is group.
+    #[serde(with = "wire")]
+    pub key: DataKey,
+    /// Its id.
+    #[serde(with = "text::key_id")]
+    pub id: KeyId,
+    /// Its name.
+    pub key_name: KeyName,
+    /// The group.
+    pub group: GroupName,
+    /// Active or inactive.
+    pub state: KeyState,
+    /// Why it is a candidate.
+    pub matched: KadMatch,
+    /// Who gave it.
+    pub server: KeySource,
+}
+
 /// The keys that a KAD names, best first. No `Debug`: it carries keys.
 #[derive(Serialize, Deserialize)]
 pub struct RestoreKeysAnswer {
     /// The keys; for a KAD of ours at most one, and its key check value agrees.
     pub keys: Vec<RestoredKeyAnswer>,
+    /// Keys of as-is groups that a KAD of other software names, best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<CandidateKeyAnswer>,
     /// What each server behind the KMS answered.
     pub outcomes: Vec<ServerOutcome>,
 }
@@ -171,6 +210,10 @@ pub enum ErrorCode {
     NoActiveKey,
     /// The name is taken.
     NameTaken,
+    /// There is a key with that id already.
+    IdTaken,
+    /// The group is of the other kind.
+    WrongKind,
     /// A key cannot go from its state to the wanted one.
     WrongState,
     /// The key exists on one disk only and the request does not accept that.

@@ -27,13 +27,16 @@ pub struct BackupKeyRequest {
     pub volume: VolumeName,
 }
 
-/// The keys that the KAD of a block names.
+/// The keys that the KADs of a block name. One of the two KADs at least must be there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RestoreKeysRequest {
     /// The unauthenticated KAD as the drive gives it, in hex.
-    #[serde(with = "text::hex_bytes")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "text::hex_bytes")]
     pub kad: Vec<u8>,
+    /// The authenticated KAD as the drive gives it, in hex. Blocks of ours have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "text::hex_bytes")]
+    pub a_kad: Vec<u8>,
     /// The volume, for the audit record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<VolumeName>,

@@ -1,12 +1,14 @@
 //! How KADs and key ids stand in JSON: lower-case hex, and the hyphenated UUID. Use with `#[serde(with = "…")]`.
 
+/// Longest KAD of any drive, with room: what is longer is no KAD.
+pub const KAD_LENGTH_MAX: usize = 256;
+
 /// Bytes of a KAD as hex.
 pub mod hex_bytes {
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    /// Longest KAD of any drive, with room: what is longer is no KAD.
-    const KAD_LENGTH_MAX: usize = 256;
+    use super::KAD_LENGTH_MAX;
 
     /// Writes lower-case hex.
     ///
@@ -31,6 +33,30 @@ pub mod hex_bytes {
                 bytes.len()
             )))
         }
+    }
+}
+
+/// Bytes of a KAD as hex, where there may be none. Use with `default` and `skip_serializing_if = "Option::is_none"`.
+pub mod optional_hex_bytes {
+    use serde::{Deserializer, Serializer};
+
+    /// Writes lower-case hex, or null.
+    ///
+    /// # Errors
+    /// Those of `serializer`.
+    pub fn serialize<S: Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Some(bytes) => super::hex_bytes::serialize(bytes, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads hex of either case.
+    ///
+    /// # Errors
+    /// As [`super::hex_bytes::deserialize`].
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
+        super::hex_bytes::deserialize(deserializer).map(Some)
     }
 }
 
@@ -86,5 +112,31 @@ pub mod key_id {
         Uuid::try_parse(&text)
             .map(|uuid| KeyId(uuid.into_bytes()))
             .map_err(|error| D::Error::custom(format!("a key id must be a UUID: {error}")))
+    }
+}
+
+/// A key id as a hyphenated UUID, where there may be none. Use with `default` and `skip_serializing_if = "Option::is_none"`.
+pub mod optional_key_id {
+    use serde::{Deserializer, Serializer};
+
+    use crate::kad::KeyId;
+
+    /// Writes the hyphenated form, or null.
+    ///
+    /// # Errors
+    /// Those of `serializer`.
+    pub fn serialize<S: Serializer>(id: &Option<KeyId>, serializer: S) -> Result<S::Ok, S::Error> {
+        match id {
+            Some(id) => super::key_id::serialize(id, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads any usual spelling of a UUID.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<KeyId>, D::Error> {
+        super::key_id::deserialize(deserializer).map(Some)
     }
 }

@@ -3,15 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::address::KmsAddress;
-use crate::kad::OurKad;
+use crate::kad::{KeyId, OurKad};
 use crate::kms_api::{
-    BackupKeyAnswer, GroupName, KeyName, KeyServerKind, KeySource, KeyState, PAGE_RECORDS_MAX, RestoreKeysAnswer,
-    RestoredKeyAnswer, ServerResult,
+    BackupKeyAnswer, CandidateKeyAnswer, GroupName, KadMatch, KeyName, KeyServerKind, KeySource, KeyState,
+    PAGE_RECORDS_MAX, RESTORED_KEYS_MAX, RestoreKeysAnswer, RestoredKeyAnswer, ServerResult,
 };
 use crate::secret::DataKey;
-
-/// Most keys that a KMS gives for one KAD: drives stop taking keys after about ten wrong ones.
-const RESTORED_KEYS_MAX: usize = 8;
 
 /// Where a key came from: for job details.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +117,47 @@ impl RestoredKey {
     }
 }
 
+/// A key that may fit a block whose KAD is not ours. No `Debug`: it carries a key.
+pub struct CandidateKey {
+    /// The key for the drive.
+    pub key: DataKey,
+    /// Its id.
+    pub id: KeyId,
+    /// Its name.
+    pub key_name: KeyName,
+    /// The group.
+    pub group: GroupName,
+    /// Active or inactive.
+    pub state: KeyState,
+    /// Why it is a candidate.
+    pub matched: KadMatch,
+    /// Who gave it.
+    pub server: KeyServer,
+}
+
+impl CandidateKey {
+    fn new(answer: CandidateKeyAnswer, address: &KmsAddress) -> Self {
+        let CandidateKeyAnswer {
+            key,
+            id,
+            key_name,
+            group,
+            state,
+            matched,
+            server,
+        } = answer;
+        Self {
+            key,
+            id,
+            key_name,
+            group,
+            state,
+            matched,
+            server: KeyServer::new(server, address),
+        }
+    }
+}
+
 /// What one server behind the KMS answered to a KAD.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerOutcome {
@@ -133,6 +171,8 @@ pub struct ServerOutcome {
 pub struct RestoreAnswer {
     /// The keys.
     pub keys: Vec<RestoredKey>,
+    /// Keys that a KAD of other software names.
+    pub candidates: Vec<CandidateKey>,
     /// One outcome for each server that the KMS asked.
     pub outcomes: Vec<ServerOutcome>,
 }
@@ -149,6 +189,11 @@ impl RestoreAnswer {
                 .into_iter()
                 .map(|key| RestoredKey::new(key, address))
                 .collect(),
+            candidates: answer
+                .candidates
+                .into_iter()
+                .map(|candidate| CandidateKey::new(candidate, address))
+                .collect(),
             outcomes: answer.outcomes.into_iter().map(outcome).collect(),
         }
     }
@@ -164,8 +209,16 @@ pub(super) fn check_backup_key(answer: &BackupKeyAnswer, group: &GroupName) -> R
 
 /// Every restored key must fit the KAD that was asked about; a KAD that is not of our form has none.
 pub(super) fn check_restored_keys(answer: &RestoreKeysAnswer, asked: Option<OurKad>) -> Result<(), String> {
-    if answer.keys.len() > RESTORED_KEYS_MAX {
-        return Err(format!("{} keys for one KAD", answer.keys.len()));
+    let count = answer.keys.len().saturating_add(answer.candidates.len());
+    if count > RESTORED_KEYS_MAX {
+        return Err(format!("{count} keys for one KAD"));
+    }
+    let unusable = answer
+        .candidates
+        .iter()
+        .find(|candidate| !candidate.state.serves_restore());
+    if let Some(candidate) = unusable {
+        return Err(format!("a key that is {}", candidate.state));
     }
     answer.keys.iter().try_for_each(|restored| {
         if asked != Some(restored.kad) {

@@ -1,5 +1,6 @@
 //! One question to several addresses: who is asked next, what counts as an answer, and how much of one is read.
 
+use hyper::body::Bytes;
 use reqwest::{Method, Response, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,7 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::KmsClient;
 use super::address::KmsAddress;
 use super::error::{KmsClientError, NoAnswer, Unanswered, printable};
-use crate::kms_api::{ANSWER_LENGTH_MAX, ErrorAnswer, ErrorCode, NameError, PageQuery};
+use crate::kms_api::{ANSWER_LENGTH_MAX, ErrorAnswer, ErrorCode, NameError, PageQuery, REQUEST_LENGTH_MAX};
 
 /// A request as every address gets it.
 pub(super) struct Question<'a> {
@@ -18,7 +19,7 @@ pub(super) struct Question<'a> {
     path: &'static str,
     names: Vec<&'a str>,
     query: Vec<(&'static str, String)>,
-    body: Option<Vec<u8>>,
+    body: Option<Bytes>,
     /// Whether it may be sent again when it is not known whether it was served.
     repeatable: bool,
 }
@@ -49,9 +50,12 @@ impl<'a> Question<'a> {
         self
     }
 
-    /// The request's JSON. Requests carry no keys, and their types always serialise.
+    /// The request's JSON, wiped when it was sent: some requests carry keys. Their types always serialise.
     pub(super) fn body(mut self, body: &impl Serialize) -> Self {
-        self.body = serde_json::to_vec(body).ok();
+        // Room for any request that a KMS takes, so that the buffer never grows and leaves a copy behind.
+        let mut text = Zeroizing::new(Vec::with_capacity(REQUEST_LENGTH_MAX));
+        let written = serde_json::to_writer(&mut *text, body);
+        self.body = written.ok().map(|()| Bytes::from_owner(text));
         self
     }
 }

@@ -11,7 +11,7 @@ mod files;
 mod tls;
 
 pub use address::{AddressError, KmsAddress};
-pub use answer::{BackupKey, KeyServer, RestoreAnswer, RestoredKey, ServerOutcome};
+pub use answer::{BackupKey, CandidateKey, KeyServer, RestoreAnswer, RestoredKey, ServerOutcome};
 pub use error::{KmsClientError, NoAnswer, Remedy, Unanswered};
 pub use files::SetupError;
 
@@ -23,11 +23,11 @@ use reqwest::Method;
 
 use self::ask::Question;
 use crate::clock::Clock;
-use crate::kad::OurKad;
+use crate::kad::{BlockKads, OurKad};
 use crate::kms_api::{
-    self, BackupKeyRequest, CreateGroup, CreateKey, CreateSnapshot, GroupList, GroupName, GroupRecord, KeyList,
-    KeyMove, KeyName, KeyRecord, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup, ServiceStatus,
-    SnapshotList, SnapshotRecord, VolumeName,
+    self, BackupKeyRequest, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, GroupList, GroupName,
+    GroupRecord, ImportKeys, ImportReport, KeyList, KeyMove, KeyName, KeyRecord, MoveKey, PageQuery, Purpose,
+    RestoreKeysRequest, RotateGroup, ServiceStatus, SnapshotList, SnapshotRecord, VolumeName,
 };
 
 /// How long an idle connection is kept. Less than the KMS keeps one, so that no request meets a connection that is just being closed.
@@ -118,13 +118,31 @@ impl KmsClient {
         u_kad: &[u8],
         volume: Option<&VolumeName>,
     ) -> Result<RestoreAnswer, KmsClientError> {
+        let kads = BlockKads {
+            unauthenticated: u_kad.to_vec(),
+            authenticated: Vec::new(),
+        };
+        self.restore_keys_of(&kads, volume).await
+    }
+
+    /// The same with both KADs of a block, as the drive gives them. KADs of other software name candidates: only the drive can tell
+    /// which one fits.
+    ///
+    /// # Errors
+    /// As [`KmsClient::restore_keys`].
+    pub async fn restore_keys_of(
+        &self,
+        kads: &BlockKads,
+        volume: Option<&VolumeName>,
+    ) -> Result<RestoreAnswer, KmsClientError> {
         let request = RestoreKeysRequest {
-            kad: u_kad.to_vec(),
+            kad: kads.unauthenticated.clone(),
+            a_kad: kads.authenticated.clone(),
             volume: volume.cloned(),
         };
-        let attempt = format!("ask for the key of KAD {}", hex::encode(u_kad));
+        let attempt = format!("ask for the key of KAD {}", hex::encode(&kads.unauthenticated));
         let question = Question::new(attempt, Method::POST, kms_api::RESTORE_KEYS_PATH).body(&request);
-        let ours = OurKad::decode(u_kad);
+        let ours = OurKad::decode(&kads.unauthenticated).filter(|_| kads.authenticated.is_empty());
         let (keys, address) = self
             .ask(&question, |found| answer::check_restored_keys(found, ours))
             .await?;
@@ -174,6 +192,40 @@ impl KmsClient {
             Question::new(attempt, Method::POST, kms_api::GROUPS_PATH)
                 .names(names)
                 .body(key),
+        )
+        .await
+    }
+
+    /// Keeps a key that was made of a passphrase here, prelive.
+    ///
+    /// # Errors
+    /// `Refused` as [`KmsClient::create_key`], and if there is a key with that id already.
+    pub async fn create_passphrase_key(
+        &self,
+        group: &GroupName,
+        key: &CreatePassphraseKey,
+    ) -> Result<KeyRecord, KmsClientError> {
+        let attempt = format!("create a passphrase key in group {group}");
+        let names = vec![group.as_str(), "passphrase-keys"];
+        self.change(
+            Question::new(attempt, Method::POST, kms_api::GROUPS_PATH)
+                .names(names)
+                .body(key),
+        )
+        .await
+    }
+
+    /// Imports keys of other software, all that are new or none; or says what that would do.
+    ///
+    /// # Errors
+    /// `Refused` if there is no such group, it derives keys, a name is taken, or our role is not admin.
+    pub async fn import_keys(&self, group: &GroupName, keys: &ImportKeys) -> Result<ImportReport, KmsClientError> {
+        let attempt = format!("import keys into group {group}");
+        let names = vec![group.as_str(), "import"];
+        self.change(
+            Question::new(attempt, Method::POST, kms_api::GROUPS_PATH)
+                .names(names)
+                .body(keys),
         )
         .await
     }

@@ -18,7 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use sha2::{Digest, Sha256};
 use tapekey::clock::{Clock, Timestamp};
 use tapekey::entropy::{Entropy, EntropyError};
-use tapekey::kad::KeyKind;
+use tapekey::kad::{KeyId, KeyKind};
 use tapekey::kms::audit::AuditRecord;
 use tapekey::kms::config::KmsConfig;
 use tapekey::kms::init::init;
@@ -26,8 +26,12 @@ use tapekey::kms::seal::HostMasterKey;
 use tapekey::kms::server::Server;
 use tapekey::kms::service::Kms;
 use tapekey::kms::store::{StoreFile, walk_audit};
-use tapekey::kms_api::{CreateGroup, CreateSnapshot, GroupName, KeyMove, RotateGroup, VolumeName};
+use tapekey::kms_api::{
+    CreateGroup, CreatePassphraseKey, CreateSnapshot, GroupName, ImportKeys, ImportedKey, KeyMove, RotateGroup,
+    VolumeName,
+};
 use tapekey::kms_client::{ClientConfig, KmsAddress, KmsClient};
+use tapekey::secret::DataKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -370,6 +374,32 @@ pub(crate) async fn rotate(admin: &KmsClient, name: &str) -> KeyMove {
         )
         .await
         .unwrap()
+}
+
+/// A key as it comes from a passphrase: all its bytes, and those of its id, are `byte`.
+pub(crate) fn passphrase_key(byte: u8) -> CreatePassphraseKey {
+    CreatePassphraseKey {
+        id: KeyId([byte; 16]),
+        name: None,
+        description: String::new(),
+        key: DataKey::take(&mut [byte; 32]),
+        weak: false,
+    }
+}
+
+/// An import of keys whose bytes are all the same, with the KADs `foreign N`.
+pub(crate) fn import(bytes: &[u8], commit: bool) -> ImportKeys {
+    let keys = bytes.iter().map(|byte| ImportedKey {
+        id: None,
+        name: None,
+        description: String::new(),
+        key: DataKey::take(&mut [*byte; 32]),
+        foreign_kad: Some(format!("foreign {byte}").into_bytes()),
+    });
+    ImportKeys {
+        keys: keys.collect(),
+        commit,
+    }
 }
 
 /// The error of a result whose success cannot be printed.

@@ -89,7 +89,7 @@ impl<'a> Hands<'a> {
                 Ok(fetched) => Event::NewKey(self.keep(fetched)).into(),
                 Err(error) => no_key(&error),
             },
-            Ask::KeysOf { kad, volume } => match self.daemon.keys.keys_for_restore(kad, volume).await {
+            Ask::KeysOf { kad, volume } => match self.daemon.keys.keys_for_restore(kad.into(), volume).await {
                 Ok(found) => {
                     // For a KAD of ours there is at most one; any other is dropped here and wiped.
                     let best = found.keys.into_iter().next().map(|fetched| self.keep(fetched));

@@ -7,6 +7,7 @@ mod operations;
 pub(super) mod problem;
 mod reply;
 mod restore_keys;
+mod supply;
 
 use std::sync::Arc;
 
@@ -40,6 +41,11 @@ pub(super) fn router(front: Front) -> Router {
         .route(GROUPS_PATH, get(groups::list).post(groups::create))
         .route(&format!("{GROUPS_PATH}/{{group}}/rotate"), post(groups::rotate))
         .route(&format!("{GROUPS_PATH}/{{group}}/keys"), post(keys::create))
+        .route(
+            &format!("{GROUPS_PATH}/{{group}}/passphrase-keys"),
+            post(supply::create_passphrase_key),
+        )
+        .route(&format!("{GROUPS_PATH}/{{group}}/import"), post(supply::import))
         .route(
             &format!("{GROUPS_PATH}/{{group}}/keys/{{key}}/state"),
             post(keys::set_state),

@@ -107,6 +107,8 @@ impl Problem {
             ErrorCode::NoSuchGroup | ErrorCode::NoSuchKey | ErrorCode::NoSuchPath => StatusCode::NOT_FOUND,
             ErrorCode::NoActiveKey
             | ErrorCode::NameTaken
+            | ErrorCode::IdTaken
+            | ErrorCode::WrongKind
             | ErrorCode::WrongState
             | ErrorCode::SingleCopy
             | ErrorCode::Quiesced

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::groups::{self, Group, kind_name};
 use super::{Session, StoreError, column, millis, moment};
 use crate::entropy::random_bytes;
-use crate::kad::{KeyId, KeyKind};
+use crate::kad::{KeyId, KeyKind, without_padding};
 use crate::kms::seal::Fields;
 use crate::kms_api::{GroupName, KeyName, KeyOrigin, KeyRecord, KeyState};
 use crate::secret::{DataKey, Sealed};
@@ -22,6 +22,17 @@ pub(in crate::kms) struct StoredKey {
     sealed: Sealed,
 }
 
+/// What a new key is to be, besides its bytes.
+pub(in crate::kms) struct NewKey<'a> {
+    pub(in crate::kms) id: KeyId,
+    /// Without one, one is made from the date and the id.
+    pub(in crate::kms) name: Option<KeyName>,
+    pub(in crate::kms) description: &'a str,
+    pub(in crate::kms) origin: KeyOrigin,
+    pub(in crate::kms) state: KeyState,
+    pub(in crate::kms) foreign_kad: Option<Vec<u8>>,
+}
+
 /// Draws a key and adds it to `group`, prelive.
 pub(in crate::kms) fn insert_random(
     session: &Session<'_>,
@@ -29,22 +40,40 @@ pub(in crate::kms) fn insert_random(
     name: Option<KeyName>,
     description: &str,
 ) -> Result<StoredKey, StoreError> {
-    let id = KeyId::from_random(random_bytes(session.entropy)?);
-    let now = moment(millis(session.now));
+    let new = NewKey {
+        id: KeyId::from_random(random_bytes(session.entropy)?),
+        name,
+        description,
+        origin: KeyOrigin::Random,
+        state: KeyState::Prelive,
+        foreign_kad: None,
+    };
+    let data_key = DataKey::generate(session.entropy)?;
+    insert(session, group, new, &data_key)
+}
+
+/// Adds `data_key` to `group`. The caller has checked that id and name are free.
+pub(in crate::kms) fn insert(
+    session: &Session<'_>,
+    group: &Group,
+    new: NewKey<'_>,
+    data_key: &DataKey,
+) -> Result<StoredKey, StoreError> {
+    let (id, now) = (new.id, moment(millis(session.now)));
     let record = KeyRecord {
         id,
-        name: column(name.or_else(|| name_from(session, id)), || {
+        name: column(new.name.or_else(|| name_from(session, id)), || {
             format!("a name for key {id}")
         })?,
         group: group.record.name.clone(),
-        state: KeyState::Prelive,
-        description: description.to_owned(),
-        origin: KeyOrigin::Random,
+        state: new.state,
+        description: new.description.to_owned(),
+        origin: new.origin,
+        foreign_kad: new.foreign_kad,
         created: now,
         modified: now,
     };
-    let data_key = DataKey::generate(session.entropy)?;
-    let stored = StoredKey::seal(session, record, group.record.kind, group.id, &data_key)?;
+    let stored = StoredKey::seal(session, record, group.record.kind, group.id, data_key)?;
     stored.insert(session)?;
     Ok(stored)
 }
@@ -52,12 +81,8 @@ pub(in crate::kms) fn insert_random(
 /// The key with that id: the look-up of a restore.
 pub(in crate::kms) fn by_id(session: &Session<'_>, id: KeyId) -> Result<Option<StoredKey>, StoreError> {
     let mut statement = session.connection.prepare_cached("SELECT * FROM keys WHERE id = ?1")?;
-    let Some(found) = statement.query_row([id.0], Raw::read).optional()? else {
-        return Ok(None);
-    };
-    let group = groups::by_id(session, found.group_id)?;
-    let group = column(group, || format!("key {id}: its group"))?;
-    found.checked(&group).map(Some)
+    let found = statement.query_row([id.0], Raw::read).optional()?;
+    found.map(|raw| raw.checked_alone(session)).transpose()
 }
 
 /// The key of that name.
@@ -193,8 +218,9 @@ impl StoredKey {
         session
             .connection
             .prepare_cached(
-                "INSERT INTO keys (id, group_id, name, state, description, origin, created, modified, sealed_under, nonce, sealed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                "INSERT INTO keys (id, group_id, name, state, description, origin, created, modified, sealed_under, nonce, sealed,
+                                   foreign_kad, foreign_kad_unpadded)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute(params![
                 self.record.id.0,
@@ -202,25 +228,29 @@ impl StoredKey {
                 self.record.name.as_str(),
                 self.record.state.name(),
                 self.record.description,
-                origin_name(self.record.origin),
+                self.record.origin.name(),
                 millis(self.record.created),
                 millis(self.record.modified),
                 self.sealed_under.0,
                 self.sealed.nonce,
                 self.sealed.sealed,
+                self.record.foreign_kad,
+                self.record.foreign_kad.as_deref().map(without_padding),
             ])?;
         Ok(())
     }
 }
 
 /// A row whose text fields are not yet known to make sense.
-struct Raw {
+pub(super) struct Raw {
     id: KeyId,
     group_id: KeyId,
     name: String,
     state: String,
     description: String,
     origin: String,
+    foreign_kad: Option<Vec<u8>>,
+    foreign_kad_unpadded: Option<Vec<u8>>,
     created: i64,
     modified: i64,
     sealed_under: KeyId,
@@ -228,7 +258,7 @@ struct Raw {
 }
 
 impl Raw {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: KeyId(row.get("id")?),
             group_id: KeyId(row.get("group_id")?),
@@ -236,6 +266,8 @@ impl Raw {
             state: row.get("state")?,
             description: row.get("description")?,
             origin: row.get("origin")?,
+            foreign_kad: kad_column(row, "foreign_kad")?,
+            foreign_kad_unpadded: kad_column(row, "foreign_kad_unpadded")?,
             created: row.get("created")?,
             modified: row.get("modified")?,
             sealed_under: KeyId(row.get("sealed_under")?),
@@ -246,17 +278,25 @@ impl Raw {
         })
     }
 
-    fn checked(self, group: &Group) -> Result<StoredKey, StoreError> {
+    /// The record with the group that it is in, looked up.
+    pub(super) fn checked_alone(self, session: &Session<'_>) -> Result<StoredKey, StoreError> {
+        let group = groups::by_id(session, self.group_id)?;
+        let group = column(group, || format!("key {}: its group", self.id))?;
+        self.checked(&group)
+    }
+
+    pub(super) fn checked(self, group: &Group) -> Result<StoredKey, StoreError> {
         let what = || format!("key {} of group {}", self.id, group.record.name);
+        // The look-up must find what the seal binds.
+        let unpadded = self.foreign_kad.as_deref().map(without_padding);
+        column((self.foreign_kad_unpadded.as_deref() == unpadded).then_some(()), what)?;
         let record = KeyRecord {
             id: self.id,
             name: column(KeyName::new(self.name).ok(), what)?,
             group: GroupName::clone(&group.record.name),
             state: column(KeyState::from_name(&self.state), what)?,
-            origin: column(
-                (self.origin == origin_name(KeyOrigin::Random)).then_some(KeyOrigin::Random),
-                what,
-            )?,
+            origin: column(KeyOrigin::from_name(&self.origin), what)?,
+            foreign_kad: self.foreign_kad,
             description: self.description,
             created: moment(self.created),
             modified: moment(self.modified),
@@ -271,25 +311,31 @@ impl Raw {
     }
 }
 
+/// A column that only tables of the present version have; copies of older ones are looked at as they are.
+fn kad_column(row: &Row<'_>, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    match row.get(name) {
+        Err(rusqlite::Error::InvalidColumnName(_)) => Ok(None),
+        other => other,
+    }
+}
+
 /// Everything that must not change behind the KMS's back. The group's name may: the id stands for it.
 fn bound(record: &KeyRecord, kind: KeyKind, group_id: KeyId, sealed_under: KeyId) -> Vec<u8> {
-    Fields::of("tapekey data key v1")
+    let fields = Fields::of("tapekey data key v1")
         .bytes(&record.id.0)
         .bytes(&group_id.0)
         .text(kind_name(kind))
         .text(record.name.as_str())
         .text(record.state.name())
         .text(&record.description)
-        .text(origin_name(record.origin))
+        .text(record.origin.name())
         .number(millis(record.created))
         .number(millis(record.modified))
-        .bytes(&sealed_under.0)
-        .encode()
-}
-
-fn origin_name(origin: KeyOrigin) -> &'static str {
-    match origin {
-        KeyOrigin::Random => "random",
+        .bytes(&sealed_under.0);
+    // Only where there is one, so that the seals of keys that were made before there were any still open.
+    match &record.foreign_kad {
+        Some(kad) => fields.bytes(kad).encode(),
+        None => fields.encode(),
     }
 }
 

@@ -3,6 +3,7 @@
 pub(in crate::kms) mod check;
 mod error;
 mod file;
+pub(in crate::kms) mod foreign;
 pub(in crate::kms) mod groups;
 mod keyring;
 pub(in crate::kms) mod keys;

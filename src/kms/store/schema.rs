@@ -10,10 +10,13 @@ use super::StoreError;
 const APPLICATION_ID: i32 = 0x544B_4D53;
 
 /// The version of the tables below.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 
 /// The first version that has [`SNAPSHOT_TABLES`].
 pub(super) const VERSION_WITH_SNAPSHOTS: i32 = 2;
+
+/// The first version that has [`FOREIGN_KADS`].
+const VERSION_WITH_FOREIGN_KADS: i32 = 3;
 
 /// How long to wait for a reader (`tapekey-kms audit list`, a backup program) to let go.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -118,13 +121,20 @@ CREATE TABLE quiesces (
 ) STRICT;
 ";
 
+/// What version 3 added: the KADs of imported keys, as given and without padding for the look-up. The seal binds the first; the second follows from it.
+const FOREIGN_KADS: &str = "
+ALTER TABLE keys ADD COLUMN foreign_kad BLOB;
+ALTER TABLE keys ADD COLUMN foreign_kad_unpadded BLOB;
+CREATE INDEX keys_by_foreign_kad ON keys (foreign_kad_unpadded) WHERE foreign_kad_unpadded IS NOT NULL;
+";
+
 /// Makes the tables in the empty file at `path`.
 pub(super) fn create(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     make_durable(&connection)?;
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE;{TABLES}{SNAPSHOT_TABLES}PRAGMA user_version = {VERSION};COMMIT;"
+        "BEGIN IMMEDIATE;{TABLES}{SNAPSHOT_TABLES}{FOREIGN_KADS}PRAGMA user_version = {VERSION};COMMIT;"
     ))?;
     Ok(connection)
 }
@@ -134,9 +144,16 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let found = check_marks(&connection, path)?;
     make_durable(&connection)?;
+    let mut steps = String::new();
     if found < VERSION_WITH_SNAPSHOTS {
+        steps.push_str(SNAPSHOT_TABLES);
+    }
+    if found < VERSION_WITH_FOREIGN_KADS {
+        steps.push_str(FOREIGN_KADS);
+    }
+    if found < VERSION {
         connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE;{SNAPSHOT_TABLES}PRAGMA user_version = {VERSION};COMMIT;"
+            "BEGIN IMMEDIATE;{steps}PRAGMA user_version = {VERSION};COMMIT;"
         ))?;
     }
     Ok(connection)

@@ -136,10 +136,11 @@ async fn only_the_facts_of_a_key_reach_the_state_machine_and_only_the_best_key_i
 
     let mut keys = MockKeySource::new();
     keys.expect_keys_for_restore()
-        .withf(|kad, _| *kad == key(1).facts.kad)
+        .withf(|kads, _| *kads == key(1).facts.kad.into())
         .returning(|_, _| {
             ready(Ok(FoundKeys {
                 keys: vec![key(1), key(2)],
+                candidates: Vec::new(),
                 outcomes: Vec::new(),
             }))
         });

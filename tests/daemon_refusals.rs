@@ -161,7 +161,7 @@ fn a_dropped_key_is_an_alarm() {
 }
 
 #[test]
-fn a_foreign_kad_is_reported_in_hex_and_not_tried() {
+fn a_foreign_kad_without_an_imported_key_is_reported_in_hex_and_nothing_is_tried() {
     let stage = Stage::new(1);
     let mut tape = Tape::open(&stage.sims[0].socket(), NEXUS);
     set_foreign_key(&mut tape, b"stenc key 1");

@@ -95,6 +95,9 @@ fn key_rows(table: &mut Table, job: &JobRecord) {
     ]);
     table.row(["key id".to_owned(), key.id.clone()]);
     table.row(["KAD".to_owned(), key.kad.clone()]);
+    if let Some(a_kad) = &key.a_kad {
+        table.row(["A-KAD".to_owned(), a_kad.clone()]);
+    }
 }
 
 fn kms(kms: &JobKms) -> String {
@@ -257,6 +260,7 @@ mod tests {
             not_proven: None,
             related_job: None,
             key_gone: None,
+            wrong_keys: Vec::new(),
             messages: vec![message],
         }
     }

@@ -52,6 +52,9 @@ pub struct JobRecord {
     /// When the key that this job loaded was seen to be in the drive no more.
     #[serde(with = "time::serde::rfc3339::option", default)]
     pub key_gone: Option<Timestamp>,
+    /// Ids of the keys that count as wrong since the volume came: tried, and refused by the drive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrong_keys: Vec<String>,
     /// What happened, in order.
     #[serde(default)]
     pub messages: Vec<JobMessage>,
@@ -63,7 +66,7 @@ pub struct JobRecord {
 pub enum JobKind {
     /// A key for writing.
     Load,
-    /// The key for reading a volume of ours.
+    /// The key for reading a volume.
     Unlock,
     /// No key any more.
     Clear,
@@ -147,8 +150,11 @@ pub struct JobKey {
     pub name: String,
     /// `active` or `inactive`, as the KMS said.
     pub state: String,
-    /// The KAD that stands beside each block, in hex.
+    /// The KAD that stands beside each block, in hex; empty if other software wrote an authenticated one alone.
     pub kad: String,
+    /// The authenticated KAD, in hex; blocks of ours have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub a_kad: Option<String>,
     /// Whether this job asked for a new key, or took the one that the volume is encrypted under.
     pub new: bool,
 }

@@ -4,7 +4,8 @@ use super::step::Change;
 use crate::clock::Timestamp;
 use crate::controller::job::{JobInForce, JobKey, JobKms, JobMessage, JobProof, JobRecord, Level};
 use crate::drive::{DecryptionMode, EncryptionMode, KeyInForce, Scope};
-use crate::keysource::KeyFacts;
+use crate::kad::BlockKads;
+use crate::keysource::{CandidateFacts, KeyFacts, KeyServer};
 
 /// Writes `change`, which happened at `now`, into `record`.
 pub fn apply(record: &mut JobRecord, change: Change, now: Timestamp) {
@@ -24,6 +25,8 @@ pub fn apply(record: &mut JobRecord, change: Change, now: Timestamp) {
         Change::Barcode(barcode) => record.volume.barcode = Some(barcode),
         Change::Pool(pool) => record.pool = Some(pool),
         Change::Key { facts, new } => set_key(record, facts, new),
+        Change::Candidate { facts, kads } => set_candidate(record, facts, &kads),
+        Change::WrongKeys(ids) => record.wrong_keys = ids.iter().map(ToString::to_string).collect(),
         Change::InForce(in_force) => record.in_force = Some(in_force_words(&in_force)),
         Change::Proof(proof) => {
             record.proof = Some(JobProof {
@@ -43,22 +46,42 @@ pub fn message(record: &mut JobRecord, at: Timestamp, level: Level, text: String
 
 fn set_key(record: &mut JobRecord, facts: KeyFacts, new: bool) {
     record.pool = Some(facts.group.to_string());
-    record.kms = Some(JobKms {
-        name: facts.server.name,
-        kind: facts.server.kind.to_string(),
-        address: facts.server.address,
-        priority: facts.server.priority,
-        cached: facts.server.cached,
-        fallback: facts.server.fallback,
-    });
+    record.kms = Some(kms(facts.server));
     record.key = Some(JobKey {
         group: facts.group.into(),
         id: facts.kad.key_id().to_string(),
         name: facts.key_name,
         state: facts.state.to_string(),
         kad: facts.kad.to_string(),
+        a_kad: None,
         new,
     });
+}
+
+/// The volume belongs to no pool of ours, whichever group its key is in.
+fn set_candidate(record: &mut JobRecord, facts: CandidateFacts, kads: &BlockKads) {
+    record.kms = Some(kms(facts.server));
+    let a_kad = &kads.authenticated;
+    record.key = Some(JobKey {
+        group: facts.group.into(),
+        id: facts.key_id.to_string(),
+        name: facts.key_name,
+        state: facts.state.to_string(),
+        kad: hex::encode(&kads.unauthenticated),
+        a_kad: (!a_kad.is_empty()).then(|| hex::encode(a_kad)),
+        new: false,
+    });
+}
+
+fn kms(server: KeyServer) -> JobKms {
+    JobKms {
+        name: server.name,
+        kind: server.kind.to_string(),
+        address: server.address,
+        priority: server.priority,
+        cached: server.cached,
+        fallback: server.fallback,
+    }
 }
 
 fn in_force_words(in_force: &KeyInForce) -> JobInForce {

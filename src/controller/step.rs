@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::controller::job::{Level, Outcome};
 use crate::drive::{
-    Beginning, DriveError, DriveIdentity, KeyInForce, KeyLoaded, KeyParameters, LoadKeyError, Proof, Readiness,
+    Beginning, DriveError, DriveIdentity, Fit, KeyInForce, KeyLoaded, KeyParameters, LoadKeyError, Proof, Readiness,
     Refusal, VolumeIdentity,
 };
-use crate::kad::OurKad;
-use crate::keysource::{GroupName, KeyFacts, ServerOutcome, VolumeName};
+use crate::kad::{BlockKads, KeyId, OurKad};
+use crate::keysource::{CandidateFacts, GroupName, KeyFacts, ServerOutcome, VolumeName};
 
 /// What to do next, and what to record before it.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,15 +60,22 @@ pub enum Ask {
         /// The volume.
         volume: VolumeName,
     },
-    /// The keys that the KAD names.
+    /// The keys that the KADs of the volume name.
     KeysOf {
-        /// The KAD.
-        kad: OurKad,
+        /// The KADs.
+        kads: BlockKads,
         /// The volume, if it has a name.
         volume: Option<VolumeName>,
     },
     /// Put the key that came last into the drive. The record is durable before that.
     LoadKey(KeyParameters),
+    /// Put a candidate that came last into the drive and see whether it fits. The record is durable before that.
+    TryKey {
+        /// Which one, from 0.
+        candidate: usize,
+        /// Everything about it but the key.
+        parameters: KeyParameters,
+    },
     /// Take the key out of the drive.
     ClearKey,
 }
@@ -102,11 +109,22 @@ pub enum Event {
     KeysOf {
         /// The keys, best first.
         keys: Vec<KeyFacts>,
+        /// Keys that may fit, best first.
+        candidates: Vec<CandidateFacts>,
+        /// Those that the drive has refused while this volume was mounted.
+        wrong: Vec<KeyId>,
         /// What each server said.
         outcomes: Vec<ServerOutcome>,
     },
     /// To [`Ask::LoadKey`].
     Loaded(Receipt),
+    /// To [`Ask::TryKey`]: the key is in the drive.
+    Tried {
+        /// By the drive's own read-back.
+        receipt: Receipt,
+        /// Whether it fits.
+        fit: Fit,
+    },
     /// To [`Ask::ClearKey`]; `already`: there was none.
     Cleared {
         /// Whether nothing had to be sent.
@@ -207,6 +225,10 @@ impl Failure {
 const DRIVE_HINT: &str =
     "look the drive's answer up in its manual and at its display; tapekey status shows what it holds now";
 
+/// What to do when the drive takes no more keys.
+const LIMIT_HINT: &str =
+    "the drive saw too many wrong keys and takes none until the volume is unloaded: unload it and load it again";
+
 impl From<DriveError> for Failure {
     fn from(error: DriveError) -> Self {
         let kind = match &error {
@@ -226,7 +248,12 @@ impl From<LoadKeyError> for Failure {
             LoadKeyError::ReadBackMismatch { .. } => FailureKind::Disputed,
             LoadKeyError::Refused(_) | LoadKeyError::NoReadBack(_) => FailureKind::Uncertain,
         };
-        Self::new(kind, error).or_hint(DRIVE_HINT)
+        let hint = if error.is_wrong_key_limit() {
+            LIMIT_HINT
+        } else {
+            DRIVE_HINT
+        };
+        Self::new(kind, error).or_hint(hint)
     }
 }
 
@@ -248,6 +275,15 @@ pub enum Change {
         /// Whether it is a new one.
         new: bool,
     },
+    /// The key of other software's that fits the volume.
+    Candidate {
+        /// What is known of it.
+        facts: CandidateFacts,
+        /// The KADs on the tape.
+        kads: BlockKads,
+    },
+    /// The keys that count as wrong while this volume is mounted.
+    WrongKeys(Vec<KeyId>),
     /// What the drive reported.
     InForce(KeyInForce),
     /// What its statistics say.

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::scsi::reader::DecodeError;
-use crate::scsi::sense::Sense;
+use crate::scsi::sense::{Sense, SenseKey};
 use crate::transport::TransportError;
 
 /// A command to a drive did not do what it should.
@@ -240,6 +240,17 @@ pub enum LoadKeyError {
 }
 
 impl LoadKeyError {
+    /// Whether the drive takes no more keys because too many were wrong: 07h/26h/10h, until unload or power cycle.
+    #[must_use]
+    pub fn is_wrong_key_limit(&self) -> bool {
+        match self {
+            Self::Refused(error) => error
+                .sense()
+                .is_some_and(|sense| sense.is(SenseKey::DataProtect, 0x26, 0x10)),
+            _ => false,
+        }
+    }
+
     /// Whether the drive may hold a key because of this attempt, so that it must be cleared.
     #[must_use]
     pub fn may_have_loaded(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::command::Meaning;
 use super::{Drive, DriveError, EncryptionOffer, LoadKeyError, Mismatch, Refusal, VolumeIdentity};
-use crate::kad::OurKad;
+use crate::kad::{BlockKads, OurKad};
 use crate::scsi::cdb::{self, PROTOCOL_TAPE_DATA_ENCRYPTION};
 use crate::scsi::sense::{Sense, SenseKey};
 use crate::scsi::tde::management::ManagementCapabilities;
@@ -79,6 +79,15 @@ impl KeyInForce {
     #[must_use]
     pub fn is_disabled(&self) -> bool {
         self.encryption_mode == EncryptionMode::Disable && self.decryption_mode == DecryptionMode::Disable
+    }
+
+    /// The KADs in force.
+    #[must_use]
+    pub fn kads(&self) -> BlockKads {
+        BlockKads {
+            unauthenticated: self.unauthenticated_kad.clone(),
+            authenticated: self.authenticated_kad.clone(),
+        }
     }
 
     /// The KAD in force, if it is one of ours.

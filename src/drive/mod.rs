@@ -11,6 +11,7 @@ mod identity;
 mod key;
 mod offer;
 mod proof;
+mod trial;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub use identity::{DriveIdentity, Readiness, VolumeIdentity};
 pub use key::{KeyCleared, KeyInForce, KeyLoaded, KeyParameters};
 pub use offer::EncryptionOffer;
 pub use proof::Proof;
+pub use trial::{Fit, Trial};
 
 pub use crate::scsi::tde::set_data_encryption::{Decryption, SetScope};
 pub use crate::scsi::tde::{DecryptionMode, EncryptionMode, Scope};

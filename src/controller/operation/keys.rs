@@ -17,7 +17,13 @@ impl Operation {
 
     pub(super) fn fetch_known(&mut self, kad: OurKad) -> Step {
         let volume = self.volume_name.clone();
-        self.ask(State::FetchingKnown, Ask::KeysOf { kad, volume })
+        self.ask(
+            State::FetchingKnown,
+            Ask::KeysOf {
+                kads: kad.into(),
+                volume,
+            },
+        )
     }
 
     pub(super) fn new_key(&mut self, facts: KeyFacts) -> Step {
@@ -30,6 +36,9 @@ impl Operation {
 
     pub(super) fn known_keys(&mut self, keys: Vec<KeyFacts>, outcomes: &[ServerOutcome]) -> Step {
         let Some(facts) = keys.into_iter().next() else {
+            if self.wish == Wish::Unlock && self.trials.are_any() && self.tape_kads().is_some() {
+                return self.try_next();
+            }
             return self.no_key(outcomes);
         };
         if let Some(group) = self.named_group()
@@ -80,6 +89,10 @@ impl Operation {
     fn no_key(&mut self, outcomes: &[ServerOutcome]) -> Step {
         let kad = match &self.beginning {
             Some(crate::drive::Beginning::Ours(kad)) => format!("{kad} (key id {})", kad.key_id()),
+            Some(crate::drive::Beginning::Foreign {
+                unauthenticated_kad,
+                authenticated_kad,
+            }) => super::looking::in_words(unauthenticated_kad, authenticated_kad),
             _ => "that the last job on this volume names".into(),
         };
         let said: Vec<String> = outcomes.iter().map(server_said).collect();

@@ -5,7 +5,7 @@ use crate::controller::job::Level;
 use crate::controller::pool::Pool;
 use crate::controller::step::{Ask, Change, Step};
 use crate::drive::{Beginning, Decryption, Proof, VolumeIdentity};
-use crate::kad::OurKad;
+use crate::kad::{BlockKads, OurKad};
 use crate::keysource::{GroupName, VolumeName};
 
 impl Operation {
@@ -71,14 +71,19 @@ impl Operation {
                 unauthenticated_kad,
                 authenticated_kad,
             } => {
-                let text = format!(
-                    "the volume is encrypted under a KAD that is not ours: U-KAD {}, A-KAD {}; no key was tried",
-                    hex_or_none(&unauthenticated_kad),
-                    hex_or_none(&authenticated_kad)
-                );
+                let kads = in_words(&unauthenticated_kad, &authenticated_kad);
+                if self.wish == Wish::Unlock {
+                    let text = format!("the volume is encrypted under a KAD that is not ours: {kads}");
+                    self.say(Level::Note, text, None);
+                    return self.fetch_candidates(BlockKads {
+                        unauthenticated: unauthenticated_kad,
+                        authenticated: authenticated_kad,
+                    });
+                }
+                let text = format!("the volume is encrypted under a KAD that is not ours: {kads}; no key was tried");
                 self.refuse(
                     text,
-                    "read it with the software that wrote it; to use the cartridge anew, erase it there first",
+                    "to read it, tapekey unlock; to use the cartridge anew, erase it with the software that wrote it",
                 )
             }
             Beginning::OtherAlgorithm => {
@@ -209,6 +214,15 @@ impl Operation {
             _ => None,
         }
     }
+}
+
+/// Both KADs in hex.
+pub(super) fn in_words(unauthenticated_kad: &[u8], authenticated_kad: &[u8]) -> String {
+    format!(
+        "U-KAD {}, A-KAD {}",
+        hex_or_none(unauthenticated_kad),
+        hex_or_none(authenticated_kad)
+    )
 }
 
 fn hex_or_none(bytes: &[u8]) -> String {

@@ -3,8 +3,10 @@
 //! [`Operation::start`] gives the first step; every later one comes from [`Operation::handle`] with the event that the last one asked for.
 //! An event that fits no question is a bug of ours: the operation ends, and a key that may be in the drive is cleared first.
 //!
-//! `load` is design section 4 without hold, library, catalogue and hooks; `unlock` is section 5 for our own KAD.
+//! `load` is design section 4 without hold, library, catalogue and hooks; `unlock` is section 5; a
+//! volume whose blocks are under several keys is read as far as the first one goes.
 
+mod candidates;
 mod clear;
 mod keys;
 mod loading;
@@ -14,6 +16,7 @@ mod refuse;
 
 use std::time::Duration;
 
+use self::candidates::Trials;
 use super::pool::Pool;
 use super::step::{Ask, Change, Event, Failure, FailureKind, Next, Step};
 use crate::controller::job::{Level, Outcome};
@@ -88,6 +91,7 @@ pub struct Operation {
     our_key_in_force: bool,
     started_over: bool,
     loaded_again: bool,
+    trials: Trials,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +108,7 @@ enum State {
     FetchingNew,
     FetchingKnown,
     Loading,
+    Trying,
     PlainReadingBack,
     PlainLooking,
     PlainClearing,
@@ -137,6 +142,7 @@ impl Operation {
             our_key_in_force: false,
             started_over: false,
             loaded_again: false,
+            trials: Trials::default(),
         }
     }
 
@@ -160,7 +166,7 @@ impl Operation {
             AskingReadiness, CheckingOffer, CheckingStatistics, ClearAskingReadiness, ClearProving, ClearReadingBack,
             ClearReadingVolume, Clearing, FailedClearing, FetchingKnown, FetchingNew, Identifying, Loading, Looking,
             Pausing, PlainClearing, PlainLooking, PlainReadingBack, ReadingVolume, Recalling, RefusedClearing,
-            RefusedReadingBack, RefusedRecalling,
+            RefusedReadingBack, RefusedRecalling, Trying,
         };
         match (self.state, event) {
             (state, Event::Failed(failure)) => self.failed(state, failure),
@@ -173,7 +179,19 @@ impl Operation {
             (Recalling, Event::KadOf(kad)) => self.recalled(kad),
             (CheckingStatistics, Event::Proof(proof)) => self.statistics(&proof),
             (FetchingNew, Event::NewKey(facts)) => self.new_key(facts),
-            (FetchingKnown, Event::KeysOf { keys, outcomes }) => self.known_keys(keys, &outcomes),
+            (
+                FetchingKnown,
+                Event::KeysOf {
+                    keys,
+                    candidates,
+                    wrong,
+                    outcomes,
+                },
+            ) => {
+                self.trials = Trials::new(candidates, wrong);
+                self.known_keys(keys, &outcomes)
+            }
+            (Trying, Event::Tried { receipt, fit }) => self.tried(&receipt, fit),
             (Loading, Event::Loaded(receipt)) => self.loaded(&receipt),
             (PlainReadingBack, Event::InForce(in_force)) => self.plain_in_force(&in_force),
             (PlainLooking, Event::Beginning(beginning)) => self.plain_looked(&beginning),
@@ -271,12 +289,14 @@ impl Operation {
         self.beginning = None;
         self.decryption = Decryption::Decrypt;
         self.key = None;
+        self.trials = Trials::default();
         self.ask(State::AskingReadiness, Ask::Readiness)
     }
 
     fn failed(&mut self, state: State, failure: Failure) -> Step {
         match state {
             State::Loading => self.load_failed(failure),
+            State::Trying => self.trial_failed(failure),
             State::PlainReadingBack => self.plain_unreadable(failure),
             State::ClearReadingBack => self.clear_unreadable(failure),
             State::ClearAskingReadiness | State::ClearReadingVolume | State::ClearProving => self.not_proven(failure),
@@ -296,7 +316,7 @@ impl Operation {
             kind: FailureKind::Uncertain,
         };
         match state {
-            State::Loading => self.load_failed(failure),
+            State::Loading | State::Trying => self.load_failed(failure),
             State::Ended => self.end(Outcome::Failed),
             _ => {
                 self.say_failure(Level::Error, failure);

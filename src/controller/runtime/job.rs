@@ -12,7 +12,7 @@ use crate::controller::operation::{Operation, Wish};
 use crate::controller::record;
 use crate::controller::report::RunningJob;
 use crate::controller::step::{Ask, Change, Event, Failure, FailureKind, Next, Receipt, Step};
-use crate::kad::OurKad;
+use crate::drive::{Attention, Fit, Readiness};
 
 impl Daemon {
     pub(super) async fn run_job(
@@ -46,6 +46,7 @@ impl Daemon {
             kind,
             seen: Seen::default(),
             receipt: None,
+            key_sent: false,
             before: unit.state().mount.clone(),
         };
         let outcome = run.run_to_the_end(Operation::new(wish, unit.rules.clone())).await;
@@ -113,6 +114,7 @@ fn new_record(daemon: &Daemon, unit: &DriveUnit, id: u64, kind: JobKind, request
         not_proven: None,
         related_job: None,
         key_gone: None,
+        wrong_keys: Vec::new(),
         messages: Vec::new(),
     }
 }
@@ -125,6 +127,8 @@ struct Run<'a> {
     kind: JobKind,
     seen: Seen,
     receipt: Option<Receipt>,
+    /// Whether a key may have gone into the drive.
+    key_sent: bool,
     /// What was in the drive before, by our own records.
     before: Option<Mount>,
 }
@@ -140,8 +144,13 @@ impl Run<'_> {
                 Next::Ask(ask) => ask,
             };
             let event = self.perform(ask).await;
-            if let Event::Loaded(receipt) = &event {
-                self.receipt = Some(receipt.clone());
+            match &event {
+                Event::Loaded(receipt) => self.receipt = Some(receipt.clone()),
+                Event::Tried {
+                    receipt,
+                    fit: Fit::Fits,
+                } => self.receipt = Some(receipt.clone()),
+                _ => {}
             }
             step = operation.handle(event);
         }
@@ -152,6 +161,13 @@ impl Run<'_> {
         for change in &changes {
             if let Change::Message { level, text, hint } = change {
                 self.log(*level, text, hint.as_deref());
+            }
+            if let Change::WrongKeys(ids) = change {
+                self.unit.state().wrong_keys.ids.clone_from(ids);
+            }
+            if let Change::Candidate { facts, .. } = change {
+                let (key, server) = (facts.key_id, &facts.server.name);
+                tracing::info!(job = self.id, drive = self.unit.name, group = %facts.group, key_id = %key, server, "a key fits");
             }
             if let Change::Key { facts, .. } = change {
                 let (key, server) = (facts.kad.key_id(), &facts.server.name);
@@ -173,17 +189,20 @@ impl Run<'_> {
     }
 
     async fn perform(&mut self, ask: Ask) -> Event {
-        let changes_key = matches!(ask, Ask::LoadKey(_) | Ask::ClearKey);
+        let sends_key = matches!(ask, Ask::LoadKey(_) | Ask::TryKey { .. });
+        let changes_key = sends_key || ask == Ask::ClearKey;
         if changes_key {
             self.conclude_before().await;
             // Which key went where must survive us from the moment it may be in the drive.
             if let Err(error) = self.daemon.jobs.save(self.id).await
-                && matches!(ask, Ask::LoadKey(_))
+                && sends_key
             {
                 return Event::Failed(Failure::new(FailureKind::Unchanged, error));
             }
         }
+        self.key_sent |= sends_key;
         let Performed { event, attentions } = self.hands.perform(ask).await;
+        self.note_wrong_keys(&event, &attentions);
         for attention in &attentions {
             tracing::info!(job = self.id, drive = self.unit.name, "unit attention: {attention}");
         }
@@ -194,10 +213,37 @@ impl Run<'_> {
         event
     }
 
+    /// Which keys were wrong holds for as long as the volume stays.
+    fn note_wrong_keys(&self, event: &Event, attentions: &[Attention]) {
+        let mut seen = Seen {
+            attentions: attentions.to_vec(),
+            ..Seen::default()
+        };
+        match event {
+            Event::Volume(volume) => seen.medium = Some(Some(volume.clone())),
+            Event::Readiness(Readiness::NoMedium) => seen.medium = Some(None),
+            _ => {}
+        }
+        let wrong_keys = {
+            let mut state = self.unit.state();
+            state.wrong_keys.keep_while_mounted(&seen);
+            if let Event::Volume(volume) = event {
+                state.wrong_keys.medium_serial.clone_from(&volume.medium_serial);
+            }
+            state.wrong_keys.ids.clone()
+        };
+        if matches!(event, Event::Volume(_)) {
+            let now = self.daemon.clock.now();
+            self.daemon
+                .jobs
+                .change(self.id, |job| record::apply(job, Change::WrongKeys(wrong_keys), now));
+        }
+    }
+
     fn see(&mut self, event: &Event) {
         match event {
             Event::Volume(volume) => self.seen.medium = Some(Some(volume.clone())),
-            Event::Readiness(crate::drive::Readiness::NoMedium) => self.seen.medium = Some(None),
+            Event::Readiness(Readiness::NoMedium) => self.seen.medium = Some(None),
             Event::InForce(in_force) => self.seen.in_force = Some(in_force.clone()),
             _ => {}
         }
@@ -244,10 +290,7 @@ impl Run<'_> {
                 let former = {
                     let mut state = self.unit.state();
                     let former = state.begin_anew();
-                    state.mount = self
-                        .receipt
-                        .as_ref()
-                        .and_then(|receipt| mount_of(self.id, receipt, &job));
+                    state.mount = self.receipt.as_ref().map(|receipt| mount_of(self.id, receipt, &job));
                     former
                 };
                 self.daemon.key_is_gone(former).await;
@@ -261,7 +304,7 @@ impl Run<'_> {
                 let former = self.unit.state().begin_anew();
                 self.daemon.key_is_gone(former).await;
             }
-            Outcome::Failed if job.key.is_some() => {
+            Outcome::Failed if self.key_sent => {
                 let former = self.unit.state().mount.take();
                 self.daemon.key_is_gone(former).await;
             }
@@ -301,12 +344,11 @@ impl Run<'_> {
     }
 }
 
-fn mount_of(id: u64, receipt: &Receipt, job: &JobRecord) -> Option<Mount> {
-    let kad: OurKad = receipt.in_force().our_kad()?;
-    Some(Mount {
+fn mount_of(id: u64, receipt: &Receipt, job: &JobRecord) -> Mount {
+    Mount {
         job: id,
-        kad,
+        kads: receipt.in_force().kads(),
         key_instance_counter: receipt.in_force().key_instance_counter,
         medium_serial: job.volume.serial.clone(),
-    })
+    }
 }

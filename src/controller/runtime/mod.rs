@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 use self::jobs::{JobBook, JobsError};
 use self::lane::{Lane, LaneError};
-use self::mount::{Judgement, Mount, Seen, judge};
+use self::mount::{Judgement, Mount, Seen, WrongKeys, judge};
 use super::job::{JobKind, JobMessage, JobRecord, Level};
 use super::operation::{Rules, Wish};
 use super::record;
@@ -63,6 +63,7 @@ pub struct DriveUnit {
 struct UnitState {
     running: Option<RunningJob>,
     mount: Option<Mount>,
+    wrong_keys: WrongKeys,
     /// Since the last load or clear, the newest [`ALARMS_MAX`].
     alarms: Vec<JobMessage>,
     /// What the alarms said already.

@@ -1,15 +1,15 @@
 //! The key that a job left in a drive, and whether it is still what the drive uses. Pure.
 
 use crate::drive::{Attention, KeyInForce, Meaning, VolumeIdentity};
-use crate::kad::OurKad;
+use crate::kad::{BlockKads, KeyId};
 
 /// A key that a job left in a drive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// The job.
     pub job: u64,
-    /// The KAD of the key.
-    pub kad: OurKad,
+    /// The KADs of the key.
+    pub kads: BlockKads,
     /// Key instance counter when it was read back.
     pub key_instance_counter: u32,
     /// Medium serial number of the volume that the key is for.
@@ -45,7 +45,7 @@ pub enum Judgement {
 #[must_use]
 pub fn judge(mount: &Mount, seen: &Seen) -> Judgement {
     if has_left(mount, seen) {
-        let is_ours = |in_force: &KeyInForce| in_force.our_kad() == Some(mount.kad);
+        let is_ours = |in_force: &KeyInForce| in_force.kads().same_as(&mount.kads);
         return if seen.in_force.as_ref().is_some_and(is_ours) {
             Judgement::KeyOutlivedVolume
         } else {
@@ -78,7 +78,7 @@ fn not_as_left(mount: &Mount, in_force: &KeyInForce) -> Option<String> {
     let (was, is) = (mount.key_instance_counter, in_force.key_instance_counter);
     if in_force.is_disabled() {
         Some("the drive holds no key any more".into())
-    } else if in_force.our_kad() != Some(mount.kad) {
+    } else if !in_force.kads().same_as(&mount.kads) {
         Some("another key is in force".into())
     } else if is != was {
         Some(format!(
@@ -100,11 +100,35 @@ fn has_left(mount: &Mount, seen: &Seen) -> bool {
     }
 }
 
+/// The keys that the drive has refused, or may have, since the volume came. A drive forgets them when the volume leaves, or with its power.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WrongKeys {
+    /// Their ids.
+    pub ids: Vec<KeyId>,
+    /// Medium serial number of the volume.
+    pub medium_serial: Option<String>,
+}
+
+impl WrongKeys {
+    /// Forgets them if `seen` shows that the volume was away. What shows nothing lets them stand.
+    pub fn keep_while_mounted(&mut self, seen: &Seen) {
+        let changed = |attention: &Attention| attention.meaning() == Meaning::MediumChanged;
+        let gone = match &seen.medium {
+            Some(None) => true,
+            Some(Some(volume)) => volume.medium_serial != self.medium_serial,
+            None => false,
+        };
+        if gone || seen.attentions.iter().any(changed) {
+            *self = Self::default();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::drive::{DecryptionMode, EncryptionMode, Scope};
-    use crate::kad::KeyId;
+    use crate::kad::OurKad;
     use crate::scsi::sense::Sense;
     use crate::secret::DataKey;
 
@@ -115,7 +139,7 @@ mod tests {
     fn mount() -> Mount {
         Mount {
             job: 3,
-            kad: kad(1),
+            kads: kad(1).into(),
             key_instance_counter: 7,
             medium_serial: Some("V1".into()),
         }
@@ -240,5 +264,39 @@ mod tests {
             assert_eq!(why.len(), 2, "the reset and the missing key: {why:?}");
         }
         assert_eq!(judge(&mount(), &switched_off(volume("V2"))), Judgement::Left);
+    }
+
+    #[test]
+    fn wrong_keys_stand_until_the_volume_was_seen_to_be_away() {
+        let wrong = WrongKeys {
+            ids: vec![KeyId([1; 16])],
+            medium_serial: Some("V1".into()),
+        };
+        let after = |seen: Seen| {
+            let mut wrong = wrong.clone();
+            wrong.keep_while_mounted(&seen);
+            wrong.ids.len()
+        };
+        let met = |asc, ascq| Seen {
+            attentions: vec![attention(asc, ascq)],
+            ..Seen::default()
+        };
+        let medium = |medium| Seen {
+            medium,
+            ..Seen::default()
+        };
+        assert_eq!(after(Seen::default()), 1);
+        assert_eq!(
+            (after(medium(volume("V1"))), after(met(0x29, 0)), after(met(0x2A, 0x11))),
+            (1, 1, 1)
+        );
+        assert_eq!(
+            (
+                after(medium(volume("V2"))),
+                after(medium(Some(None))),
+                after(met(0x28, 0))
+            ),
+            (0, 0, 0)
+        );
     }
 }

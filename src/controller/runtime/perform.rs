@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::lane::{Heard, LaneError, PathLoss};
 use super::{Daemon, DriveUnit};
 use crate::controller::step::{Ask, Event, Failure, FailureKind, Receipt};
-use crate::drive::{Attention, Drive, KeyLoaded, KeyParameters, LoadKeyError};
-use crate::keysource::{FetchedKey, KeySourceError};
+use crate::drive::{Attention, Drive, KeyParameters, LoadKeyError, Trial};
+use crate::keysource::{FetchedKey, FoundKeys, KeySourceError};
 use crate::secret::DataKey;
 
 /// Commands in a row that one drive call may have to wait for in full.
@@ -20,6 +20,7 @@ pub(super) struct Hands<'a> {
     daemon: &'a Daemon,
     unit: &'a DriveUnit,
     key: Option<Arc<DataKey>>,
+    candidates: Vec<Arc<DataKey>>,
 }
 
 /// What came back.
@@ -43,6 +44,7 @@ impl<'a> Hands<'a> {
             daemon,
             unit,
             key: None,
+            candidates: Vec::new(),
         }
     }
 
@@ -76,6 +78,7 @@ impl<'a> Hands<'a> {
             Ask::Proof => self.drive("take the proof", Drive::proof, Event::Proof).await,
             Ask::ClearKey => self.clear_key().await,
             Ask::LoadKey(parameters) => self.load_key(parameters).await,
+            Ask::TryKey { candidate, parameters } => self.try_key(candidate, parameters).await,
             Ask::Pause(pause) => {
                 tokio::time::sleep(pause).await;
                 Event::Paused.into()
@@ -89,16 +92,8 @@ impl<'a> Hands<'a> {
                 Ok(fetched) => Event::NewKey(self.keep(fetched)).into(),
                 Err(error) => no_key(&error),
             },
-            Ask::KeysOf { kad, volume } => match self.daemon.keys.keys_for_restore(kad.into(), volume).await {
-                Ok(found) => {
-                    // For a KAD of ours there is at most one; any other is dropped here and wiped.
-                    let best = found.keys.into_iter().next().map(|fetched| self.keep(fetched));
-                    Event::KeysOf {
-                        keys: best.into_iter().collect(),
-                        outcomes: found.outcomes,
-                    }
-                    .into()
-                }
+            Ask::KeysOf { kads, volume } => match self.daemon.keys.keys_for_restore(kads, volume).await {
+                Ok(found) => self.keep_found(found).into(),
                 Err(error) => no_key(&error),
             },
         }
@@ -107,6 +102,23 @@ impl<'a> Hands<'a> {
     fn keep(&mut self, fetched: FetchedKey) -> crate::keysource::KeyFacts {
         self.key = Some(Arc::new(fetched.key));
         fetched.facts
+    }
+
+    fn keep_found(&mut self, found: FoundKeys) -> Event {
+        // For a KAD of ours there is at most one; any other is dropped here and wiped.
+        let best = found.keys.into_iter().next().map(|fetched| self.keep(fetched));
+        let (keys, facts) = found
+            .candidates
+            .into_iter()
+            .map(|candidate| (Arc::new(candidate.key), candidate.facts))
+            .unzip();
+        self.candidates = keys;
+        Event::KeysOf {
+            keys: best.into_iter().collect(),
+            candidates: facts,
+            wrong: self.unit.state().wrong_keys.ids.clone(),
+            outcomes: found.outcomes,
+        }
     }
 
     fn limit(&self) -> Duration {
@@ -154,7 +166,29 @@ impl<'a> Hands<'a> {
     }
 
     async fn load_key(&self, parameters: KeyParameters) -> Performed {
-        let Some(key) = self.key.clone() else {
+        let event = |loaded| Event::Loaded(Receipt::from(&loaded));
+        self.send_key("load the key", self.key.clone(), parameters, Drive::load_key, event)
+            .await
+    }
+
+    async fn try_key(&self, candidate: usize, parameters: KeyParameters) -> Performed {
+        let key = self.candidates.get(candidate).cloned();
+        let event = |trial: Trial| Event::Tried {
+            receipt: Receipt::from(&trial.loaded),
+            fit: trial.fit,
+        };
+        self.send_key("try a key", key, parameters, Drive::try_key, event).await
+    }
+
+    async fn send_key<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        key: Option<Arc<DataKey>>,
+        parameters: KeyParameters,
+        send: fn(&mut Drive, &DataKey, &KeyParameters) -> Result<T, LoadKeyError>,
+        event: impl FnOnce(T) -> Event,
+    ) -> Performed {
+        let Some(key) = key else {
             return Event::Failed(Failure::new(
                 FailureKind::Unchanged,
                 "a bug in tapekeyd: there is no key to load",
@@ -162,10 +196,10 @@ impl<'a> Hands<'a> {
             .into();
         };
         let drive_name = self.unit.name.clone();
-        let work = move |drive: &mut Drive| drive.load_key(&key, &parameters);
+        let work = move |drive: &mut Drive| send(drive, &key, &parameters);
         // Nobody waits any more, the job has failed: its key must not stay.
-        let unheard = move |drive: &mut Drive, answer: Result<_, LoadKeyError>| {
-            let may_hold_it = answer.map_or_else(|error| error.may_have_loaded(), |_: KeyLoaded| true);
+        let unheard = move |drive: &mut Drive, answer: Result<T, LoadKeyError>| {
+            let may_hold_it = answer.map_or_else(|error| error.may_have_loaded(), |_| true);
             if may_hold_it {
                 let cleared = drive.clear_key();
                 tracing::warn!(
@@ -175,12 +209,8 @@ impl<'a> Hands<'a> {
                 );
             }
         };
-        let answer = self.unit.lane.call("load the key", self.limit(), work, unheard).await;
-        heard(
-            answer,
-            |loaded| Event::Loaded(Receipt::from(&loaded)),
-            FailureKind::Uncertain,
-        )
+        let answer = self.unit.lane.call(name, self.limit(), work, unheard).await;
+        heard(answer, event, FailureKind::Uncertain)
     }
 }
 

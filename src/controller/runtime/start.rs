@@ -10,13 +10,13 @@ use tokio::sync::Notify;
 
 use super::jobs::{JobBook, JobsError};
 use super::lane::{Lane, Opener};
-use super::mount::Mount;
+use super::mount::{Mount, WrongKeys};
 use super::{Daemon, DriveUnit, UnitState};
 use crate::clock::Clock;
 use crate::controller::job::{JobRecord, Level, Outcome};
 use crate::controller::operation::Rules;
 use crate::controller::report::{DriveStatus, MediumStatus, Reading};
-use crate::kad::OurKad;
+use crate::kad::{BlockKads, KeyId};
 use crate::keysource::KeySource;
 
 /// The daemon cannot start.
@@ -137,8 +137,10 @@ fn unit(given: GivenDrive, clock: &Arc<dyn Clock>, jobs: &JobBook) -> Result<Arc
         drive: name.clone(),
         source,
     })?;
+    let of_drive = jobs.list(Some(&name), usize::MAX);
     let state = UnitState {
-        mount: jobs.list(Some(&name), usize::MAX).iter().find_map(left_by),
+        mount: of_drive.iter().find_map(left_by),
+        wrong_keys: of_drive.iter().find_map(refused_by).unwrap_or_default(),
         ..UnitState::default()
     };
     Ok(Arc::new(DriveUnit {
@@ -162,13 +164,23 @@ fn left_by(job: &JobRecord) -> Option<Mount> {
     if job.outcome != Outcome::KeyLoaded || job.key_gone.is_some() {
         return None;
     }
-    let kad = hex::decode(&job.key.as_ref()?.kad).ok()?;
+    let key = job.key.as_ref()?;
     Some(Mount {
         job: job.id,
-        kad: OurKad::decode(&kad)?,
+        kads: BlockKads {
+            unauthenticated: hex::decode(&key.kad).ok()?,
+            authenticated: hex::decode(key.a_kad.as_deref().unwrap_or_default()).ok()?,
+        },
         key_instance_counter: job.in_force.as_ref()?.key_instance_counter,
         medium_serial: job.volume.serial.clone(),
     })
+}
+
+/// The keys that count as wrong, as the last job says that saw a volume. A unit attention at the first look shows if it was away since.
+fn refused_by(job: &JobRecord) -> Option<WrongKeys> {
+    let medium_serial = Some(job.volume.serial.clone()?);
+    let ids = job.wrong_keys.iter().map(|id| KeyId::from_identifier(id)).collect();
+    Some(WrongKeys { ids, medium_serial })
 }
 
 fn in_words(drive: &DriveStatus) -> String {

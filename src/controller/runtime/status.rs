@@ -112,6 +112,7 @@ impl Daemon {
                 )
             }
         };
+        unit.state().wrong_keys.keep_while_mounted(&seen);
         self.conclude(unit, &seen).await;
         shown
     }

@@ -76,6 +76,8 @@ fn without_a_key_it_names_the_kad_and_what_every_server_said() {
     ];
     let play = with_our_volume(None).tell(Event::KeysOf {
         keys: Vec::new(),
+        candidates: Vec::new(),
+        wrong: Vec::new(),
         outcomes,
     });
     for word in [

@@ -1,5 +1,6 @@
 //! Every transition and every refusal of the state machine, driven by hand: no drive, no KMS, no clock.
 
+mod candidates;
 mod clearing;
 mod failing;
 mod keys;
@@ -174,6 +175,8 @@ fn facts(byte: u8, group: &str) -> KeyFacts {
 fn keys(facts: KeyFacts) -> Event {
     Event::KeysOf {
         keys: vec![facts],
+        candidates: Vec::new(),
+        wrong: Vec::new(),
         outcomes: Vec::new(),
     }
 }

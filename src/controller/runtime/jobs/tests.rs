@@ -18,6 +18,7 @@ fn record(book: &JobBook, drive: &str, volume: &str, kad: Option<OurKad>) -> Job
         name: "first".into(),
         state: "active".into(),
         kad: kad.to_string(),
+        a_kad: None,
         new: true,
     });
     JobRecord {
@@ -43,6 +44,7 @@ fn record(book: &JobBook, drive: &str, volume: &str, kad: Option<OurKad>) -> Job
         not_proven: None,
         related_job: None,
         key_gone: None,
+        wrong_keys: Vec::new(),
         messages: Vec::new(),
     }
 }

@@ -149,7 +149,7 @@ async fn only_the_facts_of_a_key_reach_the_state_machine_and_only_the_best_key_i
     let mut hands = Hands::new(&daemon, &unit);
     let event = hands
         .perform(Ask::KeysOf {
-            kad: key(1).facts.kad,
+            kads: key(1).facts.kad.into(),
             volume: None,
         })
         .await
@@ -158,6 +158,8 @@ async fn only_the_facts_of_a_key_reach_the_state_machine_and_only_the_best_key_i
         event
             == Event::KeysOf {
                 keys: vec![key(1).facts],
+                candidates: Vec::new(),
+                wrong: Vec::new(),
                 outcomes: Vec::new()
             }
     );

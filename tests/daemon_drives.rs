@@ -60,7 +60,7 @@ fn a_drive_that_hangs_blocks_no_other_and_is_shown_as_such() {
     assert!(code == 4 && err.contains("busy with job 1 (load)"), "{code}: {err}");
     let other = stage.good(&["load", "d2", "--pool", "ENCR_a"]);
     assert_eq!(other["outcome"], "key_loaded");
-    let all = stage.ask(&["status"]).1;
+    let all = stage.ask(&["status", "--look"]).1;
     assert_eq!(all["drives"][1]["modes"]["known"]["encryption"], "ENCRYPT");
     assert_eq!(
         stage.good(&["job", "list", "--drive", "d2"]).as_array().unwrap().len(),

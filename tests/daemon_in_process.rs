@@ -215,7 +215,7 @@ async fn a_key_replaced_before_it_was_read_back_is_loaded_once_more_and_the_job_
             .contains("the key changed while it was loaded")
     );
     assert!(!said(&job, Level::Alarm).is_empty());
-    assert_eq!(house.daemon.status(None).await.unwrap().drives[0].alarms.len(), 1);
+    assert_eq!(house.daemon.status(None, true).await.unwrap().drives[0].alarms.len(), 1);
     assert_eq!(job.in_force.unwrap().key_instance_counter, 3, "ours, theirs, ours");
     assert_eq!(house.keys.asked.lock().unwrap().len(), 1, "the same key");
 }
@@ -294,7 +294,7 @@ async fn a_key_that_goes_in_after_its_job_was_given_up_comes_out_again() {
     assert!(said(&job, Level::Alarm).contains("a key may still be in the drive"));
 
     *house.clock.0.lock().unwrap() = Duration::from_secs(90);
-    let status = house.daemon.status(None).await.unwrap();
+    let status = house.daemon.status(None, true).await.unwrap();
     let command = status.drives[0].command.clone().unwrap();
     assert_eq!(
         (command.name.as_str(), command.seconds, command.overdue),
@@ -309,7 +309,7 @@ async fn a_key_that_goes_in_after_its_job_was_given_up_comes_out_again() {
     release.send(()).unwrap();
     // The drive's thread does one thing after another: once this has an answer, the late key is gone.
     let status = loop {
-        let status = house.daemon.status(None).await.unwrap();
+        let status = house.daemon.status(None, true).await.unwrap();
         if let Reading::Known(modes) = &status.drives[0].modes {
             break modes.clone();
         }
@@ -345,7 +345,7 @@ async fn a_second_caller_is_told_which_job_keeps_the_drive() {
     let house = House::new(Duration::from_secs(60), blocked_until(blocked));
     let daemon = house.daemon.clone();
     let first = tokio::spawn(async move { daemon.carry_out("d1", load(), 0).await.unwrap() });
-    while house.daemon.status(None).await.unwrap().drives[0].job.is_none() {}
+    while house.daemon.status(None, true).await.unwrap().drives[0].job.is_none() {}
     let busy = house.daemon.carry_out("d1", Wish::Clear, 0).await.unwrap_err();
     assert!(matches!(&busy, CommandError::Busy { job, .. } if *job > 0), "{busy}");
     assert_eq!(house.daemon.settle(Duration::ZERO).await, 1);
@@ -366,7 +366,11 @@ async fn after_a_plain_load_nobody_misses_the_key() {
         house.daemon.carry_out("d1", plain, 0).await.unwrap().outcome,
         Outcome::Plain
     );
-    assert!(house.daemon.status(None).await.unwrap().drives[0].alarms.is_empty());
+    assert!(
+        house.daemon.status(None, true).await.unwrap().drives[0]
+            .alarms
+            .is_empty()
+    );
     assert!(house.daemon.jobs().show(1).unwrap().key_gone.is_some());
 }
 
@@ -376,7 +380,7 @@ async fn a_volume_that_leaves_without_a_clear_is_noted_once_and_is_no_alarm() {
     house.load().await;
     house.bench.drive().eject().unwrap();
     for _ in 0..2 {
-        let status = house.daemon.status(None).await.unwrap();
+        let status = house.daemon.status(None, true).await.unwrap();
         assert!(
             status.drives[0].alarms.is_empty() && status.drives[0].loaded_by.is_none(),
             "{status:#?}"

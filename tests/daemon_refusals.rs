@@ -126,7 +126,7 @@ fn a_key_changed_by_another_nexus_is_an_alarm_and_the_job_is_not_proven() {
     let stage = Stage::new(1);
     let load = stage.good(&["load", "d1", "--pool", "ENCR_a"]);
     stage.sims[0].order(&json!({ "verb": "another-nexus-sets-a-key" }));
-    let (code, status, _) = stage.ask(&["status"]);
+    let (code, status, _) = stage.ask(&["status", "--look"]);
     assert_eq!(code, 1, "an alarm");
     let alarm = status["drives"][0]["alarms"][0].clone();
     assert!(alarm["text"].as_str().unwrap().contains("disturbed"), "{alarm}");

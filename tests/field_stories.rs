@@ -40,9 +40,8 @@ fn a_key_is_chosen_by_state_and_whole_group_name_however_names_sort() {
     }
 }
 
-#[test]
-fn whatever_is_asked_of_a_drive_the_tape_stays_where_it_is() {
-    const MOVES: [u8; 9] = [0x01, 0x08, 0x0A, 0x10, 0x11, 0x1B, 0x2B, 0x91, 0x92];
+/// A stage whose daemon reaches its drive over the wire that comes with it, and has loaded a key into it.
+fn loaded_over_a_wire() -> (Stage, Wire) {
     let stage = Stage::without_daemon(1);
     stage.kms_command(&["group", "create", "ENCR_a"]).well();
     stage.kms_command(&["key", "rotate", "ENCR_a", "--single-copy"]).well();
@@ -53,11 +52,47 @@ fn whatever_is_asked_of_a_drive_the_tape_stays_where_it_is() {
     let mut stage = stage;
     stage.start_daemon();
     stage.good(&["load", "d1", "--pool", "ENCR_a"]);
+    (stage, wire)
+}
+
+#[test]
+fn a_drive_that_a_program_may_be_using_is_not_asked_unless_somebody_insists() {
+    let (mut stage, wire) = loaded_over_a_wire();
+    let before = wire.operation_codes();
+    let drive = stage.good(&["status"])["drives"][0].clone();
+    assert!(
+        drive["modes"]["not_asked"].as_str().unwrap().contains("--look"),
+        "{drive:#}"
+    );
+    assert!(stage.daemon().terminate());
+    stage.start_daemon();
+    stage.good(&["status", "d1"]);
+    assert_eq!(
+        wire.operation_codes(),
+        before,
+        "any command may meet the attention of a reset"
+    );
+
+    let drive = stage.good(&["status", "--look"])["drives"][0].clone();
+    assert_eq!(drive["modes"]["known"]["encryption"], "ENCRYPT");
+    assert_ne!(wire.operation_codes(), before);
+    stage.good(&["clear", "d1"]);
+    let drive = stage.good(&["status"])["drives"][0].clone();
+    assert_eq!(
+        drive["modes"]["known"]["encryption"], "DISABLE",
+        "without a key nobody writes"
+    );
+}
+
+#[test]
+fn whatever_is_asked_of_a_drive_the_tape_stays_where_it_is() {
+    const MOVES: [u8; 9] = [0x01, 0x08, 0x0A, 0x10, 0x11, 0x1B, 0x2B, 0x91, 0x92];
+    let (stage, wire) = loaded_over_a_wire();
     // The writer has a path of its own, so the wire carries the daemon alone.
-    let mut tape = Tape::open(&direct, NEXUS);
+    let mut tape = Tape::open(&stage.sims[0].socket(), NEXUS);
     tape.write(b"first").unwrap();
     tape.write(b"second").unwrap();
-    stage.good(&["status"]);
+    stage.good(&["status", "--look"]);
     stage.bad(&["load", "d1"], "the tape stands at object 2");
     stage.bad(&["unlock", "d1"], "the tape stands at object 2");
     stage.good(&["clear", "d1"]);

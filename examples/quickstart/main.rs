@@ -223,8 +223,8 @@ impl Stage {
             path.display()
         ));
         self.write(path)?;
-        step("what the drive says");
-        println!("{}", self.tapekey(&["status"])?);
+        step("what the drive says, now that no program uses it");
+        println!("{}", self.tapekey(&["status", "--look"])?);
         step("take the proof and the key out of the drive");
         println!("{}", self.tapekey(&["clear", DRIVE])?);
         self.order(&["eject"])?;

@@ -143,6 +143,7 @@ fn status_row(drive: &DriveStatus) -> [String; 8] {
     let [encryption, decryption, counter, key] = match &drive.modes {
         Reading::Known(modes) => modes_cells(modes),
         Reading::Unknown(_) => ["UNKNOWN".into(), "UNKNOWN".into(), "-".into(), "-".into()],
+        Reading::NotAsked(_) => ["not asked".into(), "not asked".into(), "-".into(), "-".into()],
     };
     [
         drive.name.clone(),
@@ -176,6 +177,7 @@ fn modes_cells(modes: &ModesStatus) -> [String; 4] {
 fn medium(medium: &Reading<MediumStatus>) -> String {
     match medium {
         Reading::Unknown(_) => "UNKNOWN".into(),
+        Reading::NotAsked(_) => "not asked".into(),
         Reading::Known(MediumStatus::Empty) => "empty".into(),
         Reading::Known(MediumStatus::BecomingReady) => "becoming ready".into(),
         Reading::Known(MediumStatus::Volume { serial, barcode, .. }) => barcode
@@ -190,8 +192,10 @@ fn remarks(drive: &DriveStatus) -> String {
     if drive.simulated {
         lines.push("a simulated drive".to_owned());
     }
-    if let Reading::Unknown(why) = &drive.modes {
-        lines.push(format!("its state is unknown: {why}"));
+    match &drive.modes {
+        Reading::Known(_) => {}
+        Reading::Unknown(why) => lines.push(format!("its state is unknown: {why}")),
+        Reading::NotAsked(why) => lines.push(format!("not asked: {why}")),
     }
     if let Some(command) = &drive.command {
         let word = if command.overdue { "HANGS: " } else { "" };

@@ -10,16 +10,22 @@ use crate::control::messages::{Answer, Command};
 
 /// Show what the drives do now, as just read from them
 ///
-/// It asks the drives, and a unit attention that it meets is not reported again to a program that uses the same path: do not poll it while
-/// programs write.
+/// A drive in which a job left a key is not asked, since a program may be writing on it: a unit attention that our command met would not be
+/// reported to that program again, and after a reset it would go on writing, plain. It shows as "not asked"; --look asks it all the same.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     /// Only this drive
     drive: Option<String>,
+    /// Ask also drives that hold a key: only while no program writes on them
+    #[arg(long)]
+    look: bool,
 }
 
 pub(super) fn run(arguments: StatusArgs, daemon: &DaemonAt, output: &mut Output<'_>) -> Result<(), Failure> {
-    let report = match daemon.ask(Command::Status { drive: arguments.drive })? {
+    let report = match daemon.ask(Command::Status {
+        drive: arguments.drive,
+        look: arguments.look,
+    })? {
         Answer::Status(report) => report,
         other => return Err(unexpected(&other)),
     };

@@ -113,7 +113,14 @@ mod tests {
             BufReader::new(&stream).read_line(&mut line).unwrap();
             (&stream).write_all(reply).unwrap();
         });
-        let outcome = ask(&path, Command::Status { drive: None }, Duration::from_secs(20));
+        let outcome = ask(
+            &path,
+            Command::Status {
+                drive: None,
+                look: false,
+            },
+            Duration::from_secs(20),
+        );
         server.join().unwrap();
         outcome.unwrap_err().to_string()
     }
@@ -132,7 +139,10 @@ mod tests {
     fn a_daemon_that_is_not_there_or_silent_is_said_to_be() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
-        let command = || Command::Status { drive: None };
+        let command = || Command::Status {
+            drive: None,
+            look: false,
+        };
         assert!(matches!(
             ask(&path, command(), Duration::from_secs(1)),
             Err(ClientError::Unreachable { .. })

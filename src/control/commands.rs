@@ -21,7 +21,9 @@ async fn execute(daemon: Arc<Daemon>, peer: Peer, command: Command) -> Result<An
         Command::Load { drive, pool, barcode } => (drive, load(pool.as_deref(), barcode)?),
         Command::Unlock { drive } => (drive, Wish::Unlock),
         Command::Clear { drive } => (drive, Wish::Clear),
-        Command::Status { drive } => return Ok(Answer::Status(daemon.status(drive.as_deref()).await?)),
+        Command::Status { drive, look } => {
+            return Ok(Answer::Status(daemon.status(drive.as_deref(), look).await?));
+        }
         Command::JobList { drive, limit } => {
             return Ok(Answer::Jobs(daemon.jobs().list(drive.as_deref(), limit.min(JOBS_MAX))));
         }

@@ -65,6 +65,9 @@ pub enum Command {
         /// Only this drive.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         drive: Option<String>,
+        /// Ask also drives in which a job left a key. Our command may then take a unit attention away from a program that writes.
+        #[serde(default, skip_serializing_if = "is_false")]
+        look: bool,
     },
     /// Asks for the newest jobs, newest first.
     JobList {
@@ -79,6 +82,11 @@ pub enum Command {
         /// Its number.
         job: u64,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What comes back for a request.
@@ -189,8 +197,18 @@ mod tests {
                 r#"{"version":1,"id":7,"command":{"clear":{"drive":"d0"}}}"#,
             ),
             (
-                Command::Status { drive: None },
+                Command::Status {
+                    drive: None,
+                    look: false,
+                },
                 r#"{"version":1,"id":7,"command":{"status":{}}}"#,
+            ),
+            (
+                Command::Status {
+                    drive: Some("d0".into()),
+                    look: true,
+                },
+                r#"{"version":1,"id":7,"command":{"status":{"drive":"d0","look":true}}}"#,
             ),
             (
                 Command::JobList { drive: None, limit: 20 },

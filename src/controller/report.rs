@@ -46,8 +46,10 @@ pub struct DriveStatus {
 pub enum Reading<T> {
     /// Just read.
     Known(T),
-    /// Not read, for this reason.
+    /// Could not be read, for this reason.
     Unknown(String),
+    /// Left alone, for this reason.
+    NotAsked(String),
 }
 
 /// Who a drive says it is.

@@ -103,7 +103,7 @@ fn sees_the_key_gone(play: &Play, load: &Value) {
     let status = play.known_status();
     assert_eq!(status["modes"]["known"]["encryption"], "DISABLE", "{status:#}");
     assert_ne!(status["alarms"], json!([]), "{status:#}");
-    let text = play.stage.tapekey(&["status", "d1"]);
+    let text = play.stage.tapekey(&["status", "d1", "--look"]);
     assert_eq!(text.code, 1, "a lost key is not fine: {text:?}");
     let job = play.stage.good(&["job", "show", &load["id"].to_string()]);
     assert!(job["not_proven"].is_string(), "{job:#}");

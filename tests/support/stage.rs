@@ -243,10 +243,10 @@ impl Stage {
         answer
     }
 
-    /// What the drive says through the daemon.
+    /// What the drive says through the daemon, asked even if it holds a key.
     #[track_caller]
     pub fn status(&self, drive: &str) -> Value {
-        self.ask(&["status", drive]).1["drives"][0].clone()
+        self.ask(&["status", drive, "--look"]).1["drives"][0].clone()
     }
 
     /// `tapekey kms ARGUMENTS` as an administrator.

@@ -43,6 +43,24 @@ pub struct InFlight {
     started: Duration,
 }
 
+/// How long to wait for a call, and how long the drive may take for it before it counts as hanging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long the asker waits.
+    pub wait: Duration,
+    /// How long the call may take; not shorter.
+    pub may_take: Duration,
+}
+
+impl From<Duration> for Patience {
+    fn from(limit: Duration) -> Self {
+        Self {
+            wait: limit,
+            may_take: limit,
+        }
+    }
+}
+
 impl InFlight {
     /// Whether it takes longer than it may: the drive hangs.
     #[must_use]
@@ -171,7 +189,7 @@ impl Lane {
         })
     }
 
-    /// Has the drive's thread do `work` and waits for it, at most `limit`.
+    /// Has the drive's thread do `work` and waits for it as long as `patience` says.
     ///
     /// `unheard` is done with the drive if the answer comes after nobody waits for it any more.
     ///
@@ -180,7 +198,7 @@ impl Lane {
     pub async fn call<T: Send + 'static, E: PathLoss>(
         &self,
         name: &'static str,
-        limit: Duration,
+        patience: impl Into<Patience>,
         work: impl FnOnce(&mut Drive) -> Result<T, E> + Send + 'static,
         unheard: impl FnOnce(&mut Drive, Result<T, E>) + Send + 'static,
     ) -> Result<Heard<Result<T, E>>, LaneError> {
@@ -190,12 +208,13 @@ impl Lane {
                 seconds: earlier.elapsed.as_secs(),
             });
         }
+        let Patience { wait, may_take } = patience.into();
         let (reply, answer) = oneshot::channel();
         let mark = Mark {
             in_flight: self.in_flight.clone(),
             clock: self.clock.clone(),
             name,
-            limit,
+            limit: may_take,
         };
         let errand: Errand = Box::new(move |slot| {
             if reply.is_closed() {
@@ -214,17 +233,17 @@ impl Lane {
         });
         match self.errands.try_send(errand) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Err(self.no_answer(name, limit)),
+            Err(TrySendError::Full(_)) => return Err(self.no_answer(name, wait)),
             Err(TrySendError::Disconnected(_)) => return Err(LaneError::Gone),
         }
-        match tokio::time::timeout(limit, answer).await {
+        match tokio::time::timeout(wait, answer).await {
             Ok(Ok(heard)) => Ok(heard),
             Ok(Err(_)) => Err(LaneError::Gone),
-            Err(_) => Err(self.no_answer(name, limit)),
+            Err(_) => Err(self.no_answer(name, wait)),
         }
     }
 
-    fn no_answer(&self, name: &'static str, limit: Duration) -> LaneError {
+    fn no_answer(&self, name: &'static str, waited: Duration) -> LaneError {
         match self.in_flight() {
             Some(earlier) if earlier.name != name => LaneError::Hangs {
                 name: earlier.name,
@@ -232,7 +251,7 @@ impl Lane {
             },
             _ => LaneError::NoAnswer {
                 name,
-                seconds: limit.as_secs(),
+                seconds: waited.as_secs(),
             },
         }
     }

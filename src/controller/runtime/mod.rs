@@ -236,16 +236,17 @@ impl Daemon {
             })
     }
 
-    /// What the drives do now, or one of them. A drive that is busy or hangs is shown as such.
+    /// What the drives do now, or one of them. A drive that is busy or hangs is shown as such; one on which a program may be writing is left
+    /// alone, unless `look` says otherwise.
     ///
     /// # Errors
     /// [`CommandError::NoSuchDrive`].
-    pub async fn status(&self, drive: Option<&str>) -> Result<StatusReport, CommandError> {
+    pub async fn status(&self, drive: Option<&str>, look: bool) -> Result<StatusReport, CommandError> {
         let units = match drive {
             Some(name) => vec![self.unit(name)?],
             None => self.drives.clone(),
         };
-        Ok(self.look_at(units).await)
+        Ok(self.look_at(units, look).await)
     }
 
     /// The job records.

@@ -86,18 +86,7 @@ impl Daemon {
     /// A drive in which a job left a key is not asked: a program may be writing on it, and a unit attention that our command met would not be
     /// reported to that program again. It would write on, plain, after a reset that it never heard of.
     pub async fn look_at_all(&self) {
-        let (in_use, free) = self
-            .drives
-            .iter()
-            .cloned()
-            .partition(|unit| self.may_be_written_on(unit));
-        for unit in Vec::<Arc<DriveUnit>>::from_iter(in_use) {
-            tracing::info!(
-                drive = unit.name,
-                "at start: not asked, since a job left a key in it and a program may be writing; tapekey status asks it"
-            );
-        }
-        let report = self.look_at(free).await;
+        let report = self.look_at(self.drives.clone(), false).await;
         for drive in &report.drives {
             let found = in_words(drive);
             tracing::info!(drive = drive.name, "at start: {found}");
@@ -108,12 +97,6 @@ impl Daemon {
                     .await;
             }
         }
-    }
-
-    /// Whether the last that is known of the drive is a key left in it. After an interrupted job nobody was told to write.
-    fn may_be_written_on(&self, unit: &DriveUnit) -> bool {
-        let newest = self.jobs.list(Some(&unit.name), 1);
-        unit.state().mount.is_some() && newest.iter().all(|job| job.outcome != Outcome::Interrupted)
     }
 }
 
@@ -185,6 +168,7 @@ fn refused_by(job: &JobRecord) -> Option<WrongKeys> {
 
 fn in_words(drive: &DriveStatus) -> String {
     let medium = match &drive.medium {
+        Reading::NotAsked(why) => return format!("not asked: {why}"),
         Reading::Unknown(why) => format!("what is in the drive is unknown ({why})"),
         Reading::Known(MediumStatus::Empty) => "no volume".into(),
         Reading::Known(MediumStatus::BecomingReady) => "a volume that is becoming ready".into(),
@@ -194,7 +178,7 @@ fn in_words(drive: &DriveStatus) -> String {
         }
     };
     let modes = match &drive.modes {
-        Reading::Unknown(why) => format!("modes unknown ({why})"),
+        Reading::Unknown(why) | Reading::NotAsked(why) => format!("modes unknown ({why})"),
         Reading::Known(modes) => {
             let key = modes
                 .key_id

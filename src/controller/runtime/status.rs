@@ -1,18 +1,20 @@
 //! What the drives do now, as just read from them. A drive that is busy or hangs is shown as such and not waited for.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lane::{Heard, InFlight, Lane, LaneError};
+use super::lane::{Heard, InFlight, LaneError, Patience};
 use super::mount::Seen;
 use super::{Daemon, DriveUnit};
+use crate::controller::job::Outcome;
 use crate::controller::record::{decryption_word, encryption_word};
 use crate::controller::report::{
     CommandInFlight, DriveStatus, IdentityStatus, MediumStatus, ModesStatus, Reading, StatusReport,
 };
 use crate::drive::{Drive, DriveError, DriveIdentity, KeyInForce, Readiness, VolumeIdentity};
 
-/// How long a look at a drive may take.
+/// How long a status waits for a drive.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 
 /// What a look at a drive shows.
@@ -23,13 +25,16 @@ struct Look {
 }
 
 /// Looks; once more if the path was lost while nobody used it, since it is opened anew then.
-async fn look_through(lane: &Lane) -> Result<Heard<Result<Look, DriveError>>, LaneError> {
-    const NAME: &str = "read the drive's state";
-    let first = lane.call(NAME, LOOK_MAX, look, |_, _| {}).await;
+async fn look_through(unit: &DriveUnit) -> Result<Heard<Result<Look, DriveError>>, LaneError> {
+    let patience = Patience {
+        wait: LOOK_MAX,
+        // A drive that locates or loads may be busy for longer than anybody waits for a status, and does not hang.
+        may_take: unit.command_timeout.max(LOOK_MAX),
+    };
+    let ask = || unit.lane.call("read the drive's state", patience, look, |_, _| {});
+    let first = ask().await;
     match &first {
-        Ok(Heard { answer: Err(error), .. }) if error.is_path_lost() => {
-            lane.call(NAME, LOOK_MAX, look, |_, _| {}).await
-        }
+        Ok(Heard { answer: Err(error), .. }) if error.is_path_lost() => ask().await,
         _ => first,
     }
 }
@@ -52,9 +57,9 @@ fn look(drive: &mut Drive) -> Result<Look, DriveError> {
 }
 
 impl Daemon {
-    /// Looks at `units`, all at once.
-    pub(super) async fn look_at(&self, units: Vec<Arc<DriveUnit>>) -> StatusReport {
-        let looks = units.iter().map(|unit| self.look_at_one(unit));
+    /// Looks at `units`, all at once; at those on which a program may be writing only if `also_in_use`.
+    pub(super) async fn look_at(&self, units: Vec<Arc<DriveUnit>>, also_in_use: bool) -> StatusReport {
+        let looks = units.iter().map(|unit| self.look_at_one(unit, also_in_use));
         let drives = join_all(looks.collect()).await;
         StatusReport {
             at: self.clock.now(),
@@ -62,13 +67,16 @@ impl Daemon {
         }
     }
 
-    async fn look_at_one(&self, unit: &DriveUnit) -> DriveStatus {
+    async fn look_at_one(&self, unit: &DriveUnit, also_in_use: bool) -> DriveStatus {
         let running = unit.state().running.clone();
-        let (identity, medium, modes) = match &running {
-            Some(job) => unknown(&format!("not read: job {} is running on it", job.id)),
-            None => match look_through(&unit.lane).await {
+        let (identity, medium, modes) = match (&running, self.may_be_written_on(unit)) {
+            (Some(job), _) => unread(&Reading::Unknown(format!("not read: job {} is running on it", job.id))),
+            (None, Some(job)) if !also_in_use => unread(&Reading::NotAsked(format!(
+                "job {job} left its key in it, and a program may be writing; tapekey status --look asks it"
+            ))),
+            (None, _) => match look_through(unit).await {
                 Ok(Heard { answer, attentions }) => self.shown(unit, answer, attentions).await,
-                Err(error) => unknown(&one_line(&error)),
+                Err(error) => unread(&Reading::Unknown(one_line(&error))),
             },
         };
         let state = unit.state();
@@ -86,6 +94,17 @@ impl Daemon {
         }
     }
 
+    /// The job that left a key in the drive, as the last that is known of it. After an interrupted job nobody was told to write.
+    fn may_be_written_on(&self, unit: &DriveUnit) -> Option<u64> {
+        let newest = self.jobs.list(Some(&unit.name), 1);
+        let interrupted = newest.iter().any(|job| job.outcome == Outcome::Interrupted);
+        unit.state()
+            .mount
+            .as_ref()
+            .map(|mount| mount.job)
+            .filter(|_| !interrupted)
+    }
+
     async fn shown(
         &self,
         unit: &DriveUnit,
@@ -97,7 +116,7 @@ impl Daemon {
             ..Seen::default()
         };
         let shown = match answer {
-            Err(error) => unknown(&one_line(&error)),
+            Err(error) => unread(&Reading::Unknown(one_line(&error))),
             Ok(look) => {
                 seen.medium = match &look.medium {
                     Ok((Readiness::NoMedium, _)) => Some(None),
@@ -118,12 +137,19 @@ impl Daemon {
     }
 }
 
-fn unknown(why: &str) -> (Reading<IdentityStatus>, Reading<MediumStatus>, Reading<ModesStatus>) {
-    (
-        Reading::Unknown(why.into()),
-        Reading::Unknown(why.into()),
-        Reading::Unknown(why.into()),
-    )
+/// The same `why` for everything that a look would have shown.
+fn unread(why: &Reading<Infallible>) -> (Reading<IdentityStatus>, Reading<MediumStatus>, Reading<ModesStatus>) {
+    (why.of_another(), why.of_another(), why.of_another())
+}
+
+impl Reading<Infallible> {
+    fn of_another<T>(&self) -> Reading<T> {
+        match self {
+            Self::Known(never) => match *never {},
+            Self::Unknown(why) => Reading::Unknown(why.clone()),
+            Self::NotAsked(why) => Reading::NotAsked(why.clone()),
+        }
+    }
 }
 
 fn reading<T>(read: Result<T, DriveError>) -> Reading<T> {

@@ -33,6 +33,9 @@ use tapekey::kms_api::KeyServerKind;
 use tapekey::secret::DataKey;
 use tapekey::transport::TransportError;
 
+/// How long to wait for what is bound to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 const SPOUT: u8 = 0xB5;
 const SPIN: u8 = 0xA2;
 const STATUS_PAGE: [u8; 2] = [0x00, 0x20];
@@ -308,12 +311,15 @@ async fn a_key_that_goes_in_after_its_job_was_given_up_comes_out_again() {
 
     release.send(()).unwrap();
     // The drive's thread does one thing after another: once this has an answer, the late key is gone.
-    let status = loop {
-        let status = house.daemon.status(None, true).await.unwrap();
-        if let Reading::Known(modes) = &status.drives[0].modes {
-            break modes.clone();
+    let asking = async {
+        loop {
+            let status = house.daemon.status(None, true).await.unwrap();
+            if let Reading::Known(modes) = &status.drives[0].modes {
+                break modes.clone();
+            }
         }
     };
+    let status = tokio::time::timeout(PATIENCE, asking).await.unwrap();
     assert_eq!(status.encryption, "DISABLE");
     assert_eq!(house.load().await.outcome, Outcome::KeyLoaded);
 }
@@ -345,7 +351,8 @@ async fn a_second_caller_is_told_which_job_keeps_the_drive() {
     let house = House::new(Duration::from_secs(60), blocked_until(blocked));
     let daemon = house.daemon.clone();
     let first = tokio::spawn(async move { daemon.carry_out("d1", load(), 0).await.unwrap() });
-    while house.daemon.status(None, true).await.unwrap().drives[0].job.is_none() {}
+    let running = async { while house.daemon.status(None, true).await.unwrap().drives[0].job.is_none() {} };
+    tokio::time::timeout(PATIENCE, running).await.unwrap();
     let busy = house.daemon.carry_out("d1", Wish::Clear, 0).await.unwrap_err();
     assert!(matches!(&busy, CommandError::Busy { job, .. } if *job > 0), "{busy}");
     assert_eq!(house.daemon.settle(Duration::ZERO).await, 1);

@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
 use serde_json::json;
-use support::programs::Running;
+use support::programs::{Running, until};
 use support::stage::{NEXUS, Stage};
 use support::tape::Tape;
 
@@ -67,15 +67,16 @@ fn a_job_that_was_running_is_marked_and_the_true_state_of_its_drive_is_told() {
     let mut client = UnixStream::connect(stage.path("tapekeyd")).unwrap();
     let load = json!({ "version": 1, "id": 1, "command": { "load": { "drive": "d1", "pool": "ENCR_a" } } });
     client.write_all(format!("{load}\n").as_bytes()).unwrap();
-    while stage.status("d1")["command"].is_null() {}
+    until(|| !stage.status("d1")["command"].is_null());
     stage.daemon().kill();
     stage.sims[0].order(&json!({ "verb": "hang", "on": false }));
     stage.start_daemon();
     let record = stage.path("state/jobs/0000000001.json");
-    while !std::fs::read_to_string(&record)
-        .unwrap()
-        .contains("when the daemon started again: ")
-    {}
+    until(|| {
+        std::fs::read_to_string(&record)
+            .unwrap()
+            .contains("when the daemon started again: ")
+    });
     let job = stage.good(&["job", "show", "1"]);
     assert_eq!(job["outcome"], "interrupted");
     let said = job["messages"].to_string();

@@ -10,6 +10,15 @@ use std::time::{Duration, SystemTime};
 /// Longer than anything here should take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Asks until the answer is yes, at most [`PATIENCE`]: for what only the outside of a program shows.
+#[track_caller]
+pub fn until(mut is_so: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "it did not come to that");
+    }
+}
+
 /// Where the program `sg-sim` is; built first if it is older than its sources.
 pub fn sg_sim() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();

@@ -5,6 +5,7 @@
 //! Types that carry a key have no `Debug`. Nothing here talks to anybody.
 
 mod answers;
+mod audit_head;
 mod names;
 mod operations;
 mod requests;
@@ -15,6 +16,7 @@ pub use answers::{
     BackupKeyAnswer, CandidateKeyAnswer, ErrorAnswer, ErrorCode, GroupList, GroupRecord, KadMatch, KeyList, KeyMove,
     KeyRecord, RestoreKeysAnswer, RestoredKeyAnswer, ServerOutcome, ServerResult,
 };
+pub use audit_head::{AuditHead, AuditHeadError};
 pub use names::{GroupName, KeyName, NameError, TAPE_PREFIX, VolumeName};
 pub use operations::{
     CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, ServiceStatus, SnapshotList, SnapshotRecord,
@@ -47,8 +49,8 @@ pub const QUIESCE_PATH: &str = "/v1/quiesce";
 /// `POST`, without a body: one quiesce less. Role admin.
 pub const UNQUIESCE_PATH: &str = "/v1/unquiesce";
 
-/// Header of every reply: head of the audit chain, `SEQUENCE:MAC` (decimal, lower-case hex). A head that goes back shows a store that
-/// was rolled back.
+/// Header of every reply: [`AuditHead`], the end of the audit chain of the node that answers. A node's head that goes back shows a store
+/// that was rolled back.
 pub const AUDIT_HEAD_HEADER: &str = "tapekey-audit-head";
 
 /// Most bytes of a request body.

@@ -1,10 +1,9 @@
-//! The audit chain: one record for every release of a key, every change and every refusal, each bound to the one before it by a MAC
-//! under a sealed key. A record that is missing, altered or moved breaks the chain from there on.
+//! The audit chains, one for each node: one record for every release of a key, every change and every refusal, each bound to the one before
+//! it by a MAC under a sealed key. A record that is missing, altered or moved breaks its chain from there on.
 
-use std::fmt;
+use std::collections::VecDeque;
 
 use hmac::{Hmac, KeyInit, Mac};
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -12,8 +11,12 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 use super::seal::Fields;
-use super::store::{StoreError, millis, moment};
+use super::store::database::Database;
+use super::store::value::Row;
+use super::store::{StoreError, millis, moment, snapshots};
 use crate::kad::KeyId;
+pub use crate::kms_api::AuditHead;
+use crate::kms_api::PAGE_RECORDS_MAX;
 use crate::secret::DataKey;
 
 /// Bytes of HMAC-SHA-256.
@@ -148,23 +151,12 @@ impl Event {
     }
 }
 
-/// The end of the chain: grows with every record, and a MAC that only this store can make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditHead {
-    /// Number of the last record; 0 before the first.
-    pub sequence: i64,
-    mac: AuditMac,
-}
-
-impl fmt::Display for AuditHead {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.sequence, hex::encode(self.mac))
-    }
-}
-
 /// A record as it is stored and listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditRecord {
+    /// The node whose chain it is in.
+    #[serde(serialize_with = "crate::kms_api::text::key_id::serialize")]
+    pub node: KeyId,
     /// Its place in the chain, from 1.
     pub sequence: i64,
     /// When.
@@ -208,8 +200,9 @@ impl AuditRecord {
         mac_of(key, &fields.encode())
     }
 
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
+            node: row.get("node")?,
             sequence: row.get("sequence")?,
             time: moment(row.get("time")?),
             subject: row.get("subject")?,
@@ -230,9 +223,11 @@ impl AuditRecord {
 pub enum AuditError {
     /// A record does not fit the one before it.
     #[error(
-        "audit record {sequence} is not as it was written, or records before it are missing\nhint: compare with an older copy of the store; trust nothing from this record on"
+        "audit record {sequence} of node {node} is not as it was written, or records before it are missing\nhint: compare with an older copy of the store; trust nothing from this record on"
     )]
     Broken {
+        /// Whose chain.
+        node: KeyId,
         /// The first record that does not fit.
         sequence: i64,
     },
@@ -244,43 +239,57 @@ pub enum AuditError {
     Output(#[from] std::io::Error),
 }
 
-impl From<rusqlite::Error> for AuditError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-/// The end of the chain in `connection`.
-pub(super) fn head(connection: &Connection, key: &DataKey) -> Result<AuditHead, StoreError> {
-    match last(connection)? {
+/// The end of the chain of `node`.
+pub(super) fn head(database: &dyn Database, key: &DataKey, node: KeyId) -> Result<AuditHead, StoreError> {
+    match last(database, node)? {
         Some(head) => Ok(head),
-        None => start(connection, key),
+        None => start(database, key, node),
     }
 }
 
-/// What the last record says of itself, if there is one.
-pub(super) fn last(connection: &Connection) -> Result<Option<AuditHead>, StoreError> {
-    let last = connection
-        .prepare_cached("SELECT sequence, mac FROM audit ORDER BY sequence DESC LIMIT 1")?
-        .query_row((), |row| {
-            Ok(AuditHead {
-                sequence: row.get(0)?,
-                mac: row.get(1)?,
-            })
+/// What the last record of every chain says of itself, ordered by node.
+pub(super) fn heads(database: &dyn Database) -> Result<Vec<AuditHead>, StoreError> {
+    let mut heads = Vec::new();
+    for node in nodes(database)? {
+        heads.extend(last(database, node)?);
+    }
+    Ok(heads)
+}
+
+fn last(database: &dyn Database, node: KeyId) -> Result<Option<AuditHead>, StoreError> {
+    let sql = "SELECT sequence, mac FROM audit WHERE node = ?1 ORDER BY sequence DESC LIMIT 1";
+    let row = database.first(sql, &[node.into()])?;
+    let read = |row: Row| {
+        Ok(AuditHead {
+            node,
+            sequence: row.get("sequence")?,
+            mac: row.get("mac")?,
         })
-        .optional()?;
-    Ok(last)
+    };
+    row.map(read).transpose()
+}
+
+/// The nodes that have a chain. One look at the index for each of them.
+fn nodes(database: &dyn Database) -> Result<Vec<KeyId>, StoreError> {
+    let (mut nodes, mut after) = (Vec::new(), Vec::new());
+    let sql = "SELECT node FROM audit WHERE node > ?1 ORDER BY node LIMIT 1";
+    while let Some(row) = database.first(sql, &[after.into()])? {
+        nodes.push(row.get("node")?);
+        after = row.get("node")?;
+    }
+    Ok(nodes)
 }
 
 /// Writes `event` after `head`, which moves on. Durable only with the transaction around it.
 pub(super) fn append(
-    connection: &Connection,
+    database: &dyn Database,
     key: &DataKey,
     head: &mut AuditHead,
     event: &Event,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let mut record = AuditRecord {
+        node: head.node,
         sequence: head.sequence + 1,
         time: moment(millis(now)),
         subject: event.actor.subject.clone(),
@@ -294,63 +303,106 @@ pub(super) fn append(
         mac: [0; 32],
     };
     record.mac = record.mac_after(&head.mac, key);
-    connection
-        .prepare_cached(
-            "INSERT INTO audit (sequence, time, subject, fingerprint, action, group_name, key_id, volume, detail, outcome, mac)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        )?
-        .execute(params![
-            record.sequence,
-            millis(record.time),
-            record.subject,
-            record.fingerprint,
-            record.action,
-            record.group,
-            record.key_id,
-            record.volume,
-            record.detail,
-            record.outcome,
-            record.mac,
-        ])?;
-    *head = AuditHead {
-        sequence: record.sequence,
-        mac: record.mac,
-    };
+    head.sequence = record.sequence;
+    head.mac = record.mac;
+    database.execute(
+        "INSERT INTO audit (node, sequence, time, subject, fingerprint, action, group_name, key_id, volume, detail, outcome, mac)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        &[
+            record.node.into(),
+            record.sequence.into(),
+            millis(record.time).into(),
+            record.subject.into(),
+            record.fingerprint.into(),
+            record.action.into(),
+            record.group.into(),
+            record.key_id.into(),
+            record.volume.into(),
+            record.detail.into(),
+            record.outcome.into(),
+            record.mac.into(),
+        ],
+    )?;
     Ok(())
 }
 
-/// Hands every record to `each`, oldest first, checking the chain on the way.
+/// Hands every record to `each`, oldest first, checking the chains on the way. Give it a transaction, so that nothing moves meanwhile.
+/// Returns the heads of all chains.
 pub(super) fn walk(
-    connection: &Connection,
+    database: &dyn Database,
     key: &DataKey,
     mut each: impl FnMut(&AuditRecord) -> std::io::Result<()>,
-) -> Result<AuditHead, AuditError> {
-    let mut statement = connection.prepare("SELECT * FROM audit ORDER BY sequence")?;
-    let mut rows = statement.query(())?;
-    let mut head = start(connection, key)?;
-    while let Some(row) = rows.next()? {
-        let record = AuditRecord::from_row(row)?;
-        let fits = record.mac_after(&head.mac, key).ct_eq(&record.mac);
-        if record.sequence != head.sequence + 1 || !bool::from(fits) {
+) -> Result<Vec<AuditHead>, AuditError> {
+    let mut chains = Vec::new();
+    for node in nodes(database)? {
+        let mut chain = Chain {
+            head: start(database, key, node)?,
+            page: VecDeque::new(),
+            read_to: i64::MIN,
+        };
+        chain.fill(database)?;
+        chains.push(chain);
+    }
+    loop {
+        let next = chains.iter_mut().filter(|chain| !chain.page.is_empty());
+        let Some(chain) = next.min_by_key(|chain| chain.page.front().map(|record| record.time)) else {
+            return Ok(chains.into_iter().map(|chain| chain.head).collect());
+        };
+        if let Some(record) = chain.next(key)? {
+            each(&record)?;
+        }
+        chain.fill(database)?;
+    }
+}
+
+/// One node's chain as it is walked.
+struct Chain {
+    head: AuditHead,
+    page: VecDeque<AuditRecord>,
+    read_to: i64,
+}
+
+impl Chain {
+    fn fill(&mut self, database: &dyn Database) -> Result<(), StoreError> {
+        if !self.page.is_empty() {
+            return Ok(());
+        }
+        let rows = database.rows(
+            "SELECT * FROM audit WHERE node = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3",
+            &[self.head.node.into(), self.read_to.into(), PAGE_RECORDS_MAX.into()],
+        )?;
+        for row in &rows {
+            self.page.push_back(AuditRecord::from_row(row)?);
+        }
+        self.read_to = self.page.back().map_or(self.read_to, |record| record.sequence);
+        Ok(())
+    }
+
+    fn next(&mut self, key: &DataKey) -> Result<Option<AuditRecord>, AuditError> {
+        let Some(record) = self.page.pop_front() else {
+            return Ok(None);
+        };
+        let fits = record.mac_after(&self.head.mac, key).ct_eq(&record.mac);
+        if record.sequence != self.head.sequence + 1 || !bool::from(fits) {
             return Err(AuditError::Broken {
+                node: record.node,
                 sequence: record.sequence,
             });
         }
-        each(&record)?;
-        head = AuditHead {
-            sequence: record.sequence,
-            mac: record.mac,
-        };
+        self.head.sequence = record.sequence;
+        self.head.mac = record.mac;
+        Ok(Some(record))
     }
-    Ok(head)
 }
 
-/// Where the chain begins: a MAC over the store's own id, so that chains cannot be swapped between stores.
-fn start(connection: &Connection, key: &DataKey) -> Result<AuditHead, StoreError> {
-    let store_id: [u8; 16] = connection.query_row("SELECT id FROM store", (), |row| row.get(0))?;
+/// Where a chain begins: a MAC over the ids of store and node, so that chains cannot be swapped between stores or nodes.
+fn start(database: &dyn Database, key: &DataKey, node: KeyId) -> Result<AuditHead, StoreError> {
+    let store = snapshots::id_of(database)?;
+    let fields = Fields::of("tapekey audit chain v1").bytes(&store.0).bytes(&node.0);
     Ok(AuditHead {
+        node,
         sequence: 0,
-        mac: mac_of(key, &Fields::of("tapekey audit chain v1").bytes(&store_id).encode()),
+        mac: mac_of(key, &fields.encode()),
     })
 }
 

@@ -206,12 +206,6 @@ pub enum ServiceError {
     Snapshot(#[from] SnapshotError),
 }
 
-impl From<rusqlite::Error> for ServiceError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
 impl From<crate::entropy::EntropyError> for ServiceError {
     fn from(error: crate::entropy::EntropyError) -> Self {
         Self::Store(error.into())

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -59,10 +60,11 @@ impl Fields {
     }
 }
 
-/// The key that everything in the store is sealed under in the end; it lives outside the store.
+/// The key that everything in the store is sealed under in the end; it lives outside the store. Clones share the one copy of its bytes.
+#[derive(Clone)]
 pub struct HostMasterKey {
     id: KeyId,
-    key: SealingKey,
+    key: Arc<SealingKey>,
 }
 
 /// First field of the file, so that no other secret passes for a host master key.
@@ -112,7 +114,7 @@ impl HostMasterKey {
         let id = KeyId::from_random(random_bytes(entropy)?);
         Ok(Self {
             id,
-            key: SealingKey::new(DataKey::generate(entropy)?),
+            key: Arc::new(SealingKey::new(DataKey::generate(entropy)?)),
         })
     }
 
@@ -165,7 +167,7 @@ impl HostMasterKey {
         let key = DataKey::take_slice(&mut Zeroizing::new(bytes)).map_err(|_| "its key has not 32 bytes")?;
         Ok(Self {
             id: KeyId(id.into_bytes()),
-            key: SealingKey::new(key),
+            key: Arc::new(SealingKey::new(key)),
         })
     }
 
@@ -203,7 +205,7 @@ mod tests {
     fn a_master_key_reads_back_and_anything_else_is_refused_without_repeating_it() {
         let key = HostMasterKey {
             id: KeyId([7; 16]),
-            key: SealingKey::new(DataKey::take(&mut [9; 32])),
+            key: Arc::new(SealingKey::new(DataKey::take(&mut [9; 32]))),
         };
         let text = key.to_file_text();
         let again = HostMasterKey::from_file_text(&text).ok().unwrap();

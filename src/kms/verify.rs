@@ -27,9 +27,9 @@ pub struct Report {
     pub groups: u64,
     /// Its keys.
     pub keys: u64,
-    /// Records of its audit chain.
-    pub audit_records: i64,
-    /// Head of its audit chain.
+    /// Records of its audit chains.
+    pub audit_records: u64,
+    /// Heads of its audit chains, one for each node.
     pub audit_head: String,
     /// What is wrong, at most a hundred things; empty if all is well.
     pub problems: Vec<String>,

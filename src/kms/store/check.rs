@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use rusqlite::params;
 use time::OffsetDateTime;
 
+use super::database::{Access, Database};
 use super::file::open_certificate_authority;
 use super::keyring::Keyring;
 use super::snapshots::{self, CopyFacts};
-use super::{Session, StoreError, groups, keys, schema};
+use super::sqlite::Sqlite;
+use super::{Session, StoreError, groups, keys};
 use crate::entropy::Entropy;
 use crate::kms::audit::{self, AuditError};
 use crate::kms::seal::HostMasterKey;
@@ -25,7 +26,7 @@ const PROGRESS_EVERY: u64 = 100_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::kms) struct Seen {
     pub(in crate::kms) facts: CopyFacts,
-    pub(in crate::kms) audit_records: i64,
+    pub(in crate::kms) audit_records: u64,
     pub(in crate::kms) problems: Vec<String>,
 }
 
@@ -42,19 +43,25 @@ pub(in crate::kms) struct CheckWith<'a> {
 
 /// Looks at everything in the database at `path`, as of one moment, also while a service works on it.
 pub(in crate::kms) fn check(path: &Path, with: CheckWith<'_>) -> Result<Seen, StoreError> {
-    let connection = schema::open_read_only(path)?;
-    let transaction = connection.unchecked_transaction()?;
+    let database = Sqlite::open_read_only(path)?;
+    let database: &dyn Database = &database;
+    database.transaction(Access::Reading, || look_at(database, with))
+}
+
+fn look_at(database: &dyn Database, with: CheckWith<'_>) -> Result<Seen, StoreError> {
     let mut look = Look {
         problems: Vec::new(),
         progress: with.progress,
         seen: 0,
     };
-    let facts = snapshots::facts_of(&transaction)?;
-    look.structure(&transaction)?;
-    let keyring = Keyring::open(&transaction, with.master)?;
-    let mut head = audit::head(&transaction, &keyring.audit)?;
+    let facts = snapshots::facts_of(database)?;
+    for problem in database.look_at_structure()? {
+        look.problem(problem);
+    }
+    let keyring = Keyring::open(database, with.master)?;
+    let mut head = audit::head(database, &keyring.audit, facts.store)?;
     let session = Session {
-        connection: &transaction,
+        database,
         keyring: &keyring,
         entropy: with.entropy,
         now: with.now,
@@ -62,13 +69,11 @@ pub(in crate::kms) fn check(path: &Path, with: CheckWith<'_>) -> Result<Seen, St
     };
     look.authorities(&session)?;
     look.groups(&session, &facts)?;
-    if facts.schema >= schema::VERSION_WITH_SNAPSHOTS {
-        look.note(snapshots::newest(&session, false, usize::MAX));
-    }
+    look.note(snapshots::newest(&session, false, usize::MAX));
     if let Some(manifest) = with.manifest {
         look.manifest(&session, &facts, manifest);
     }
-    let audit_records = look.audit(&transaction, &keyring)?;
+    let audit_records = look.audit(database, &keyring)?;
     Ok(Seen {
         facts,
         audit_records,
@@ -112,66 +117,50 @@ impl Look<'_> {
         }
     }
 
-    /// SQLite's own look: pages, indexes against tables, references.
-    fn structure(&mut self, connection: &rusqlite::Connection) -> Result<(), StoreError> {
-        let mut statement = connection.prepare("PRAGMA integrity_check")?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            let said: String = row.get(0)?;
-            if said != "ok" {
-                self.problem(format!("the database: {}", said.escape_default()));
-            }
-        }
-        let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
-            self.problem(format!(
-                "a record of {table} refers to a record of {parent} that is not there"
+    fn authorities(&mut self, session: &Session<'_>) -> Result<(), StoreError> {
+        let sql = "SELECT certificate FROM certificate_authorities";
+        for row in session.database.rows(sql, &[])? {
+            let certificate: Vec<u8> = row.get("certificate")?;
+            self.note(open_certificate_authority(
+                session.database,
+                session.keyring,
+                &certificate,
             ));
         }
         Ok(())
     }
 
-    fn authorities(&mut self, session: &Session<'_>) -> Result<(), StoreError> {
-        let mut statement = session
-            .connection
-            .prepare("SELECT certificate FROM certificate_authorities")?;
-        let certificates = statement.query_map((), |row| row.get::<_, Vec<u8>>(0))?;
-        for certificate in certificates.collect::<Result<Vec<_>, _>>()? {
-            let opened = open_certificate_authority(session.connection, session.keyring, &certificate);
-            self.note(opened);
-        }
-        Ok(())
-    }
-
     fn groups(&mut self, session: &Session<'_>, facts: &CopyFacts) -> Result<(), StoreError> {
-        let mut statement = session.connection.prepare("SELECT id FROM key_groups ORDER BY name")?;
-        let ids = statement.query_map((), |row| row.get::<_, [u8; 16]>(0))?;
         self.seen = 0;
-        for id in ids {
-            let opened = groups::by_id(session, crate::kad::KeyId(id?));
-            if let Some(Some(group)) = self.note(opened) {
-                self.keys(session, &group, facts.keys)?;
+        let mut after = Vec::new();
+        loop {
+            let rows = session.database.rows(
+                "SELECT id FROM key_groups WHERE id > ?1 ORDER BY id LIMIT ?2",
+                &[after.into(), PAGE_RECORDS_MAX.into()],
+            )?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.get("id")?;
+            for row in &rows {
+                let opened = groups::by_id(session, row.get("id")?);
+                if let Some(Some(group)) = self.note(opened) {
+                    self.keys(session, &group, facts.keys)?;
+                }
             }
         }
-        Ok(())
     }
 
     fn keys(&mut self, session: &Session<'_>, group: &groups::Group, of: u64) -> Result<(), StoreError> {
-        let mut statement = session
-            .connection
-            .prepare_cached("SELECT name FROM keys WHERE group_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3")?;
         let (mut after, mut active) = (String::new(), 0_u32);
-        let limit = i64::try_from(PAGE_RECORDS_MAX).unwrap_or(i64::MAX);
         loop {
-            let names = statement
-                .query_map(params![group.id.0, after, limit], |row| row.get::<_, String>(0))?
-                .collect::<Result<Vec<_>, _>>()?;
-            let Some(last) = names.last() else { break };
-            after.clone_from(last);
-            for name in &names {
-                let state = self.note(keys::check(session, group, name));
+            let rows = session.database.rows(
+                "SELECT name FROM keys WHERE group_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
+                &[group.id.into(), after.into(), PAGE_RECORDS_MAX.into()],
+            )?;
+            let Some(last) = rows.last() else { break };
+            after = last.get("name")?;
+            for row in &rows {
+                let name: String = row.get("name")?;
+                let state = self.note(keys::check(session, group, &name));
                 active += u32::from(state == Some(KeyState::Active));
                 self.step("keys", of);
             }
@@ -182,12 +171,11 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn audit(&mut self, connection: &rusqlite::Connection, keyring: &Keyring) -> Result<i64, StoreError> {
+    fn audit(&mut self, database: &dyn Database, keyring: &Keyring) -> Result<u64, StoreError> {
         self.seen = 0;
-        let of: i64 = connection.query_row("SELECT count(*) FROM audit", (), |row| row.get(0))?;
-        let total = u64::try_from(of).unwrap_or(0);
-        let walked = audit::walk(connection, &keyring.audit, |_| {
-            self.step("audit records", total);
+        let of = database.count("SELECT count(*) AS number FROM audit")?;
+        let walked = audit::walk(database, &keyring.audit, |_| {
+            self.step("audit records", of);
             Ok(())
         });
         match walked {

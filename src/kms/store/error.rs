@@ -31,10 +31,12 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// Made by another version of the program.
-    #[error("store {path} has version {found}, this program knows up to {known}\nhint: run the tapekey-kms that wrote it, or a newer one", path = path.display())]
+    #[error(
+        "store {store} has version {found}, this program knows {known}\nhint: run the tapekey-kms that wrote it; nothing in it was touched"
+    )]
     OtherVersion {
-        /// The file.
-        path: PathBuf,
+        /// Which store.
+        store: String,
         /// Its version.
         found: i32,
         /// Ours.
@@ -69,7 +71,15 @@ pub enum StoreError {
     Entropy(#[from] EntropyError),
     /// SQLite failed.
     #[error("store: {0}\nhint: check free space and the disk under the store")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(Box<dyn std::error::Error + Send + Sync>),
+    /// A column has what this program never puts there.
+    #[error(
+        "column {column} of the store does not make sense: it was altered behind the service's back, or the disk is damaged\nhint: restore it from a copy of the store"
+    )]
+    Column {
+        /// Its name.
+        column: String,
+    },
     /// SQLite undid everything that was in work.
     #[error("the store undid its transaction\nhint: check free space on the disk under the store")]
     Undone,

@@ -4,25 +4,27 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::keyring::Keyring;
-use super::{DATABASE, Session, StoreError, keys, millis, schema};
+use super::database::{Access, Database};
+use super::keyring::{Keyring, seal};
+use super::sqlite::Sqlite;
+use super::{DATABASE, Session, StoreError, column, keys, millis, snapshots};
 use crate::entropy::{Entropy, random_bytes};
 use crate::kad::KeyId;
 use crate::kms::audit::{self, Action, Actor, AuditError, AuditHead, AuditRecord, Event};
 use crate::kms::seal::{Fields, HostMasterKey};
-use crate::secret::Sealed;
 
 /// Locked by the service that works on the store.
 const LOCK: &str = "lock";
 
 /// An opened store, locked against a second service. No `Debug`: it holds keys.
 pub struct StoreFile {
-    pub(super) connection: Connection,
+    pub(super) database: Box<dyn Database>,
     pub(super) keyring: Keyring,
+    /// Whose audit chain this service writes.
+    pub(super) node: KeyId,
     pub(super) folder: PathBuf,
     _lock: Option<File>,
 }
@@ -41,20 +43,14 @@ impl StoreFile {
         let lock = lock(folder, OpenOptions::new().create_new(true))?;
         let path = folder.join(DATABASE);
         new_file(&path)?;
-        let connection = schema::create(&path)?;
+        let database = Sqlite::create(&path)?;
         let id = KeyId::from_random(random_bytes(entropy)?);
-        connection.execute(
-            "INSERT INTO store (only, id, created) VALUES (1, ?1, ?2)",
-            params![id.0, millis(now)],
+        database.execute(
+            "INSERT INTO store (singleton, id, created) VALUES (1, ?1, ?2)",
+            &[id.into(), millis(now).into()],
         )?;
-        Keyring::create(&connection, master, entropy, now)?;
-        let keyring = Keyring::open(&connection, master)?;
-        Ok(Self {
-            connection,
-            keyring,
-            folder: folder.to_owned(),
-            _lock: Some(lock),
-        })
+        Keyring::create(&database, master, entropy, now)?;
+        Self::of(database, folder, master, Some(lock))
     }
 
     /// Opens the store in `folder`.
@@ -63,15 +59,7 @@ impl StoreFile {
     /// [`StoreError`]: none there, in use, of another version, sealed under another host master key.
     pub fn open(folder: &Path, master: &HostMasterKey) -> Result<Self, StoreError> {
         let lock = lock(folder, &mut OpenOptions::new())?;
-        let path = existing(folder)?;
-        let connection = schema::open(&path)?;
-        let keyring = Keyring::open(&connection, master)?;
-        Ok(Self {
-            connection,
-            keyring,
-            folder: folder.to_owned(),
-            _lock: Some(lock),
-        })
+        Self::of(Sqlite::open(&existing(folder)?)?, folder, master, Some(lock))
     }
 
     /// Opens the store in `folder` beside a service that may be working on it, for one short transaction after the other.
@@ -79,13 +67,17 @@ impl StoreFile {
     /// # Errors
     /// As [`StoreFile::open`], but never that it is in use.
     pub(in crate::kms) fn open_beside(folder: &Path, master: &HostMasterKey) -> Result<Self, StoreError> {
-        let connection = schema::open(&existing(folder)?)?;
-        let keyring = Keyring::open(&connection, master)?;
+        Self::of(Sqlite::open(&existing(folder)?)?, folder, master, None)
+    }
+
+    fn of(sqlite: Sqlite, folder: &Path, master: &HostMasterKey, lock: Option<File>) -> Result<Self, StoreError> {
         Ok(Self {
-            connection,
-            keyring,
+            keyring: Keyring::open(&sqlite, master)?,
+            // The one node that a file has goes by the store's own id: a copy that takes its place continues the chain, and is noticed.
+            node: snapshots::id_of(&sqlite)?,
+            database: Box::new(sqlite),
             folder: folder.to_owned(),
-            _lock: None,
+            _lock: lock,
         })
     }
 
@@ -103,29 +95,34 @@ impl StoreFile {
     ) -> Result<Self, StoreError> {
         drop(lock(folder, OpenOptions::new().create_new(true))?);
         let file = Self::open(folder, master)?;
-        let transaction = file.connection.unchecked_transaction()?;
-        transaction.execute_batch("DELETE FROM snapshot_keys; DELETE FROM snapshots; DELETE FROM quiesces;")?;
-        let mut head = audit::head(&transaction, &file.keyring.audit)?;
+        file.database.transaction(Access::Writing, || {
+            file.retire_former_life(&format!("from snapshot {snapshot}"), entropy, now)
+        })?;
+        Ok(file)
+    }
+
+    fn retire_former_life(&self, detail: &str, entropy: &dyn Entropy, now: OffsetDateTime) -> Result<(), StoreError> {
+        let (database, key) = (&*self.database, &self.keyring.audit);
+        database.batch("DELETE FROM snapshot_keys; DELETE FROM snapshots; DELETE FROM quiesces;")?;
+        let mut head = audit::head(database, key, self.node)?;
         let mut event = Event::new(&Actor::local(), Action::RestoreStore);
-        event.detail = Some(format!("from snapshot {snapshot}"));
-        audit::append(&transaction, &file.keyring.audit, &mut head, &event, now)?;
+        event.detail = Some(detail.to_owned());
+        audit::append(database, key, &mut head, &event, now)?;
+        let mut written = head.clone();
         let session = Session {
-            connection: &transaction,
-            keyring: &file.keyring,
+            database,
+            keyring: &self.keyring,
             entropy,
             now,
             head: &mut head,
         };
-        let moved = keys::retire_prelive(&session)?;
-        for record in moved {
+        keys::retire_prelive(&session, |record| {
             let mut event = Event::new(&Actor::local(), Action::MoveKey);
             event.group = Some(record.group.to_string());
             event.key_id = Some(record.id);
             event.detail = Some("to inactive, since it may have been used after the snapshot".to_owned());
-            audit::append(&transaction, &file.keyring.audit, &mut head, &event, now)?;
-        }
-        transaction.commit()?;
-        Ok(file)
+            audit::append(database, key, &mut written, &event, now)
+        })
     }
 
     /// The issuing CA: its certificate (DER) and private key (PKCS #8, DER).
@@ -133,10 +130,11 @@ impl StoreFile {
     /// # Errors
     /// [`StoreError`] if there is none, or it does not open.
     pub(in crate::kms) fn issuing_ca(&self) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), StoreError> {
-        let certificate: Vec<u8> =
-            self.connection
-                .query_row("SELECT certificate FROM certificate_authorities", (), |row| row.get(0))?;
-        let key = open_certificate_authority(&self.connection, &self.keyring, &certificate)?;
+        let row = self
+            .database
+            .first("SELECT certificate FROM certificate_authorities", &[])?;
+        let certificate: Vec<u8> = column(row, || "the issuing CA".to_owned())?.get("certificate")?;
+        let key = open_certificate_authority(&*self.database, &self.keyring, &certificate)?;
         Ok((certificate, key))
     }
 
@@ -152,44 +150,38 @@ impl StoreFile {
         event: &Event,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        let under = self.keyring.key_protection_id;
-        let bound = bound_to(certificate, under);
-        let sealed = self.keyring.key_protection.seal(entropy, private_key, &bound)?;
-        let transaction = self.connection.unchecked_transaction()?;
-        transaction.execute(
-            "INSERT INTO certificate_authorities (certificate, sealed_under, nonce, sealed) VALUES (?1, ?2, ?3, ?4)",
-            params![certificate, under.0, sealed.nonce, sealed.sealed],
-        )?;
-        let mut head = audit::head(&transaction, &self.keyring.audit)?;
-        audit::append(&transaction, &self.keyring.audit, &mut head, event, now)?;
-        transaction.commit()?;
-        Ok(())
+        let (under, key) = self.keyring.current()?;
+        let sealed = key.seal(entropy, private_key, &bound_to(certificate, under))?;
+        let database = &*self.database;
+        database.transaction(Access::Writing, || {
+            database.execute(
+                "INSERT INTO certificate_authorities (certificate, sealed_under, nonce, sealed) VALUES (?1, ?2, ?3, ?4)",
+                &[
+                    certificate.into(),
+                    under.into(),
+                    sealed.nonce.into(),
+                    sealed.sealed.into(),
+                ],
+            )?;
+            let mut head = audit::head(database, &self.keyring.audit, self.node)?;
+            audit::append(database, &self.keyring.audit, &mut head, event, now)
+        })
     }
 }
 
 /// The private key of the CA with that certificate.
 pub(super) fn open_certificate_authority(
-    connection: &Connection,
+    database: &dyn Database,
     keyring: &Keyring,
     certificate: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    let (under, sealed) = connection.query_row(
-        "SELECT sealed_under, nonce, sealed FROM certificate_authorities WHERE certificate = ?1",
-        [certificate],
-        |row| {
-            let sealed = Sealed {
-                nonce: row.get(1)?,
-                sealed: row.get(2)?,
-            };
-            Ok((KeyId(row.get(0)?), sealed))
-        },
-    )?;
-    keyring
-        .key_protection
-        .open(&sealed, &bound_to(certificate, under))
-        .map_err(|_| StoreError::DoesNotOpen {
-            what: "the issuing CA's private key".to_owned(),
-        })
+    let what = || "the issuing CA's private key".to_owned();
+    let sql = "SELECT sealed_under, nonce, sealed FROM certificate_authorities WHERE certificate = ?1";
+    let row = column(database.first(sql, &[certificate.into()])?, what)?;
+    let under = row.get("sealed_under")?;
+    let key = keyring.named(database, under)?;
+    key.open(&seal(&row)?, &bound_to(certificate, under))
+        .map_err(|_| StoreError::DoesNotOpen { what: what() })
 }
 
 fn bound_to(certificate: &[u8], sealed_under: KeyId) -> Vec<u8> {
@@ -199,7 +191,7 @@ fn bound_to(certificate: &[u8], sealed_under: KeyId) -> Vec<u8> {
         .encode()
 }
 
-/// Hands every audit record of the store in `folder` to `each`, oldest first, and checks the chain. Works beside a running service.
+/// Hands every audit record of the store in `folder` to `each`, oldest first, and checks the chains. Works beside a running service.
 ///
 /// # Errors
 /// [`AuditError::Broken`] at the first record that does not fit; the store's errors; those of `each`.
@@ -207,10 +199,11 @@ pub fn walk_audit(
     folder: &Path,
     master: &HostMasterKey,
     each: impl FnMut(&AuditRecord) -> std::io::Result<()>,
-) -> Result<AuditHead, AuditError> {
-    let connection = schema::open_read_only(&existing(folder)?)?;
-    let keyring = Keyring::open(&connection, master)?;
-    audit::walk(&connection, &keyring.audit, each)
+) -> Result<Vec<AuditHead>, AuditError> {
+    let database = Sqlite::open_read_only(&existing(folder)?)?;
+    let database: &dyn Database = &database;
+    let keyring = Keyring::open(database, master)?;
+    database.transaction(Access::Reading, || audit::walk(database, &keyring.audit, each))
 }
 
 fn existing(folder: &Path) -> Result<PathBuf, StoreError> {

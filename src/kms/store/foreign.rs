@@ -1,9 +1,7 @@
 //! Keys of as-is groups as imports and restores of foreign volumes look for them: by the KAD of other software, and by the key itself.
 
-use rusqlite::params;
-
 use super::groups::{self, Group};
-use super::keys::{Raw, StoredKey};
+use super::keys::{self, Raw, StoredKey};
 use super::{Session, StoreError};
 use crate::kad::{KeyKind, without_padding};
 use crate::kms::model::ServiceError;
@@ -18,18 +16,17 @@ pub(in crate::kms) fn by_kad(session: &Session<'_>, kad: &[u8], limit: usize) ->
         // A KAD of nothing but padding is what some drives show where there is none.
         return Ok(Vec::new());
     }
-    let mut statement = session.connection.prepare_cached(
+    let rows = session.database.rows(
         "SELECT keys.* FROM keys JOIN key_groups ON key_groups.id = keys.group_id
          WHERE keys.foreign_kad_unpadded = ?1 AND key_groups.kind = 'as_is'
          ORDER BY keys.state IN ('active', 'inactive') DESC, keys.foreign_kad = ?2 DESC, keys.state = 'active' DESC,
                   keys.created DESC, keys.name
          LIMIT ?3",
+        &[unpadded.into(), kad.into(), limit.into()],
     )?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![unpadded, kad, limit])?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let stored = Raw::read(row)?.checked_alone(session)?;
+    for row in rows {
+        let stored = Raw::read(&row)?.checked_alone(session)?;
         // The group's kind as its seal says it, not as the table does.
         if stored.kind == KeyKind::AsIs {
             found.push(stored);
@@ -63,20 +60,20 @@ fn compare_group(
     wanted: &[&DataKey],
     holders: &mut [Option<StoredKey>],
 ) -> Result<(), StoreError> {
-    let mut statement = session
-        .connection
-        .prepare_cached("SELECT * FROM keys WHERE group_id = ?1")?;
-    let mut rows = statement.query([group.id.0])?;
-    while let Some(row) = rows.next()? {
-        let stored = Raw::read(row)?.checked(group)?;
-        let key = stored.open(session)?;
-        for (wanted, holder) in wanted.iter().zip(holders.iter_mut()) {
-            if **wanted == key {
-                *holder = Some(stored.clone());
-            }
+    let mut after = String::new();
+    loop {
+        let page = keys::page(session, group, &after, PAGE_RECORDS_MAX)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.record.name.to_string();
+        for stored in page {
+            let key = stored.open(session)?;
+            let same = wanted
+                .iter()
+                .zip(holders.iter_mut())
+                .filter(|(wanted, _)| ***wanted == key);
+            same.for_each(|(_, holder)| *holder = Some(stored.clone()));
         }
     }
-    Ok(())
 }
 
 /// Does `work` and undoes all that it stored: a preview that takes the same way as the real thing.
@@ -84,10 +81,8 @@ pub(in crate::kms) fn without_trace<T>(
     session: &Session<'_>,
     work: impl FnOnce() -> Result<T, ServiceError>,
 ) -> Result<T, ServiceError> {
-    session.connection.execute_batch("SAVEPOINT preview")?;
+    session.database.batch("SAVEPOINT preview")?;
     let result = work();
-    session
-        .connection
-        .execute_batch("ROLLBACK TO preview; RELEASE preview")?;
+    session.database.batch("ROLLBACK TO preview; RELEASE preview")?;
     result
 }

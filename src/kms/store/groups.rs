@@ -1,13 +1,12 @@
 //! Key groups in the store. Every group that is read has been checked against its seal.
 
-use rusqlite::{OptionalExtension, Row, params};
-
+use super::keyring::seal;
+use super::value::Row;
 use super::{Session, StoreError, column, millis, moment};
 use crate::entropy::random_bytes;
 use crate::kad::{KeyId, KeyKind};
 use crate::kms::seal::Fields;
 use crate::kms_api::{Cipher, CreateGroup, GroupName, GroupRecord};
-use crate::secret::Sealed;
 
 /// A group as it is stored.
 #[derive(Debug, Clone)]
@@ -33,65 +32,51 @@ pub(in crate::kms) fn insert(session: &Session<'_>, wanted: &CreateGroup) -> Res
         id: KeyId::from_random(random_bytes(session.entropy)?),
         record,
     };
-    let under = session.keyring.key_protection_id;
-    let seal = session
-        .keyring
-        .key_protection
-        .seal(session.entropy, b"", &group.bound(under))?;
+    let (under, key) = session.keyring.current()?;
+    let seal = key.seal(session.entropy, b"", &group.bound(under))?;
     let record = group.record;
-    session
-        .connection
-        .prepare_cached(
-            "INSERT INTO key_groups (id, name, kind, cipher, description, created, modified, sealed_under, nonce, sealed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
-            group.id.0,
-            record.name.as_str(),
-            kind_name(record.kind),
-            record.cipher.to_string(),
-            record.description,
-            millis(record.created),
-            millis(record.modified),
-            under.0,
-            seal.nonce,
-            seal.sealed,
-        ])?;
+    session.database.execute(
+        "INSERT INTO key_groups (id, name, kind, cipher, description, created, modified, sealed_under, nonce, sealed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        &[
+            group.id.into(),
+            record.name.as_str().into(),
+            kind_name(record.kind).into(),
+            record.cipher.to_string().into(),
+            record.description.as_str().into(),
+            millis(record.created).into(),
+            millis(record.modified).into(),
+            under.into(),
+            seal.nonce.into(),
+            seal.sealed.into(),
+        ],
+    )?;
     Ok(record)
 }
 
 /// The group of that name.
 pub(in crate::kms) fn by_name(session: &Session<'_>, name: &GroupName) -> Result<Option<Group>, StoreError> {
-    let mut statement = session
-        .connection
-        .prepare_cached("SELECT * FROM key_groups WHERE name = ?1")?;
-    let found = statement
-        .query_row([name.as_str()], |row| Ok(read(session, row)))
-        .optional()?;
-    found.transpose()
+    let sql = "SELECT * FROM key_groups WHERE name = ?1";
+    let found = session.database.first(sql, &[name.as_str().into()])?;
+    found.map(|row| read(session, &row)).transpose()
 }
 
 /// The group with that id.
 pub(super) fn by_id(session: &Session<'_>, id: KeyId) -> Result<Option<Group>, StoreError> {
-    let mut statement = session
-        .connection
-        .prepare_cached("SELECT * FROM key_groups WHERE id = ?1")?;
-    let found = statement.query_row([id.0], |row| Ok(read(session, row))).optional()?;
-    found.transpose()
+    let sql = "SELECT * FROM key_groups WHERE id = ?1";
+    let found = session.database.first(sql, &[id.into()])?;
+    found.map(|row| read(session, &row)).transpose()
 }
 
 /// At most `limit` groups by name, those after `after`.
 pub(in crate::kms) fn list(session: &Session<'_>, after: &str, limit: usize) -> Result<Vec<GroupRecord>, StoreError> {
-    let mut statement = session
-        .connection
-        .prepare_cached("SELECT * FROM key_groups WHERE name > ?1 ORDER BY name LIMIT ?2")?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![after, limit])?;
-    let mut groups = Vec::new();
-    while let Some(row) = rows.next()? {
-        groups.push(read(session, row)?.record);
-    }
-    Ok(groups)
+    let rows = session.database.rows(
+        "SELECT * FROM key_groups WHERE name > ?1 ORDER BY name LIMIT ?2",
+        &[after.into(), limit.into()],
+    )?;
+    rows.iter()
+        .map(|row| read(session, row).map(|group| group.record))
+        .collect()
 }
 
 impl Group {
@@ -109,7 +94,7 @@ impl Group {
     }
 }
 
-fn read(session: &Session<'_>, row: &Row<'_>) -> Result<Group, StoreError> {
+fn read(session: &Session<'_>, row: &Row) -> Result<Group, StoreError> {
     let name: String = row.get("name")?;
     let what = || format!("group {}", name.escape_default());
     let kind: String = row.get("kind")?;
@@ -126,18 +111,12 @@ fn read(session: &Session<'_>, row: &Row<'_>) -> Result<Group, StoreError> {
         modified: moment(row.get("modified")?),
     };
     let group = Group {
-        id: KeyId(row.get("id")?),
+        id: row.get("id")?,
         record,
     };
-    let seal = Sealed {
-        nonce: row.get("nonce")?,
-        sealed: row.get("sealed")?,
-    };
-    let bound = group.bound(KeyId(row.get("sealed_under")?));
-    session
-        .keyring
-        .key_protection
-        .open(&seal, &bound)
+    let under = row.get("sealed_under")?;
+    let key = session.keyring.named(session.database, under)?;
+    key.open(&seal(row)?, &group.bound(under))
         .map_err(|_| StoreError::DoesNotOpen { what: what() })?;
     Ok(group)
 }

@@ -1,13 +1,13 @@
 //! Data keys in the store, each sealed on its own; a changed field is a new seal. Reading a record does not open it, using it does.
 
-use rusqlite::{OptionalExtension, Row, params};
-
 use super::groups::{self, Group, kind_name};
+use super::keyring::seal;
+use super::value::Row;
 use super::{Session, StoreError, column, millis, moment};
 use crate::entropy::random_bytes;
 use crate::kad::{KeyId, KeyKind, without_padding};
 use crate::kms::seal::Fields;
-use crate::kms_api::{GroupName, KeyName, KeyOrigin, KeyRecord, KeyState};
+use crate::kms_api::{GroupName, KeyName, KeyOrigin, KeyRecord, KeyState, PAGE_RECORDS_MAX};
 use crate::secret::{DataKey, Sealed};
 
 /// A key as it is stored: still sealed.
@@ -80,9 +80,10 @@ pub(in crate::kms) fn insert(
 
 /// The key with that id: the look-up of a restore.
 pub(in crate::kms) fn by_id(session: &Session<'_>, id: KeyId) -> Result<Option<StoredKey>, StoreError> {
-    let mut statement = session.connection.prepare_cached("SELECT * FROM keys WHERE id = ?1")?;
-    let found = statement.query_row([id.0], Raw::read).optional()?;
-    found.map(|raw| raw.checked_alone(session)).transpose()
+    let found = session
+        .database
+        .first("SELECT * FROM keys WHERE id = ?1", &[id.into()])?;
+    found.map(|row| Raw::read(&row)?.checked_alone(session)).transpose()
 }
 
 /// The key of that name.
@@ -91,22 +92,20 @@ pub(in crate::kms) fn by_name(
     group: &Group,
     name: &KeyName,
 ) -> Result<Option<StoredKey>, StoreError> {
-    let mut statement = session
-        .connection
-        .prepare_cached("SELECT * FROM keys WHERE group_id = ?1 AND name = ?2")?;
-    let found = statement
-        .query_row(params![group.id.0, name.as_str()], Raw::read)
-        .optional()?;
-    found.map(|raw| raw.checked(group)).transpose()
+    found_by_name(session, group, name.as_str())
+}
+
+fn found_by_name(session: &Session<'_>, group: &Group, name: &str) -> Result<Option<StoredKey>, StoreError> {
+    let sql = "SELECT * FROM keys WHERE group_id = ?1 AND name = ?2";
+    let found = session.database.first(sql, &[group.id.into(), name.into()])?;
+    found.map(|row| Raw::read(&row)?.checked(group)).transpose()
 }
 
 /// The group's active key.
 pub(in crate::kms) fn active(session: &Session<'_>, group: &Group) -> Result<Option<StoredKey>, StoreError> {
-    let mut statement = session
-        .connection
-        .prepare_cached("SELECT * FROM keys WHERE group_id = ?1 AND state = 'active'")?;
-    let found = statement.query_row([group.id.0], Raw::read).optional()?;
-    found.map(|raw| raw.checked(group)).transpose()
+    let sql = "SELECT * FROM keys WHERE group_id = ?1 AND state = 'active'";
+    let found = session.database.first(sql, &[group.id.into()])?;
+    found.map(|row| Raw::read(&row)?.checked(group)).transpose()
 }
 
 /// At most `limit` keys of `group` by name, those after `after`.
@@ -116,55 +115,59 @@ pub(in crate::kms) fn list(
     after: &str,
     limit: usize,
 ) -> Result<Vec<KeyRecord>, StoreError> {
-    let mut statement = session
-        .connection
-        .prepare_cached("SELECT * FROM keys WHERE group_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3")?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![group.id.0, after, limit])?;
-    let mut keys = Vec::new();
-    while let Some(row) = rows.next()? {
-        keys.push(Raw::read(row)?.checked(group)?.record);
-    }
-    Ok(keys)
+    let stored = page(session, group, after, limit)?;
+    Ok(stored.into_iter().map(|stored| stored.record).collect())
+}
+
+/// The same, as they are stored.
+pub(super) fn page(
+    session: &Session<'_>,
+    group: &Group,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<StoredKey>, StoreError> {
+    let rows = session.database.rows(
+        "SELECT * FROM keys WHERE group_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
+        &[group.id.into(), after.into(), limit.into()],
+    )?;
+    rows.iter().map(|row| Raw::read(row)?.checked(group)).collect()
 }
 
 /// Opens the key of that name and throws it away; its state.
 pub(super) fn check(session: &Session<'_>, group: &Group, name: &str) -> Result<KeyState, StoreError> {
-    let mut statement = session
-        .connection
-        .prepare_cached("SELECT * FROM keys WHERE group_id = ?1 AND name = ?2")?;
-    let stored = statement
-        .query_row(params![group.id.0, name], Raw::read)?
-        .checked(group)?;
+    let found = found_by_name(session, group, name)?;
+    let stored = column(found, || {
+        format!("key {} of group {}", name.escape_default(), group.record.name)
+    })?;
     stored.open(session).map(|_| stored.record.state)
 }
 
-/// Makes every prelive key inactive: it then serves restores, and new volumes only after an activation. What they are now.
-pub(super) fn retire_prelive(session: &Session<'_>) -> Result<Vec<KeyRecord>, StoreError> {
-    let mut statement = session
-        .connection
-        .prepare("SELECT * FROM keys WHERE state = 'prelive'")?;
-    let found = statement.query_map((), Raw::read)?.collect::<Result<Vec<_>, _>>()?;
-    let retire = |raw: Raw| {
-        let id = raw.id;
-        let group = column(groups::by_id(session, raw.group_id)?, || format!("key {id}: its group"))?;
-        let moved = raw.checked(&group)?.moved_to(session, KeyState::Inactive)?;
-        Ok(moved.record)
-    };
-    found.into_iter().map(retire).collect()
+/// Makes every prelive key inactive: it then serves restores, and new volumes only after an activation. Tells `each` of every one.
+pub(super) fn retire_prelive(
+    session: &Session<'_>,
+    mut each: impl FnMut(KeyRecord) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    loop {
+        let sql = "SELECT * FROM keys WHERE state = 'prelive' LIMIT ?1";
+        let rows = session.database.rows(sql, &[PAGE_RECORDS_MAX.into()])?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for row in rows {
+            let stored = Raw::read(&row)?.checked_alone(session)?;
+            each(stored.moved_to(session, KeyState::Inactive)?.record)?;
+        }
+    }
 }
 
 impl StoredKey {
     /// The key itself, if the record is exactly as it was sealed.
     pub(in crate::kms) fn open(&self, session: &Session<'_>) -> Result<DataKey, StoreError> {
         let bound = bound(&self.record, self.kind, self.group_id, self.sealed_under);
-        session
-            .keyring
-            .key_protection
-            .open_key(&self.sealed, &bound)
-            .map_err(|_| StoreError::DoesNotOpen {
-                what: format!("key {} of group {}", self.record.name, self.record.group),
-            })
+        let key = session.keyring.named(session.database, self.sealed_under)?;
+        key.open_key(&self.sealed, &bound).map_err(|_| StoreError::DoesNotOpen {
+            what: format!("key {} of group {}", self.record.name, self.record.group),
+        })
     }
 
     /// The same key with another state, stored. The caller has checked that it may move there.
@@ -176,19 +179,17 @@ impl StoredKey {
             ..self.record.clone()
         };
         let moved = Self::seal(session, record, self.kind, self.group_id, &data_key)?;
-        session
-            .connection
-            .prepare_cached(
-                "UPDATE keys SET state = ?2, modified = ?3, sealed_under = ?4, nonce = ?5, sealed = ?6 WHERE id = ?1",
-            )?
-            .execute(params![
-                moved.record.id.0,
-                moved.record.state.name(),
-                millis(moved.record.modified),
-                moved.sealed_under.0,
-                moved.sealed.nonce,
-                moved.sealed.sealed,
-            ])?;
+        session.database.execute(
+            "UPDATE keys SET state = ?2, modified = ?3, sealed_under = ?4, nonce = ?5, sealed = ?6 WHERE id = ?1",
+            &[
+                moved.record.id.into(),
+                moved.record.state.name().into(),
+                millis(moved.record.modified).into(),
+                moved.sealed_under.into(),
+                moved.sealed.nonce.into(),
+                moved.sealed.sealed.as_slice().into(),
+            ],
+        )?;
         Ok(moved)
     }
 
@@ -199,12 +200,9 @@ impl StoredKey {
         group_id: KeyId,
         data_key: &DataKey,
     ) -> Result<Self, StoreError> {
-        let sealed_under = session.keyring.key_protection_id;
+        let (sealed_under, key) = session.keyring.current()?;
         let bound = bound(&record, kind, group_id, sealed_under);
-        let sealed = session
-            .keyring
-            .key_protection
-            .seal(session.entropy, data_key.expose(), &bound)?;
+        let sealed = key.seal(session.entropy, data_key.expose(), &bound)?;
         Ok(Self {
             record,
             kind,
@@ -215,28 +213,26 @@ impl StoredKey {
     }
 
     fn insert(&self, session: &Session<'_>) -> Result<(), StoreError> {
-        session
-            .connection
-            .prepare_cached(
-                "INSERT INTO keys (id, group_id, name, state, description, origin, created, modified, sealed_under, nonce, sealed,
-                                   foreign_kad, foreign_kad_unpadded)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-            )?
-            .execute(params![
-                self.record.id.0,
-                self.group_id.0,
-                self.record.name.as_str(),
-                self.record.state.name(),
-                self.record.description,
-                self.record.origin.name(),
-                millis(self.record.created),
-                millis(self.record.modified),
-                self.sealed_under.0,
-                self.sealed.nonce,
-                self.sealed.sealed,
-                self.record.foreign_kad,
-                self.record.foreign_kad.as_deref().map(without_padding),
-            ])?;
+        session.database.execute(
+            "INSERT INTO keys (id, group_id, name, state, description, origin, created, modified, sealed_under, nonce, sealed,
+                               foreign_kad, foreign_kad_unpadded)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            &[
+                self.record.id.into(),
+                self.group_id.into(),
+                self.record.name.as_str().into(),
+                self.record.state.name().into(),
+                self.record.description.as_str().into(),
+                self.record.origin.name().into(),
+                millis(self.record.created).into(),
+                millis(self.record.modified).into(),
+                self.sealed_under.into(),
+                self.sealed.nonce.into(),
+                self.sealed.sealed.as_slice().into(),
+                self.record.foreign_kad.as_deref().into(),
+                self.record.foreign_kad.as_deref().map(without_padding).into(),
+            ],
+        )?;
         Ok(())
     }
 }
@@ -258,23 +254,20 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
-            id: KeyId(row.get("id")?),
-            group_id: KeyId(row.get("group_id")?),
+            id: row.get("id")?,
+            group_id: row.get("group_id")?,
             name: row.get("name")?,
             state: row.get("state")?,
             description: row.get("description")?,
             origin: row.get("origin")?,
-            foreign_kad: kad_column(row, "foreign_kad")?,
-            foreign_kad_unpadded: kad_column(row, "foreign_kad_unpadded")?,
+            foreign_kad: row.get("foreign_kad")?,
+            foreign_kad_unpadded: row.get("foreign_kad_unpadded")?,
             created: row.get("created")?,
             modified: row.get("modified")?,
-            sealed_under: KeyId(row.get("sealed_under")?),
-            sealed: Sealed {
-                nonce: row.get("nonce")?,
-                sealed: row.get("sealed")?,
-            },
+            sealed_under: row.get("sealed_under")?,
+            sealed: seal(row)?,
         })
     }
 
@@ -311,17 +304,9 @@ impl Raw {
     }
 }
 
-/// A column that only tables of the present version have; copies of older ones are looked at as they are.
-fn kad_column(row: &Row<'_>, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-    match row.get(name) {
-        Err(rusqlite::Error::InvalidColumnName(_)) => Ok(None),
-        other => other,
-    }
-}
-
 /// Everything that must not change behind the KMS's back. The group's name may: the id stands for it.
 fn bound(record: &KeyRecord, kind: KeyKind, group_id: KeyId, sealed_under: KeyId) -> Vec<u8> {
-    let fields = Fields::of("tapekey data key v1")
+    Fields::of("tapekey data key v1")
         .bytes(&record.id.0)
         .bytes(&group_id.0)
         .text(kind_name(kind))
@@ -331,12 +316,9 @@ fn bound(record: &KeyRecord, kind: KeyKind, group_id: KeyId, sealed_under: KeyId
         .text(record.origin.name())
         .number(millis(record.created))
         .number(millis(record.modified))
-        .bytes(&sealed_under.0);
-    // Only where there is one, so that the seals of keys that were made before there were any still open.
-    match &record.foreign_kad {
-        Some(kad) => fields.bytes(kad).encode(),
-        None => fields.encode(),
-    }
+        .bytes(&sealed_under.0)
+        .optional(record.foreign_kad.as_deref())
+        .encode()
 }
 
 /// A name for a key that was given none: the day, and the first digits of its id, so that names do not collide.

@@ -1,6 +1,7 @@
-//! The built-in store: one SQLite file, every key in it sealed, one service at a time. SQL stands here and in `audit.rs`, nowhere else.
+//! The built-in store: a database with every key in it sealed. SQL stands here and in `audit.rs`, nowhere else.
 
 pub(in crate::kms) mod check;
+pub(in crate::kms) mod database;
 mod error;
 mod file;
 pub(in crate::kms) mod foreign;
@@ -10,6 +11,8 @@ pub(in crate::kms) mod keys;
 pub(in crate::kms) mod quiesces;
 mod schema;
 pub(in crate::kms) mod snapshots;
+mod sqlite;
+pub(in crate::kms) mod value;
 mod writer;
 
 pub use error::StoreError;

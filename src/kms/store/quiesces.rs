@@ -1,7 +1,6 @@
 //! Outstanding quiesces. They lie in the store, so that a restart in the middle of a backup of its files does not let changes in.
 
-use rusqlite::{OptionalExtension, params};
-
+use super::value::Row;
 use super::{Session, StoreError, millis, moment};
 use crate::kms::audit::{Action, Actor};
 use crate::kms::model::{Refusal, ServiceError};
@@ -25,46 +24,43 @@ pub(super) fn admit(session: &Session<'_>, action: Action) -> Result<(), Service
 
 /// One more.
 pub(in crate::kms) fn add(session: &Session<'_>, actor: &Actor) -> Result<(), StoreError> {
-    session
-        .connection
-        .prepare_cached("INSERT INTO quiesces (since, subject, fingerprint) VALUES (?1, ?2, ?3)")?
-        .execute(params![millis(session.now), actor.subject, actor.fingerprint])?;
+    session.database.execute(
+        "INSERT INTO quiesces (sequence, since, subject, fingerprint) SELECT coalesce(max(sequence), 0) + 1, ?1, ?2, ?3 FROM quiesces",
+        &[
+            millis(session.now).into(),
+            actor.subject.as_str().into(),
+            actor.fingerprint.as_str().into(),
+        ],
+    )?;
     Ok(())
 }
 
 /// One less: the newest of `actor`, or else the newest of anybody. False if there was none.
 pub(in crate::kms) fn take_back(session: &Session<'_>, actor: &Actor) -> Result<bool, StoreError> {
-    let newest: Option<i64> = session
-        .connection
-        .prepare_cached("SELECT sequence FROM quiesces ORDER BY subject = ?1 DESC, sequence DESC LIMIT 1")?
-        .query_row([&actor.subject], |row| row.get(0))
-        .optional()?;
-    let taken = session
-        .connection
-        .prepare_cached("DELETE FROM quiesces WHERE sequence = ?1")?
-        .execute([newest])?;
-    Ok(taken == 1)
+    let newest = session.database.first(
+        "SELECT sequence FROM quiesces ORDER BY subject = ?1 DESC, sequence DESC LIMIT 1",
+        &[actor.subject.as_str().into()],
+    )?;
+    let Some(newest) = newest else { return Ok(false) };
+    let sequence: i64 = newest.get("sequence")?;
+    let sql = "DELETE FROM quiesces WHERE sequence = ?1";
+    Ok(session.database.execute(sql, &[sequence.into()])? == 1)
 }
 
 /// How many are outstanding.
 pub(in crate::kms) fn count(session: &Session<'_>) -> Result<u64, StoreError> {
-    let count: i64 = session
-        .connection
-        .prepare_cached("SELECT count(*) FROM quiesces")?
-        .query_row((), |row| row.get(0))?;
-    Ok(u64::try_from(count).unwrap_or(0))
+    session.database.count("SELECT count(*) AS number FROM quiesces")
 }
 
 /// At most `limit` of them, the oldest first.
 pub(in crate::kms) fn oldest(session: &Session<'_>, limit: usize) -> Result<Vec<QuiesceRecord>, StoreError> {
-    let mut statement = session
-        .connection
-        .prepare_cached("SELECT since, subject FROM quiesces ORDER BY sequence LIMIT ?1")?;
-    let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+    let sql = "SELECT since, subject FROM quiesces ORDER BY sequence LIMIT ?1";
+    let rows = session.database.rows(sql, &[limit.into()])?;
+    let read = |row: &Row| {
         Ok(QuiesceRecord {
-            since: moment(row.get(0)?),
-            subject: row.get(1)?,
+            since: moment(row.get("since")?),
+            subject: row.get("subject")?,
         })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    };
+    rows.iter().map(read).collect()
 }

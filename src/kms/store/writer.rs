@@ -1,14 +1,14 @@
-//! The one thread that works on SQLite. Requests queue; those that wait at the same moment share one commit, and so one wait for the
+//! The one thread that works on the database. Requests queue; those that wait at the same moment share one commit, and so one wait for the
 //! disk. Nobody learns a result before it is durable.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use rusqlite::Connection;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::database::{Access, Database};
 use super::keyring::Keyring;
 use super::{StoreError, StoreFile, quiesces};
 use crate::clock::Clock;
@@ -38,7 +38,7 @@ pub struct Store {
 
 /// What one request works with, inside the transaction.
 pub(in crate::kms) struct Session<'a> {
-    pub(super) connection: &'a Connection,
+    pub(super) database: &'a dyn Database,
     pub(super) keyring: &'a Keyring,
     pub(in crate::kms) entropy: &'a dyn Entropy,
     pub(in crate::kms) now: OffsetDateTime,
@@ -52,7 +52,7 @@ impl Store {
     /// [`StoreError::Thread`] if there is none to have, and what reading the audit chain's end may give.
     pub fn start(file: StoreFile, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE_LENGTH);
-        let (publish, head) = watch::channel(audit::head(&file.connection, &file.keyring.audit)?);
+        let (publish, head) = watch::channel(audit::head(&*file.database, &file.keyring.audit, file.node)?);
         let folder = file.folder.clone();
         let work = move || {
             Writer {
@@ -141,19 +141,19 @@ impl Session<'_> {
         mut event: Event,
         work: impl FnOnce(&Self, &mut Event) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
-        self.connection.execute_batch("SAVEPOINT attempt")?;
+        self.database.batch("SAVEPOINT attempt")?;
         let result = match quiesces::admit(self, event.action) {
             Ok(()) => work(self, &mut event),
             Err(error) => Err(error),
         };
         if let Err(error) = &result {
-            self.connection.execute_batch("ROLLBACK TO attempt")?;
+            self.database.batch("ROLLBACK TO attempt")?;
             event.outcome = outcome(error);
         }
-        match audit::append(self.connection, &self.keyring.audit, self.head, &event, self.now) {
-            Ok(()) => self.connection.execute_batch("RELEASE attempt")?,
+        match audit::append(self.database, &self.keyring.audit, self.head, &event, self.now) {
+            Ok(()) => self.database.batch("RELEASE attempt")?,
             Err(error) => {
-                self.connection.execute_batch("ROLLBACK TO attempt; RELEASE attempt")?;
+                self.database.batch("ROLLBACK TO attempt; RELEASE attempt")?;
                 return Err(error.into());
             }
         }
@@ -191,10 +191,7 @@ impl Writer {
         let committed = self.commit(first, queue, &mut settled);
         if let Err(error) = &committed {
             tracing::error!(%error, "the store could not commit");
-            if !self.file.connection.is_autocommit() {
-                // SQLite has undone the transaction itself, or does so here; a failure of either shows at the next BEGIN.
-                let _ = self.file.connection.execute_batch("ROLLBACK");
-            }
+            self.file.database.rollback();
         }
         let reason = committed.err().map(|error| error.to_string());
         for settle in settled {
@@ -207,11 +204,9 @@ impl Writer {
     }
 
     fn commit(&self, first: Job, queue: &mut mpsc::Receiver<Job>, settled: &mut Vec<Settle>) -> Result<(), StoreError> {
-        let connection = &self.file.connection;
+        let database = &*self.file.database;
         let mut next = Some(first);
-        let begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from);
-        let head = begun.and_then(|()| audit::head(connection, &self.file.keyring.audit));
-        let mut head = match head {
+        let mut head = match self.begin() {
             Ok(head) => head,
             Err(error) => {
                 settled.extend(next.map(|job| job(Err(StoreError::Stopped))));
@@ -220,8 +215,7 @@ impl Writer {
         };
         while let Some(job) = next {
             settled.push(job(Ok(&mut self.session(&mut head))));
-            // A full disk makes SQLite undo the whole transaction: what came after would be committed on its own.
-            if connection.is_autocommit() {
+            if !database.is_whole() {
                 return Err(StoreError::Undone);
             }
             next = if settled.len() < BATCH_MAX {
@@ -230,14 +224,27 @@ impl Writer {
                 None
             };
         }
-        connection.execute_batch("COMMIT")?;
+        database.commit()?;
         self.publish.send_replace(head);
         Ok(())
     }
 
+    /// Begins a transaction, in which nothing is older than what other nodes committed.
+    fn begin(&self) -> Result<AuditHead, StoreError> {
+        let StoreFile {
+            database,
+            keyring,
+            node,
+            ..
+        } = &self.file;
+        database.begin(Access::Writing)?;
+        keyring.refresh(&**database)?;
+        audit::head(&**database, &keyring.audit, *node)
+    }
+
     fn session<'a>(&'a self, head: &'a mut AuditHead) -> Session<'a> {
         Session {
-            connection: &self.file.connection,
+            database: &*self.file.database,
             keyring: &self.file.keyring,
             entropy: &*self.entropy,
             now: self.clock.now(),

@@ -9,6 +9,7 @@ mod audit_head;
 mod names;
 mod operations;
 mod requests;
+mod role;
 mod supplied;
 pub mod text;
 
@@ -24,6 +25,7 @@ pub use operations::{
 pub use requests::{
     BackupKeyRequest, CreateGroup, CreateKey, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
 };
+pub use role::Role;
 pub use supplied::{CreatePassphraseKey, ImportKeys, ImportOutcome, ImportReport, ImportedKey};
 
 use std::fmt;
@@ -36,18 +38,20 @@ pub const BACKUP_KEY_PATH: &str = "/v1/backup-key";
 pub const RESTORE_KEYS_PATH: &str = "/v1/restore-keys";
 /// `GET`: all groups; `POST`: a new one. `/v1/groups/{group}/keys` takes `POST` for a new key,
 /// `/v1/groups/{group}/passphrase-keys` for a key made of a passphrase, `/v1/groups/{group}/import` for keys of other software,
-/// `/v1/groups/{group}/keys/{key}/state` for a move, `/v1/groups/{group}/rotate` for a rotation. Role admin.
+/// `/v1/groups/{group}/keys/{key}/state` for a move, `/v1/groups/{group}/rotate` for a rotation.
 pub const GROUPS_PATH: &str = "/v1/groups";
-/// `GET`: keys of all groups, or of one with `?group=`. Role admin.
+/// `GET`: keys of all groups, or of one with `?group=`.
 pub const KEYS_PATH: &str = "/v1/keys";
-/// `GET`: the newest snapshots; `POST`: a new one. Role admin.
+/// `GET`: the newest snapshots; `POST`: a new one.
 pub const SNAPSHOTS_PATH: &str = "/v1/snapshots";
-/// `GET`: how the service as a whole is. Role admin.
+/// `GET`: how the service as a whole is.
 pub const STATUS_PATH: &str = "/v1/status";
-/// `POST`, without a body: one more quiesce. Role admin.
+/// `POST`, without a body: one more quiesce.
 pub const QUIESCE_PATH: &str = "/v1/quiesce";
-/// `POST`, without a body: one quiesce less. Role admin.
+/// `POST`, without a body: one quiesce less.
 pub const UNQUIESCE_PATH: &str = "/v1/unquiesce";
+/// `GET`: the description of all of these, OpenAPI 3.1; it says which roles may ask what.
+pub const OPENAPI_PATH: &str = "/v1/openapi.json";
 
 /// Header of every reply: [`AuditHead`], the end of the audit chain of the node that answers. A node's head that goes back shows a store
 /// that was rolled back.

@@ -19,7 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tapekey::clock::Clock;
 use tapekey::kad::KeyKind;
 use tapekey::kms_api::ErrorCode;
-use tapekey::kms_client::{KmsClient, KmsClientError};
+use tapekey::kms_client::{KmsClient, KmsClientError, Remedy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -226,6 +226,22 @@ async fn a_change_that_may_have_been_made_is_not_sent_to_a_second_kms() {
         .await
         .unwrap();
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_kms_that_wants_to_be_left_alone_for_long_is_not_waited_for() {
+    let home = Home::new();
+    let answer = r#"{"code":"too_many","error":"you ask too often","hint":"wait"}"#;
+    let fake = pretender(&home, http("429 Too Many Requests\r\nretry-after: 3600", answer)).await;
+    let error = quick_client(&home, "media-server-1", &[&fake])
+        .backup_key("ENCR_daily", &volume("A1"))
+        .await;
+    let error = error.err().unwrap();
+    assert_eq!(
+        (error.code(), error.remedy()),
+        (Some(ErrorCode::TooMany), Remedy::Retry),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `tapekey kms`: groups and keys of a running KMS, over its web service, with an administrator's certificate.
+//! `tapekey kms`: groups and keys of a running KMS, over its web service, with the certificate of an administrator, operator or auditor.
 
 mod import;
 mod key_file;
@@ -25,7 +25,7 @@ const CLIENT_VARIABLE: &str = "TAPEKEY_KMS_CLIENT";
 /// Key groups, keys and snapshots of a running KMS
 #[derive(Debug, Args)]
 pub struct KmsArgs {
-    /// Client bundle of an administrator, as tapekey-kms init made it [env: TAPEKEY_KMS_CLIENT]
+    /// Client bundle of an administrator, operator or auditor, as tapekey-kms init made it [env: TAPEKEY_KMS_CLIENT]
     #[arg(long, value_name = "DIR", global = true)]
     client: Option<PathBuf>,
     /// Address of the KMS instead of those in the bundle (repeatable, tried in order)

@@ -1,37 +1,52 @@
 //! Permission before payload: a handler's one argument is a [`Permitted`], and that reads path and body only after the role was checked.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use zeroize::Zeroize;
 
 use super::audit::Actor;
-use super::pki::{Identity, Role};
+use super::config::seconds;
+use super::pki::Identity;
+use super::rate::Admission;
 use super::routes::Front;
 use super::routes::problem::Problem;
 use crate::clock::to_text;
-use crate::kms_api::REQUEST_LENGTH_MAX;
-
-/// A role, as a type.
+use crate::kms_api::{REQUEST_LENGTH_MAX, Role};
+/// Who may ask, as a type.
 pub(super) trait Holder: Send {
-    const ROLE: Role;
+    const ROLES: &'static [Role];
 }
 
-/// Holders of role admin.
-pub(super) struct Admin;
+macro_rules! holders {
+    ($($(#[$doc:meta])* $name:ident: $($role:ident)*;)*) => {
+        $(
+            $(#[$doc])*
+            pub(super) struct $name;
 
-impl Holder for Admin {
-    const ROLE: Role = Role::Admin;
+            impl Holder for $name {
+                const ROLES: &'static [Role] = &[$(Role::$role),*];
+            }
+        )*
+    };
 }
 
-/// Holders of role media-server.
-pub(super) struct MediaServer;
-
-impl Holder for MediaServer {
-    const ROLE: Role = Role::MediaServer;
+holders! {
+    /// What brings keys in from outside, or decides who may do what.
+    Admin: Admin;
+    /// What a day's work changes.
+    Operator: Operator Admin;
+    /// What may be seen and changes nothing.
+    Viewer: Auditor Operator Admin;
+    /// What hands out keys.
+    MediaServer: MediaServer;
+    /// What everybody with a certificate may know.
+    Anybody: Admin Operator Auditor MediaServer;
 }
 
 /// A request of somebody who may make it: who, the names in its path, and its payload.
@@ -42,19 +57,17 @@ pub(super) struct Permitted<H, N, P> {
     holder: PhantomData<H>,
 }
 
-/// What a request brings besides its path.
+/// What a request brings besides its path. A body that is not there after `limit` is given up.
 pub(super) trait Payload: Sized {
-    fn read(request: Request) -> impl Future<Output = Result<Self, Problem>> + Send;
+    fn read(request: Request, limit: Duration) -> impl Future<Output = Result<Self, Problem>> + Send;
 }
 
 /// A JSON body.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned> Payload for Json<T> {
-    async fn read(request: Request) -> Result<Self, Problem> {
-        let body = to_bytes(request.into_body(), REQUEST_LENGTH_MAX)
-            .await
-            .map_err(|error| Problem::body(&error))?;
+    async fn read(request: Request, limit: Duration) -> Result<Self, Problem> {
+        let body = body_of(request, limit).await?;
         let body = serde_json::from_slice(&body).map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
         Ok(Self(body))
     }
@@ -64,10 +77,8 @@ impl<T: DeserializeOwned> Payload for Json<T> {
 pub(super) struct SecretJson<T>(pub(super) T);
 
 impl<T: DeserializeOwned> Payload for SecretJson<T> {
-    async fn read(request: Request) -> Result<Self, Problem> {
-        let body = to_bytes(request.into_body(), REQUEST_LENGTH_MAX)
-            .await
-            .map_err(|error| Problem::body(&error))?;
+    async fn read(request: Request, limit: Duration) -> Result<Self, Problem> {
+        let body = body_of(request, limit).await?;
         let read = serde_json::from_slice(&body);
         // Nobody else refers to the bytes any more, so they come back as a buffer of our own.
         if let Ok(mut body) = body.try_into_mut() {
@@ -87,11 +98,8 @@ impl<T: DeserializeOwned> Payload for SecretJson<T> {
 pub(super) struct Nothing;
 
 impl Payload for Nothing {
-    async fn read(request: Request) -> Result<Self, Problem> {
-        let body = to_bytes(request.into_body(), REQUEST_LENGTH_MAX)
-            .await
-            .map_err(|error| Problem::body(&error))?;
-        if body.is_empty() {
+    async fn read(request: Request, limit: Duration) -> Result<Self, Problem> {
+        if body_of(request, limit).await?.is_empty() {
             Ok(Self)
         } else {
             Err(Problem::bad_request("the body: there should be none"))
@@ -99,11 +107,20 @@ impl Payload for Nothing {
     }
 }
 
+/// The whole body, if it comes in time and is not too long.
+async fn body_of(request: Request, limit: Duration) -> Result<Bytes, Problem> {
+    let reading = to_bytes(request.into_body(), REQUEST_LENGTH_MAX);
+    match timeout(limit, reading).await {
+        Ok(read) => read.map_err(|error| Problem::body(&error)),
+        Err(_) => Err(Problem::slow_body(limit)),
+    }
+}
+
 /// The part of the address after the question mark.
 pub(super) struct Wanted<T>(pub(super) T);
 
 impl<T: DeserializeOwned> Payload for Wanted<T> {
-    async fn read(request: Request) -> Result<Self, Problem> {
+    async fn read(request: Request, _: Duration) -> Result<Self, Problem> {
         let Query(query) =
             Query::try_from_uri(request.uri()).map_err(|error| Problem::bad_request(error.body_text()))?;
         Ok(Self(query))
@@ -120,11 +137,11 @@ where
 
     async fn from_request(request: Request, front: &Front) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let actor = permit(&parts, front, H::ROLE).await?;
+        let actor = permit(&parts, front, H::ROLES).await?;
         let Path(names) = Path::from_request_parts(&mut parts, front)
             .await
             .map_err(|error| Problem::bad_request(error.body_text()))?;
-        let payload = P::read(Request::from_parts(parts, body)).await?;
+        let payload = P::read(Request::from_parts(parts, body), seconds(front.limits.body_seconds)).await?;
         Ok(Self {
             actor,
             names,
@@ -134,20 +151,23 @@ where
     }
 }
 
-/// Who asks, if their certificate is still valid and names the role.
-async fn permit(parts: &Parts, front: &Front, wanted: Role) -> Result<Actor, Problem> {
+/// Who asks, if their certificate is still valid and names one of the roles, and they do not ask too often.
+async fn permit(parts: &Parts, front: &Front, wanted: &[Role]) -> Result<Actor, Problem> {
     // Connections put it there; a request without one came from nowhere.
     let Some(Identity { actor, role, not_after }) = parts.extensions.get::<Identity>().cloned() else {
         return Err(Problem::certificate("there is no client certificate"));
     };
-    let problem = if front.clock.now() > not_after {
-        Problem::certificate(&format!("the client certificate expired on {}", to_text(not_after)))
-    } else {
-        match role {
-            Some(role) if role == wanted => return Ok(actor),
+    let problem = match front.rates.admit(&actor.fingerprint, front.clock.monotonic()) {
+        Admission::Granted if front.clock.now() > not_after => {
+            Problem::certificate(&format!("the client certificate expired on {}", to_text(not_after)))
+        }
+        Admission::Granted => match role {
+            Some(role) if wanted.contains(&role) => return Ok(actor),
             Some(role) => Problem::forbidden(&actor, role, wanted),
             None => Problem::certificate("the client certificate names no role of this service"),
-        }
+        },
+        Admission::TooMany { wait, told: true } => return Err(Problem::too_many(&actor, wait)),
+        Admission::TooMany { wait, told: false } => Problem::too_many(&actor, wait),
     };
     tracing::warn!(
         subject = actor.subject,

@@ -1,7 +1,9 @@
 //! `kms.toml`: what `tapekey-kms serve DIR` reads. Unknown keys are refused; paths are relative to the file's folder.
 
 use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -25,6 +27,52 @@ pub struct KmsConfig {
     pub server_certificate: PathBuf,
     /// The server's private key.
     pub server_key: PathBuf,
+    /// How much one client, or all, may ask.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Bounds that keep one client from taking the service away from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Requests that one certificate may make, in the long run.
+    pub requests_per_second: NonZeroU32,
+    /// Requests that it may make at once after a pause. A host that mounts a whole library asks for all its volumes at once.
+    pub requests_burst: NonZeroU32,
+    /// Connections that one certificate may have.
+    pub connections_per_certificate: NonZeroU16,
+    /// Connections that are served at once.
+    pub connections_max: NonZeroU16,
+    /// From a connection's first byte to the end of its TLS handshake.
+    pub handshake_seconds: NonZeroU16,
+    /// From the last answer to the end of the next request's header. Clients of ours keep idle connections for 30 s.
+    pub idle_seconds: NonZeroU16,
+    /// From a request's header to the end of its body.
+    pub body_seconds: NonZeroU16,
+    /// From a request's header to its answer.
+    pub request_seconds: NonZeroU16,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // Each is one more than it says: so none can be zero.
+        Self {
+            requests_per_second: NonZeroU32::MIN.saturating_add(99),
+            requests_burst: NonZeroU32::MIN.saturating_add(1999),
+            connections_per_certificate: NonZeroU16::MIN.saturating_add(63),
+            connections_max: NonZeroU16::MIN.saturating_add(1023),
+            handshake_seconds: NonZeroU16::MIN.saturating_add(9),
+            idle_seconds: NonZeroU16::MIN.saturating_add(59),
+            body_seconds: NonZeroU16::MIN.saturating_add(9),
+            request_seconds: NonZeroU16::MIN.saturating_add(29),
+        }
+    }
+}
+
+/// A number of seconds as a time.
+pub(super) fn seconds(number: NonZeroU16) -> Duration {
+    Duration::from_secs(number.get().into())
 }
 
 /// The configuration cannot be used.
@@ -59,6 +107,7 @@ impl KmsConfig {
             issuing_ca: "issuing-ca.pem".into(),
             server_certificate: "server/certificate.pem".into(),
             server_key: "server/key.pem".into(),
+            limits: Limits::default(),
         }
     }
 
@@ -83,6 +132,7 @@ impl KmsConfig {
             issuing_ca: folder.join(config.issuing_ca),
             server_certificate: folder.join(config.server_certificate),
             server_key: folder.join(config.server_key),
+            limits: config.limits,
         })
     }
 }

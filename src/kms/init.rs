@@ -10,11 +10,12 @@ use thiserror::Error;
 
 use super::audit::{Action, Actor, Event};
 use super::config::{self, KmsConfig};
-use super::pki::{Authority, Leaf, PkiError, Role};
+use super::pki::{Authority, Leaf, PkiError};
 use super::seal::HostMasterKey;
 use super::store::{StoreError, StoreFile};
 use crate::clock::Clock;
 use crate::entropy::{Entropy, EntropyError};
+use crate::kms_api::Role;
 
 /// Readable by everybody: certificates and configuration.
 pub(super) const PUBLIC: u32 = 0o644;
@@ -22,9 +23,11 @@ pub(super) const PUBLIC: u32 = 0o644;
 pub(super) const PRIVATE: u32 = 0o600;
 
 /// The certificates made for clients.
-const CLIENTS: [(&str, Role); 3] = [
+const CLIENTS: [(&str, Role); 5] = [
     ("admin-1", Role::Admin),
     ("admin-2", Role::Admin),
+    ("operator-1", Role::Operator),
+    ("auditor-1", Role::Auditor),
     ("media-server-1", Role::MediaServer),
 ];
 

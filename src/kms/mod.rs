@@ -11,6 +11,7 @@ pub mod config;
 pub mod init;
 pub mod model;
 pub mod pki;
+mod rate;
 mod restore;
 mod routes;
 pub mod seal;

@@ -230,6 +230,12 @@ pub enum ErrorCode {
     WrongMethod,
     /// The body is too long.
     TooLong,
+    /// The body did not come in time; nothing was done.
+    SlowBody,
+    /// The certificate asks too often, or has too many connections; nothing was done. `Retry-After` says when to ask again.
+    TooMany,
+    /// The service has no connection left; nothing was done. `Retry-After` says when to ask again.
+    Busy,
     /// The service took too long.
     TimedOut,
     /// A record of the store does not open, or the store failed.

@@ -1,5 +1,7 @@
 //! One question to several addresses: who is asked next, what counts as an answer, and how much of one is read.
 
+use std::time::Duration;
+
 use hyper::body::Bytes;
 use reqwest::{Method, Response, StatusCode, header};
 use serde::Serialize;
@@ -10,6 +12,9 @@ use super::KmsClient;
 use super::address::KmsAddress;
 use super::error::{KmsClientError, NoAnswer, Unanswered, printable};
 use crate::kms_api::{ANSWER_LENGTH_MAX, ErrorAnswer, ErrorCode, NameError, PageQuery, REQUEST_LENGTH_MAX};
+
+/// How long one address is asked again while it says that we ask too often. Less than the daemon grants a question beyond its addresses' time.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// A request as every address gets it.
 pub(super) struct Question<'a> {
@@ -62,7 +67,12 @@ impl<'a> Question<'a> {
 
 /// What one address answered instead of what was asked for.
 enum Failure {
-    Refused(StatusCode, ErrorAnswer),
+    Refused {
+        status: StatusCode,
+        answer: ErrorAnswer,
+        /// When to ask the same again, if the KMS said so.
+        wait: Option<Duration>,
+    },
     NoAnswer(NoAnswer),
 }
 
@@ -75,9 +85,9 @@ impl KmsClient {
     ) -> Result<(T, &KmsAddress), KmsClientError> {
         let mut earlier = Vec::new();
         for address in &self.addresses {
-            let why = match self.ask_one(address, question, &check).await {
+            let why = match self.ask_patiently(address, question, &check).await {
                 Ok(answer) => return Ok((answer, address)),
-                Err(Failure::Refused(status, answer)) => {
+                Err(Failure::Refused { status, answer, .. }) => {
                     return Err(refused(
                         question.attempt.clone(),
                         address.clone(),
@@ -88,8 +98,9 @@ impl KmsClient {
                 }
                 Err(Failure::NoAnswer(why)) => why,
             };
-            // Without a connection nothing was sent, so asking another address cannot do the thing twice.
-            if !question.repeatable && !matches!(why, NoAnswer::NotConnected(_)) {
+            // Nothing was done then, so asking another address cannot do the thing twice.
+            let not_done = matches!(why, NoAnswer::NotConnected(_) | NoAnswer::Busy(_));
+            if !question.repeatable && !not_done {
                 let (attempt, address) = (question.attempt.clone(), address.clone());
                 return Err(KmsClientError::Uncertain {
                     attempt,
@@ -139,6 +150,29 @@ impl KmsClient {
         }
     }
 
+    /// Asks again, a few times and not for long, while the KMS says that we ask too often: nothing was done then.
+    async fn ask_patiently<T: DeserializeOwned>(
+        &self,
+        address: &KmsAddress,
+        question: &Question<'_>,
+        check: impl Fn(&T) -> Result<(), String>,
+    ) -> Result<T, Failure> {
+        let mut patience = PATIENCE;
+        loop {
+            let failure = match self.ask_one(address, question, &check).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            match failure {
+                Failure::Refused { wait: Some(wait), .. } if wait <= patience => {
+                    patience -= wait;
+                    tokio::time::sleep(wait).await;
+                }
+                failure => return Err(failure),
+            }
+        }
+    }
+
     async fn ask_one<T: DeserializeOwned>(
         &self,
         address: &KmsAddress,
@@ -160,9 +194,10 @@ impl KmsClient {
             .await
             .map_err(|error| Failure::NoAnswer(self.no_answer(&error)))?;
         let status = response.status();
+        let wait = retry_after(&response);
         let body = self.read(response).await.map_err(Failure::NoAnswer)?;
         if !status.is_success() {
-            return Err(failure(status, &body));
+            return Err(failure(status, &body, wait));
         }
         let answer = serde_json::from_slice(&body)
             .map_err(|error| garbage(format!("{status} with JSON that {}", whereabouts(&error))))?;
@@ -216,12 +251,21 @@ fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
     body.extend_from_slice(chunk);
 }
 
-fn failure(status: StatusCode, body: &[u8]) -> Failure {
+/// How long a KMS that is asked too often wants to be left alone: never less than a second.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    Some(Duration::from_secs(seconds.parse::<u32>().ok()?.max(1).into()))
+}
+
+fn failure(status: StatusCode, body: &[u8], wait: Option<Duration>) -> Failure {
     let Ok(answer) = serde_json::from_slice::<ErrorAnswer>(body) else {
         return garbage(format!("{status} without a reason"));
     };
     if status.is_client_error() {
-        Failure::Refused(status, answer)
+        let wait = wait.filter(|_| status == StatusCode::TOO_MANY_REQUESTS);
+        Failure::Refused { status, answer, wait }
+    } else if answer.code == ErrorCode::Busy {
+        Failure::NoAnswer(NoAnswer::Busy(printable(&answer.error)))
     } else if status.is_server_error() {
         Failure::NoAnswer(NoAnswer::Failed {
             status,

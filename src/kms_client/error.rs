@@ -47,6 +47,9 @@ pub enum NoAnswer {
     /// HTTP, but not what a KMS says.
     #[error("not an answer of a tapekey KMS: {0}")]
     Garbage(String),
+    /// The KMS has no connection left for us. Nothing was done.
+    #[error("the KMS is busy: {0}")]
+    Busy(String),
     /// The KMS says that it cannot serve at present.
     #[error("the KMS failed ({status}): {error}")]
     Failed {
@@ -111,6 +114,10 @@ impl KmsClientError {
             Self::Unreachable { asked, .. } if !asked.iter().any(|one| matches!(one.why, NoAnswer::Tls(_))) => {
                 Remedy::Retry
             }
+            Self::Refused {
+                code: ErrorCode::TooMany | ErrorCode::SlowBody,
+                ..
+            } => Remedy::Retry,
             Self::Unreachable { .. } | Self::Refused { .. } | Self::Uncertain { .. } => Remedy::AskOperator,
         }
     }
@@ -145,6 +152,8 @@ fn unreachable_hint(asked: &[Unanswered]) -> &'static str {
         "check that the addresses are those of tapekey-kms and not of another service"
     } else if asked.iter().any(|one| matches!(one.why, NoAnswer::Failed { .. })) {
         "look into the log of tapekey-kms"
+    } else if asked.iter().any(|one| matches!(one.why, NoAnswer::Busy(_))) {
+        "ask again; if it stays so, see what holds its connections, or raise connections_max in kms.toml"
     } else {
         "check that tapekey-kms runs and that this host can reach it"
     }

@@ -152,7 +152,7 @@ impl KmsClient {
     /// Makes a key group.
     ///
     /// # Errors
-    /// `Refused` if the name is taken, has no `ENCR_`, or our role is not admin.
+    /// `Refused` if the name is taken, has no `ENCR_`, or our role does not allow it.
     pub async fn create_group(&self, group: &CreateGroup) -> Result<GroupRecord, KmsClientError> {
         let attempt = format!("create group {}", group.name);
         self.change(Question::new(attempt, Method::POST, kms_api::GROUPS_PATH).body(group))
@@ -162,7 +162,7 @@ impl KmsClient {
     /// All key groups, by name.
     ///
     /// # Errors
-    /// `Refused` if our role is not admin.
+    /// `Refused` if our role does not allow it.
     pub async fn groups(&self) -> Result<Vec<GroupRecord>, KmsClientError> {
         let (mut groups, mut after) = (Vec::new(), None);
         loop {
@@ -184,7 +184,7 @@ impl KmsClient {
     /// Makes a key, prelive.
     ///
     /// # Errors
-    /// `Refused` if there is no such group, the name is taken, or our role is not admin.
+    /// `Refused` if there is no such group, the name is taken, or our role does not allow it.
     pub async fn create_key(&self, group: &GroupName, key: &CreateKey) -> Result<KeyRecord, KmsClientError> {
         let attempt = format!("create a key in group {group}");
         let names = vec![group.as_str(), "keys"];
@@ -218,7 +218,7 @@ impl KmsClient {
     /// Imports keys of other software, all that are new or none; or says what that would do.
     ///
     /// # Errors
-    /// `Refused` if there is no such group, it derives keys, a name is taken, or our role is not admin.
+    /// `Refused` if there is no such group, it derives keys, a name is taken, or our role does not allow it.
     pub async fn import_keys(&self, group: &GroupName, keys: &ImportKeys) -> Result<ImportReport, KmsClientError> {
         let attempt = format!("import keys into group {group}");
         let names = vec![group.as_str(), "import"];
@@ -233,7 +233,7 @@ impl KmsClient {
     /// The keys of `group`, or of all groups, by group and name.
     ///
     /// # Errors
-    /// `Refused` if there is no such group, or our role is not admin.
+    /// `Refused` if there is no such group, or our role does not allow it.
     pub async fn keys(&self, group: Option<&GroupName>) -> Result<Vec<KeyRecord>, KmsClientError> {
         let (mut keys, mut after) = (Vec::new(), None);
         loop {
@@ -286,7 +286,7 @@ impl KmsClient {
     /// Makes a snapshot of the store, in a file on the KMS's host.
     ///
     /// # Errors
-    /// `Refused` if there is something at the path, it is on the store's file system, it cannot be written, or our role is not admin.
+    /// `Refused` if there is something at the path, it is on the store's file system, it cannot be written, or our role does not allow it.
     pub async fn create_snapshot(&self, wanted: &CreateSnapshot) -> Result<SnapshotRecord, KmsClientError> {
         let attempt = format!("make snapshot {}", error::printable(&wanted.path));
         self.change(Question::new(attempt, Method::POST, kms_api::SNAPSHOTS_PATH).body(wanted))
@@ -296,7 +296,7 @@ impl KmsClient {
     /// The newest snapshots, newest first.
     ///
     /// # Errors
-    /// `Refused` if our role is not admin.
+    /// `Refused` if our role does not allow it.
     pub async fn snapshots(&self) -> Result<Vec<SnapshotRecord>, KmsClientError> {
         let question = Question::new("list snapshots".to_owned(), Method::GET, kms_api::SNAPSHOTS_PATH);
         let (list, _): (SnapshotList, _) = self.ask(&question, |_| Ok(())).await?;
@@ -306,7 +306,7 @@ impl KmsClient {
     /// How the service as a whole is.
     ///
     /// # Errors
-    /// `Refused` if our role is not admin.
+    /// `Refused` if our role does not allow it.
     pub async fn status(&self) -> Result<ServiceStatus, KmsClientError> {
         let question = Question::new("ask how the KMS is".to_owned(), Method::GET, kms_api::STATUS_PATH);
         Ok(self.ask(&question, |_| Ok(())).await?.0)
@@ -315,7 +315,7 @@ impl KmsClient {
     /// Forbids changes of groups and keys, once more than before.
     ///
     /// # Errors
-    /// `Refused` if our role is not admin.
+    /// `Refused` if our role does not allow it.
     pub async fn quiesce(&self) -> Result<ServiceStatus, KmsClientError> {
         self.change(Question::new("quiesce".to_owned(), Method::POST, kms_api::QUIESCE_PATH))
             .await
@@ -324,7 +324,7 @@ impl KmsClient {
     /// Takes one quiesce back; changes are allowed again with the last one.
     ///
     /// # Errors
-    /// `Refused` if there is none, or our role is not admin.
+    /// `Refused` if there is none, or our role does not allow it.
     pub async fn unquiesce(&self) -> Result<ServiceStatus, KmsClientError> {
         self.change(Question::new(
             "unquiesce".to_owned(),

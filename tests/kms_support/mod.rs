@@ -32,11 +32,12 @@ use tapekey::kms_api::{
 };
 use tapekey::kms_client::{ClientConfig, KmsAddress, KmsClient};
 use tapekey::secret::DataKey;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// 2026-11-24T12:00:00Z.
 const START: i64 = 1_795_521_600;
@@ -206,6 +207,17 @@ impl Home {
         config
     }
 
+    /// Sets one of the service's limits, from its next start on.
+    pub(crate) fn limit(&self, name: &str, value: i64) {
+        let path = self.folder().join("kms.toml");
+        let mut config: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        let limits = config["limits"].as_table_mut().unwrap();
+        limits
+            .insert(name.to_owned(), value.into())
+            .expect("there is such a limit");
+        std::fs::write(&path, config.to_string()).unwrap();
+    }
+
     pub(crate) fn open_store(&self) -> Result<StoreFile, String> {
         let config = self.config();
         let master = HostMasterKey::read(&config.master_key).map_err(|error| error.to_string())?;
@@ -284,14 +296,19 @@ impl Raw {
         }
     }
 
-    /// Sends bytes inside TLS, ends its side, and gives back whatever comes until the other side ends too.
-    pub(crate) async fn bytes(&self, request: &[u8]) -> Vec<u8> {
+    /// A connection, its handshake done as far as this side can see.
+    pub(crate) async fn connect(&self) -> TlsStream<TcpStream> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let name = rustls::pki_types::ServerName::from(self.address.ip());
-        let mut stream = TlsConnector::from(self.tls.clone())
+        TlsConnector::from(self.tls.clone())
             .connect(name, stream)
             .await
-            .unwrap();
+            .unwrap()
+    }
+
+    /// Sends bytes inside TLS, ends its side, and gives back whatever comes until the other side ends too.
+    pub(crate) async fn bytes(&self, request: &[u8]) -> Vec<u8> {
+        let mut stream = self.connect().await;
         // The service may hang up in the middle of what it will not read.
         let _ = stream.write_all(request).await;
         let _ = stream.shutdown().await;
@@ -310,6 +327,30 @@ impl Raw {
         );
         (response.status(), response.text().await.unwrap())
     }
+}
+
+/// One answer of a service on an open connection: header and body.
+pub(crate) async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut answer = Vec::new();
+    let reading = async {
+        loop {
+            if let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") {
+                let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                if answer.len() >= end + 4 + length.map_or(0, |length| length.parse::<usize>().unwrap()) {
+                    break;
+                }
+            }
+            let mut some = [0; 4096];
+            match stream.read(&mut some).await {
+                Ok(read @ 1..) => answer.extend_from_slice(&some[..read]),
+                _ => break,
+            }
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(20), reading).await;
+    ended.expect("the service answers");
+    String::from_utf8(answer).unwrap()
 }
 
 pub(crate) fn client(bundle: &Path, addresses: &[&str], clock: &Arc<VirtualClock>) -> KmsClient {

@@ -12,7 +12,8 @@ use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
-use super::Role;
+use super::role;
+use crate::kms_api::Role;
 
 /// Hosts' clocks differ: a certificate is valid a little before it was made.
 const CLOCK_SKEW: Duration = Duration::hours(1);
@@ -106,7 +107,7 @@ impl Authority {
     /// # Errors
     /// The library's.
     pub fn client(&self, name: &str, role: Role, now: OffsetDateTime) -> Result<Leaf, PkiError> {
-        let uri = role.uri().try_into().map_err(library(name))?;
+        let uri = role::uri(role).try_into().map_err(library(name))?;
         let usage = ExtendedKeyUsagePurpose::ClientAuth;
         leaf(&self.issuer(), name, vec![SanType::URI(uri)], usage, now)
     }

@@ -7,4 +7,4 @@ mod issue;
 mod role;
 
 pub use issue::{Authority, Leaf, PkiError, certificate_pem, server_under};
-pub use role::{Identity, Role, identify};
+pub use role::{Identity, identify};

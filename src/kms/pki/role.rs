@@ -1,52 +1,22 @@
 //! What a client certificate says about its holder: the role stands in a URI among its subject alternative names.
 
-use std::fmt;
-
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::kms::audit::Actor;
+use crate::kms_api::Role;
 
 /// What a URI of a role begins with.
 const ROLE_PREFIX: &str = "tapekey:role:";
 
-/// What the holder of a certificate may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Groups and keys, but never the bytes of a key.
-    Admin,
-    /// Keys for its volumes, nothing else.
-    MediaServer,
+/// The URI that stands for `role` in a certificate.
+pub(super) fn uri(role: Role) -> String {
+    format!("{ROLE_PREFIX}{role}")
 }
 
-impl Role {
-    /// The role's name in certificates and messages.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::MediaServer => "media-server",
-        }
-    }
-
-    /// The URI that stands for it in a certificate.
-    pub(super) fn uri(self) -> String {
-        format!("{ROLE_PREFIX}{}", self.name())
-    }
-
-    fn from_uri(uri: &str) -> Option<Self> {
-        let name = uri.strip_prefix(ROLE_PREFIX)?;
-        [Self::Admin, Self::MediaServer]
-            .into_iter()
-            .find(|role| role.name() == name)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.name())
-    }
+fn from_uri(uri: &str) -> Option<Role> {
+    uri.strip_prefix(ROLE_PREFIX).and_then(Role::from_name)
 }
 
 /// The holder of a certificate that TLS has verified.
@@ -70,7 +40,7 @@ pub fn identify(certificate: &[u8]) -> Option<Identity> {
         GeneralName::URI(uri) if uri.starts_with(ROLE_PREFIX) => Some(*uri),
         _ => None,
     });
-    let role = uris.next().and_then(Role::from_uri).filter(|_| uris.next().is_none());
+    let role = uris.next().and_then(from_uri).filter(|_| uris.next().is_none());
     Some(Identity {
         actor: Actor {
             subject: parsed.subject().to_string().escape_default().to_string(),

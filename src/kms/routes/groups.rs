@@ -4,13 +4,13 @@ use axum::extract::State;
 
 use super::Front;
 use super::reply::{Outcome, reply};
-use crate::kms::auth::{Admin, Json, Permitted, Wanted};
+use crate::kms::auth::{Json, Operator, Permitted, Viewer, Wanted};
 use crate::kms_api::{CreateGroup, GroupList, GroupName, GroupRecord, KeyMove, PageQuery, RotateGroup};
 
 /// `GET`: groups by name.
 pub(super) async fn list(
     State(front): State<Front>,
-    request: Permitted<Admin, (), Wanted<PageQuery>>,
+    request: Permitted<Viewer, (), Wanted<PageQuery>>,
 ) -> Outcome<GroupList> {
     reply(front.kms.groups(request.payload.0).await)
 }
@@ -18,7 +18,7 @@ pub(super) async fn list(
 /// `POST`: a new group.
 pub(super) async fn create(
     State(front): State<Front>,
-    request: Permitted<Admin, (), Json<CreateGroup>>,
+    request: Permitted<Operator, (), Json<CreateGroup>>,
 ) -> Outcome<GroupRecord> {
     reply(front.kms.create_group(&request.actor, request.payload.0).await)
 }
@@ -26,7 +26,7 @@ pub(super) async fn create(
 /// `POST`: a new key, active at once.
 pub(super) async fn rotate(
     State(front): State<Front>,
-    request: Permitted<Admin, GroupName, Json<RotateGroup>>,
+    request: Permitted<Operator, GroupName, Json<RotateGroup>>,
 ) -> Outcome<KeyMove> {
     reply(
         front

@@ -4,13 +4,13 @@ use axum::extract::State;
 
 use super::Front;
 use super::reply::{Outcome, reply};
-use crate::kms::auth::{Admin, Json, Permitted, Wanted};
+use crate::kms::auth::{Json, Operator, Permitted, Viewer, Wanted};
 use crate::kms_api::{CreateKey, GroupName, KeyList, KeyMove, KeyName, KeyRecord, MoveKey, PageQuery};
 
 /// `GET`: keys by group and name, without their bytes.
 pub(super) async fn list(
     State(front): State<Front>,
-    request: Permitted<Admin, (), Wanted<PageQuery>>,
+    request: Permitted<Viewer, (), Wanted<PageQuery>>,
 ) -> Outcome<KeyList> {
     reply(front.kms.keys(request.payload.0).await)
 }
@@ -18,7 +18,7 @@ pub(super) async fn list(
 /// `POST`: a new key, prelive.
 pub(super) async fn create(
     State(front): State<Front>,
-    request: Permitted<Admin, GroupName, Json<CreateKey>>,
+    request: Permitted<Operator, GroupName, Json<CreateKey>>,
 ) -> Outcome<KeyRecord> {
     reply(
         front
@@ -31,7 +31,7 @@ pub(super) async fn create(
 /// `POST`: another state.
 pub(super) async fn set_state(
     State(front): State<Front>,
-    request: Permitted<Admin, (GroupName, KeyName), Json<MoveKey>>,
+    request: Permitted<Operator, (GroupName, KeyName), Json<MoveKey>>,
 ) -> Outcome<KeyMove> {
     reply(
         front

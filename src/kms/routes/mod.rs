@@ -1,8 +1,10 @@
 //! The web service, one file per thing that has an address. Every answer is JSON and carries the audit chain's head.
 
 mod backup_key;
+mod declared;
 mod groups;
 mod keys;
+mod openapi;
 mod operations;
 pub(super) mod problem;
 mod reply;
@@ -16,14 +18,17 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Method, Uri};
 use axum::middleware;
 use axum::response::Response;
-use axum::routing::{get, post};
 
+pub use self::declared::DeclaredRoute;
+use self::declared::Routes;
 use self::problem::Problem;
+use super::config::Limits;
+use super::rate::Rates;
 use super::service::Kms;
 use crate::clock::Clock;
 use crate::kms_api::{
-    AUDIT_HEAD_HEADER, BACKUP_KEY_PATH, GROUPS_PATH, KEYS_PATH, QUIESCE_PATH, RESTORE_KEYS_PATH, SNAPSHOTS_PATH,
-    STATUS_PATH, UNQUIESCE_PATH,
+    AUDIT_HEAD_HEADER, BACKUP_KEY_PATH, GROUPS_PATH, KEYS_PATH, OPENAPI_PATH, QUIESCE_PATH, RESTORE_KEYS_PATH,
+    SNAPSHOTS_PATH, STATUS_PATH, UNQUIESCE_PATH,
 };
 
 /// What handlers work with.
@@ -31,33 +36,42 @@ use crate::kms_api::{
 pub(super) struct Front {
     pub(super) kms: Arc<Kms>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) rates: Arc<Rates>,
+    pub(super) limits: Limits,
 }
 
-/// All addresses. What each may be asked and by whom stands in its handler's argument.
+/// All addresses. What each may be asked and by whom stands in its handler's last argument.
+fn routes() -> Routes {
+    let in_group = |more: &str| format!("{GROUPS_PATH}/{{group}}/{more}");
+    Routes::new()
+        .post(BACKUP_KEY_PATH, backup_key::create)
+        .post(RESTORE_KEYS_PATH, restore_keys::find)
+        .get(GROUPS_PATH, groups::list)
+        .post(GROUPS_PATH, groups::create)
+        .post(&in_group("rotate"), groups::rotate)
+        .post(&in_group("keys"), keys::create)
+        .post(&in_group("passphrase-keys"), supply::create_passphrase_key)
+        .post(&in_group("import"), supply::import)
+        .post(&in_group("keys/{key}/state"), keys::set_state)
+        .get(KEYS_PATH, keys::list)
+        .get(SNAPSHOTS_PATH, operations::list_snapshots)
+        .post(SNAPSHOTS_PATH, operations::create_snapshot)
+        .get(STATUS_PATH, operations::status)
+        .post(QUIESCE_PATH, operations::quiesce)
+        .post(UNQUIESCE_PATH, operations::unquiesce)
+        .get(OPENAPI_PATH, openapi::read)
+}
+
+/// Everything that can be asked, and by whom.
+#[must_use]
+pub fn declared() -> Vec<DeclaredRoute> {
+    routes().declared
+}
+
+/// All addresses, at work.
 pub(super) fn router(front: Front) -> Router {
-    Router::new()
-        .route(BACKUP_KEY_PATH, post(backup_key::create))
-        .route(RESTORE_KEYS_PATH, post(restore_keys::find))
-        .route(GROUPS_PATH, get(groups::list).post(groups::create))
-        .route(&format!("{GROUPS_PATH}/{{group}}/rotate"), post(groups::rotate))
-        .route(&format!("{GROUPS_PATH}/{{group}}/keys"), post(keys::create))
-        .route(
-            &format!("{GROUPS_PATH}/{{group}}/passphrase-keys"),
-            post(supply::create_passphrase_key),
-        )
-        .route(&format!("{GROUPS_PATH}/{{group}}/import"), post(supply::import))
-        .route(
-            &format!("{GROUPS_PATH}/{{group}}/keys/{{key}}/state"),
-            post(keys::set_state),
-        )
-        .route(KEYS_PATH, get(keys::list))
-        .route(
-            SNAPSHOTS_PATH,
-            get(operations::list_snapshots).post(operations::create_snapshot),
-        )
-        .route(STATUS_PATH, get(operations::status))
-        .route(QUIESCE_PATH, post(operations::quiesce))
-        .route(UNQUIESCE_PATH, post(operations::unquiesce))
+    routes()
+        .router
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::map_response_with_state(front.clone(), with_audit_head))

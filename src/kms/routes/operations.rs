@@ -4,13 +4,13 @@ use axum::extract::State;
 
 use super::Front;
 use super::reply::{Outcome, reply};
-use crate::kms::auth::{Admin, Json, Nothing, Permitted};
+use crate::kms::auth::{Json, Nothing, Operator, Permitted, Viewer};
 use crate::kms_api::{CreateSnapshot, ServiceStatus, SnapshotList, SnapshotRecord};
 
 /// `GET`: the newest snapshots.
 pub(super) async fn list_snapshots(
     State(front): State<Front>,
-    _request: Permitted<Admin, (), Nothing>,
+    _request: Permitted<Viewer, (), Nothing>,
 ) -> Outcome<SnapshotList> {
     reply(front.kms.snapshots().await)
 }
@@ -18,7 +18,7 @@ pub(super) async fn list_snapshots(
 /// `POST`: a new snapshot.
 pub(super) async fn create_snapshot(
     State(front): State<Front>,
-    request: Permitted<Admin, (), Json<CreateSnapshot>>,
+    request: Permitted<Operator, (), Json<CreateSnapshot>>,
 ) -> Outcome<SnapshotRecord> {
     reply(front.kms.create_snapshot(&request.actor, request.payload.0).await)
 }
@@ -26,7 +26,7 @@ pub(super) async fn create_snapshot(
 /// `GET`: how the service is.
 pub(super) async fn status(
     State(front): State<Front>,
-    _request: Permitted<Admin, (), Nothing>,
+    _request: Permitted<Viewer, (), Nothing>,
 ) -> Outcome<ServiceStatus> {
     reply(front.kms.status().await)
 }
@@ -34,7 +34,7 @@ pub(super) async fn status(
 /// `POST`: one more quiesce.
 pub(super) async fn quiesce(
     State(front): State<Front>,
-    request: Permitted<Admin, (), Nothing>,
+    request: Permitted<Operator, (), Nothing>,
 ) -> Outcome<ServiceStatus> {
     reply(front.kms.quiesce(&request.actor).await)
 }
@@ -42,7 +42,7 @@ pub(super) async fn quiesce(
 /// `POST`: one quiesce less.
 pub(super) async fn unquiesce(
     State(front): State<Front>,
-    request: Permitted<Admin, (), Nothing>,
+    request: Permitted<Operator, (), Nothing>,
 ) -> Outcome<ServiceStatus> {
     reply(front.kms.unquiesce(&request.actor).await)
 }

@@ -2,31 +2,40 @@
 
 use std::time::Duration;
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::reply::json;
 use crate::kms::audit::Actor;
 use crate::kms::model::ServiceError;
-use crate::kms::pki::Role;
-use crate::kms_api::{ErrorAnswer, ErrorCode, REQUEST_LENGTH_MAX};
+use crate::kms_api::{ErrorAnswer, ErrorCode, REQUEST_LENGTH_MAX, Role};
 
 /// A request that is not served.
 #[derive(Debug)]
-pub(in crate::kms) struct Problem(ErrorAnswer);
+pub(in crate::kms) struct Problem {
+    answer: ErrorAnswer,
+    /// When to ask again, for the header Retry-After.
+    wait: Option<Duration>,
+}
 
 impl Problem {
     fn new(code: ErrorCode, error: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self(ErrorAnswer {
+        let answer = ErrorAnswer {
             code,
             error: error.into(),
             hint: hint.into(),
-        })
+        };
+        Self { answer, wait: None }
+    }
+
+    fn later(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
+        self
     }
 
     /// What happened, for logs.
     pub(in crate::kms) fn error(&self) -> &str {
-        &self.0.error
+        &self.answer.error
     }
 
     pub(in crate::kms) fn bad_request(error: impl Into<String>) -> Self {
@@ -64,7 +73,9 @@ impl Problem {
         )
     }
 
-    pub(in crate::kms) fn forbidden(actor: &Actor, role: Role, wanted: Role) -> Self {
+    pub(in crate::kms) fn forbidden(actor: &Actor, role: Role, wanted: &[Role]) -> Self {
+        let wanted: Vec<_> = wanted.iter().map(|role| role.name()).collect();
+        let wanted = wanted.join(" or ");
         let error = format!("{} has role {role}, this needs role {wanted}", actor.subject);
         Self::new(
             ErrorCode::Forbidden,
@@ -80,6 +91,32 @@ impl Problem {
             error,
             "it may or may not have been done; look before asking again",
         )
+    }
+
+    /// A body that does not come to its end.
+    pub(in crate::kms) fn slow_body(limit: Duration) -> Self {
+        let error = format!("the body took longer than {} s", limit.as_secs());
+        Self::new(ErrorCode::SlowBody, error, "nothing was done; is the network in order?")
+    }
+
+    /// More requests than one certificate may make.
+    pub(in crate::kms) fn too_many(actor: &Actor, wait: Duration) -> Self {
+        let error = format!("{} asks too often", actor.subject);
+        let hint = "ask again later; what is sensible is set under [limits] in kms.toml";
+        Self::new(ErrorCode::TooMany, error, hint).later(wait)
+    }
+
+    /// More connections than one certificate may have.
+    pub(in crate::kms) fn crowded(actor: &Actor, connections_max: u32) -> Self {
+        let error = format!("{} has {connections_max} connections open already", actor.subject);
+        let hint = "end some of them; the limit is set under [limits] in kms.toml";
+        Self::new(ErrorCode::TooMany, error, hint).later(Duration::from_secs(1))
+    }
+
+    /// More connections than the service serves.
+    pub(in crate::kms) fn full() -> Self {
+        let hint = "ask again, or ask another node; the limit is set under [limits] in kms.toml";
+        Self::new(ErrorCode::Busy, "all connections of the service are in use", hint).later(Duration::from_secs(1))
     }
 
     pub(super) fn no_such_path(path: &str) -> Self {
@@ -101,7 +138,7 @@ impl Problem {
     }
 
     fn status(&self) -> StatusCode {
-        match self.0.code {
+        match self.answer.code {
             ErrorCode::BadRequest | ErrorCode::NotForTape => StatusCode::BAD_REQUEST,
             ErrorCode::Forbidden | ErrorCode::Certificate => StatusCode::FORBIDDEN,
             ErrorCode::NoSuchGroup | ErrorCode::NoSuchKey | ErrorCode::NoSuchPath => StatusCode::NOT_FOUND,
@@ -116,7 +153,9 @@ impl Problem {
             | ErrorCode::Snapshot => StatusCode::CONFLICT,
             ErrorCode::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             ErrorCode::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorCode::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            ErrorCode::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::TimedOut | ErrorCode::Busy => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Store | ErrorCode::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -148,6 +187,12 @@ impl From<ServiceError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        json(self.status(), &self.0)
+        let mut response = json(self.status(), &self.answer);
+        if let Some(wait) = self.wait {
+            // Whole seconds (RFC 9110, "Retry-After"), and never "at once".
+            let seconds = wait.as_secs() + 1;
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }

@@ -1,4 +1,5 @@
-//! `/v1/groups/{group}/passphrase-keys` and `/v1/groups/{group}/import`: the requests that carry keys.
+//! `/v1/groups/{group}/passphrase-keys` and `/v1/groups/{group}/import`: the requests that carry keys. For administrators alone:
+//! whoever sends a key knows it.
 
 use axum::extract::State;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,16 +21,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
+use super::room::{Arrival, NoSeat, Room};
 use crate::clock::Clock;
+use crate::kms::audit::Actor;
+use crate::kms::config::{Limits, seconds};
 use crate::kms::pki::{Identity, identify};
 use crate::kms::routes::problem::Problem;
 
-/// From connect to the end of the handshake.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// From the last answer, or the handshake, to the end of the next request's header.
-const HEADER_LIMIT: Duration = Duration::from_secs(60);
-/// From a request's header to its answer, the body included.
-const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// Most bytes of a request's header, and most lines of it.
+const HEADER_LENGTH_MAX: usize = 16 * 1024;
+const HEADERS_MAX: usize = 64;
 /// A connection in all; a client that reads nothing holds one no longer.
 const LIFETIME: Duration = Duration::from_secs(3600);
 /// What a connection in work may still take once it was told to end.
@@ -44,13 +45,15 @@ pub(super) struct Connection {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) peer: SocketAddr,
     pub(super) stopped: watch::Receiver<bool>,
+    pub(super) limits: Limits,
+    pub(super) room: Arc<Room>,
 }
 
 impl Connection {
-    pub(super) async fn serve(mut self, stream: TcpStream) {
+    pub(super) async fn serve(mut self, stream: TcpStream, mut arrival: Arrival) {
         // Answers are short: waiting for more to send only costs time. Without the option the answer is merely slower.
         let _ = stream.set_nodelay(true);
-        let Some(stream) = self.handshake(stream).await else {
+        let Some(stream) = self.handshake(stream, &mut arrival).await else {
             return;
         };
         let (_, session) = stream.get_ref();
@@ -59,13 +62,23 @@ impl Connection {
             tracing::warn!(peer = %self.peer, "a client certificate could not be read");
             return;
         };
-        self.serve_http(stream, identity).await;
+        match self.room.seat(&identity.actor.fingerprint) {
+            Ok(_seat) => {
+                drop(arrival);
+                self.serve_http(stream, identity).await;
+            }
+            Err(no_seat) => self.turn_away(stream, &identity.actor, no_seat, arrival).await,
+        }
     }
 
-    async fn handshake(&mut self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    async fn handshake(&mut self, stream: TcpStream, arrival: &mut Arrival) -> Option<TlsStream<TcpStream>> {
         let accepting = self.tls.accept(stream).into_fallible();
         let accepted = tokio::select! {
-            accepted = timeout(HANDSHAKE_LIMIT, accepting) => accepted,
+            accepted = timeout(seconds(self.limits.handshake_seconds), accepting) => accepted,
+            () = arrival.evicted() => {
+                tracing::warn!(peer = %self.peer, "a TLS handshake gave way to newer ones");
+                return None;
+            }
             _ = self.stopped.wait_for(|stopped| *stopped) => return None,
         };
         match accepted {
@@ -82,15 +95,37 @@ impl Connection {
         }
     }
 
+    /// Tells a client that there is no place for it, in the answer to its first request.
+    async fn turn_away(mut self, stream: TlsStream<TcpStream>, actor: &Actor, no_seat: NoSeat, mut arrival: Arrival) {
+        tracing::warn!(peer = %self.peer, subject = actor.subject, ?no_seat, "a connection was turned away");
+        let service = service_fn(|_: Request<Incoming>| async {
+            let problem = match no_seat {
+                NoSeat::Full => Problem::full(),
+                NoSeat::Crowded(connections_max) => Problem::crowded(actor, connections_max),
+            };
+            Ok::<_, Infallible>(problem.into_response())
+        });
+        let mut http = http();
+        let limit = seconds(self.limits.handshake_seconds);
+        http.keep_alive(false);
+        // What becomes of somebody without a place is written down above already.
+        tokio::select! {
+            _ = timeout(limit, http.serve_connection(TokioIo::new(stream), service)) => {}
+            () = arrival.evicted() => {}
+            _ = self.stopped.wait_for(|stopped| *stopped) => {}
+        }
+    }
+
     async fn serve_http(mut self, stream: TlsStream<TcpStream>, identity: Identity) {
         let (router, clock, peer) = (self.router, self.clock, self.peer);
+        let limit = seconds(self.limits.request_seconds);
         let subject = identity.actor.subject.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let (router, clock, identity) = (router.clone(), clock.clone(), identity.clone());
-            async move { Ok::<_, Infallible>(answer(router, &*clock, identity, request).await) }
+            async move { Ok::<_, Infallible>(answer(router, &*clock, identity, request, limit).await) }
         });
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
+        let mut http = http();
+        http.header_read_timeout(seconds(self.limits.idle_seconds));
         let mut serving = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             ended = serving.as_mut() => Ok(ended),
@@ -110,6 +145,15 @@ impl Connection {
     }
 }
 
+/// HTTP/1.1 with bounds.
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .max_buf_size(HEADER_LENGTH_MAX)
+        .max_headers(HEADERS_MAX);
+    http
+}
+
 /// Gives a client that was refused the time to read the alert: closing with unread data would take it away from it.
 async fn linger(mut stream: TcpStream) {
     let read_on = async {
@@ -125,15 +169,16 @@ async fn answer(
     clock: &dyn Clock,
     identity: Identity,
     request: Request<Incoming>,
+    limit: Duration,
 ) -> Response<Body> {
     let started = clock.monotonic();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let subject = identity.actor.subject.clone();
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(identity);
-    let response = match timeout(REQUEST_LIMIT, router.call(request)).await {
+    let response = match timeout(limit, router.call(request)).await {
         Ok(Ok(response)) => response,
-        Err(_) => axum::response::IntoResponse::into_response(Problem::timed_out(REQUEST_LIMIT)),
+        Err(_) => Problem::timed_out(limit).into_response(),
     };
     let took_us = clock.monotonic().saturating_sub(started).as_micros();
     tracing::info!(subject, %method, path, status = response.status().as_u16(), took_us, "request");

@@ -3,8 +3,10 @@
 //! What a request means is the business of `routes`; who may ask is decided in `auth`, from what is learnt here.
 
 mod connection;
+mod room;
 mod tls;
 
+pub use super::routes::{DeclaredRoute, declared};
 pub use tls::TlsError;
 
 use std::io;
@@ -15,19 +17,18 @@ use std::time::Duration;
 use axum::Router;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use self::connection::Connection;
-use super::config::KmsConfig;
+use self::room::Room;
+use super::config::{KmsConfig, Limits};
+use super::rate::Rates;
 use super::routes;
 use super::service::Kms;
 use super::status::Daily;
 use crate::clock::Clock;
-
-/// Connections served at once; more wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 1024;
 
 /// How long requests in work may take once the service is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -43,6 +44,8 @@ pub struct Server {
     listener: TcpListener,
     tls: TlsAcceptor,
     router: Router,
+    limits: Limits,
+    room: Arc<Room>,
     kms: Arc<Kms>,
     clock: Arc<dyn Clock>,
 }
@@ -77,11 +80,15 @@ impl Server {
         let router = routes::router(routes::Front {
             kms: kms.clone(),
             clock: clock.clone(),
+            rates: Arc::new(Rates::new(&config.limits)),
+            limits: config.limits,
         });
         Ok(Self {
             listener,
             tls,
             router,
+            limits: config.limits,
+            room: Room::new(config.limits),
             kms,
             clock,
         })
@@ -98,7 +105,6 @@ impl Server {
     /// Serves until `stop` is ready, then finishes the requests in work.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(false);
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut tasks = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         let (mut daily, mut look_at_clock) = (Daily::default(), tokio::time::interval(LOOK_AT_CLOCK));
@@ -110,19 +116,10 @@ impl Server {
                     let kms = self.kms.clone();
                     tasks.spawn(async move { kms.alarm_about_single_copies().await });
                 },
-                accepted = accept(&self.listener, &room) => match accepted {
-                    Ok((stream, peer, permit)) => {
-                        let connection = Connection {
-                            tls: self.tls.clone(),
-                            router: self.router.clone(),
-                            clock: self.clock.clone(),
-                            peer,
-                            stopped: stopped.clone(),
-                        };
-                        tasks.spawn(async move {
-                            connection.serve(stream).await;
-                            drop(permit);
-                        });
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        let arrival = self.room.arrive();
+                        tasks.spawn(self.connection(peer, &stopped).serve(stream, arrival));
                     }
                     Err(error) => {
                         tracing::error!(%error, "a connection could not be accepted");
@@ -138,12 +135,16 @@ impl Server {
             tracing::warn!(connections = tasks.len(), "connections were cut off at the end");
         }
     }
-}
 
-type Accepted = (tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
-
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<Accepted> {
-    let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, permit))
+    fn connection(&self, peer: SocketAddr, stopped: &watch::Receiver<bool>) -> Connection {
+        Connection {
+            tls: self.tls.clone(),
+            router: self.router.clone(),
+            clock: self.clock.clone(),
+            peer,
+            stopped: stopped.clone(),
+            limits: self.limits,
+            room: self.room.clone(),
+        }
+    }
 }

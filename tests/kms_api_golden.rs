@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tapekey::kms_api::{
-    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, ErrorAnswer,
-    ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, RestoreKeysAnswer, RestoreKeysRequest,
-    RotateGroup, ServiceStatus, SnapshotList,
+    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, Describe,
+    ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup,
+    RenameGroup, RenameKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, ServiceStatus, SnapshotList,
 };
 
 macro_rules! golden {
@@ -56,6 +56,10 @@ fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
     request::<MoveKey>(&golden!("move-key"));
     request::<RotateGroup>(&golden!("rotate-group"));
     request::<CreateSnapshot>(&golden!("create-snapshot"));
+    request::<RenameGroup>(&golden!("rename-group"));
+    request::<RenameKey>(&golden!("rename-key"));
+    request::<Describe>(&golden!("describe"));
+    request::<MoveKeyToGroup>(&golden!("move-key-to-group"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod import;
 mod key_file;
+mod lifecycle;
 mod operation;
 mod passphrase;
 
@@ -67,6 +68,8 @@ enum GroupVerb {
         #[arg(long, value_name = "TEXT", default_value = "")]
         description: String,
     },
+    #[command(flatten)]
+    Change(lifecycle::GroupChange),
     /// List all groups
     List,
 }
@@ -117,6 +120,8 @@ enum KeyVerb {
         #[arg(value_enum)]
         state: Retired,
     },
+    #[command(flatten)]
+    Change(lifecycle::KeyChange),
     /// List keys, without their bytes
     List {
         /// Of this group only
@@ -203,6 +208,7 @@ async fn on_groups(client: &KmsClient, verb: GroupVerb, output: &mut Output<'_>)
                 .map_err(failure)?;
             output.answer(&group, |group| group_table(std::slice::from_ref(group)))
         }
+        GroupVerb::Change(change) => lifecycle::on_group(client, change, output).await,
         GroupVerb::List => {
             let groups = client.groups().await.map_err(failure)?;
             output.answer(&groups, |groups| group_table(groups))
@@ -233,6 +239,7 @@ async fn on_keys(
                 .map_err(failure)?;
             return output.answer(&key, |key| key_table([key]));
         }
+        KeyVerb::Change(change) => return lifecycle::on_key(client, change, output).await,
         KeyVerb::Import(arguments) => return import::run(client, arguments, output).await,
         KeyVerb::List { group } => {
             let keys = client.keys(group.as_ref()).await.map_err(failure)?;

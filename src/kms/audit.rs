@@ -63,6 +63,16 @@ pub enum Action {
     MoveKey,
     /// A new active key.
     RotateGroup,
+    /// Another name for a group.
+    RenameGroup,
+    /// Another note on a group.
+    DescribeGroup,
+    /// Another name for a key.
+    RenameKey,
+    /// Another note on a key.
+    DescribeKey,
+    /// Another group for a key.
+    MoveKeyToGroup,
     /// A snapshot of the store.
     CreateSnapshot,
     /// The store came out of a snapshot.
@@ -87,6 +97,11 @@ impl Action {
             Self::ImportKeys => "import_keys",
             Self::MoveKey => "move_key",
             Self::RotateGroup => "rotate_group",
+            Self::RenameGroup => "rename_group",
+            Self::DescribeGroup => "describe_group",
+            Self::RenameKey => "rename_key",
+            Self::DescribeKey => "describe_key",
+            Self::MoveKeyToGroup => "move_key_to_group",
             Self::CreateSnapshot => "create_snapshot",
             Self::RestoreStore => "restore_store",
             Self::Quiesce => "quiesce",
@@ -103,7 +118,12 @@ impl Action {
             | Self::CreatePassphraseKey
             | Self::ImportKeys
             | Self::MoveKey
-            | Self::RotateGroup => true,
+            | Self::RotateGroup
+            | Self::RenameGroup
+            | Self::DescribeGroup
+            | Self::RenameKey
+            | Self::DescribeKey
+            | Self::MoveKeyToGroup => true,
             Self::Initialise
             | Self::BackupKey
             | Self::RestoreKeys

@@ -9,6 +9,7 @@ mod candidates;
 pub mod command;
 pub mod config;
 pub mod init;
+mod lifecycle;
 pub mod model;
 pub mod pki;
 mod restore;

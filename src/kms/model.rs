@@ -91,6 +91,24 @@ pub enum Refusal {
         /// The wanted one.
         to: KeyState,
     },
+    /// Volumes are written under it right now.
+    #[error("key {key} of group {group} is active and stays in its group")]
+    ActiveStays {
+        /// The group.
+        group: GroupName,
+        /// The key.
+        key: KeyName,
+    },
+    /// The kind of a group is bound into each of its keys.
+    #[error("key {key} is of group {group}, and group {to} is of the other kind")]
+    OtherKind {
+        /// The group.
+        group: GroupName,
+        /// The key.
+        key: KeyName,
+        /// Where it was to go.
+        to: GroupName,
+    },
     /// The key would be handed out while it exists on one disk only.
     #[error(
         "key {key} of group {group} would exist on this disk only: if the disk dies, every tape written under it is lost"
@@ -138,9 +156,9 @@ impl Refusal {
             Self::NoActiveKey { .. } => ErrorCode::NoActiveKey,
             Self::GroupExists { .. } | Self::KeyExists { .. } => ErrorCode::NameTaken,
             Self::KeyIdExists { .. } => ErrorCode::IdTaken,
-            Self::ImportIntoDerived { .. } => ErrorCode::WrongKind,
+            Self::ImportIntoDerived { .. } | Self::OtherKind { .. } => ErrorCode::WrongKind,
             Self::ImportSize { .. } | Self::EmptyKad { .. } => ErrorCode::BadRequest,
-            Self::WrongMove { .. } => ErrorCode::WrongState,
+            Self::WrongMove { .. } | Self::ActiveStays { .. } => ErrorCode::WrongState,
             Self::SingleCopy { .. } | Self::RotatedSingleCopy { .. } => ErrorCode::SingleCopy,
             Self::Quiesced { .. } => ErrorCode::Quiesced,
             Self::NotQuiesced => ErrorCode::NotQuiesced,
@@ -175,6 +193,13 @@ impl Refusal {
             Self::EmptyKad { .. } => "leave the KAD out, or give the one that stands on the tape".to_owned(),
             Self::WrongMove { .. } => {
                 "prelive, active, inactive, deprecated, terminated: one step at a time, never back to prelive"
+                    .to_owned()
+            }
+            Self::ActiveStays { group, key } => format!(
+                "first make another key active: tapekey kms key activate {group} OTHER; or take it out of use: tapekey kms key retire {group} {key} inactive"
+            ),
+            Self::OtherKind { .. } => {
+                "a key stays derived or as-is for ever: choose a group of the same kind, see tapekey kms group list"
                     .to_owned()
             }
             Self::SingleCopy { group, key } => format!(

@@ -195,7 +195,7 @@ impl Kms {
     }
 }
 
-fn check_for_tape(group: &GroupName) -> Result<(), Refusal> {
+pub(super) fn check_for_tape(group: &GroupName) -> Result<(), Refusal> {
     if group.is_for_tape() {
         Ok(())
     } else {

@@ -3,6 +3,7 @@
 mod backup_key;
 mod groups;
 mod keys;
+mod lifecycle;
 mod operations;
 pub(super) mod problem;
 mod reply;
@@ -50,6 +51,7 @@ pub(super) fn router(front: Front) -> Router {
             &format!("{GROUPS_PATH}/{{group}}/keys/{{key}}/state"),
             post(keys::set_state),
         )
+        .merge(lifecycle::router())
         .route(KEYS_PATH, get(keys::list))
         .route(
             SNAPSHOTS_PATH,

@@ -80,6 +80,32 @@ pub(in crate::kms) fn list(session: &Session<'_>, after: &str, limit: usize) -> 
 }
 
 impl Group {
+    /// The same group with what is different in `record`, stored. The caller has checked that a new name is free.
+    pub(in crate::kms) fn changed(&self, session: &Session<'_>, record: GroupRecord) -> Result<Self, StoreError> {
+        let changed = Self {
+            id: self.id,
+            record: GroupRecord {
+                modified: moment(millis(session.now)),
+                ..record
+            },
+        };
+        let (under, key) = session.keyring.current()?;
+        let seal = key.seal(session.entropy, b"", &changed.bound(under))?;
+        session.database.execute(
+            "UPDATE key_groups SET name = ?2, description = ?3, modified = ?4, sealed_under = ?5, nonce = ?6, sealed = ?7 WHERE id = ?1",
+            &[
+                changed.id.into(),
+                changed.record.name.as_str().into(),
+                changed.record.description.as_str().into(),
+                millis(changed.record.modified).into(),
+                under.into(),
+                seal.nonce.into(),
+                seal.sealed.into(),
+            ],
+        )?;
+        Ok(changed)
+    }
+
     fn bound(&self, sealed_under: KeyId) -> Vec<u8> {
         Fields::of("tapekey key group v1")
             .bytes(&self.id.0)

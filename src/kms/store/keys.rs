@@ -172,25 +172,58 @@ impl StoredKey {
 
     /// The same key with another state, stored. The caller has checked that it may move there.
     pub(in crate::kms) fn moved_to(&self, session: &Session<'_>, state: KeyState) -> Result<Self, StoreError> {
-        let data_key = self.open(session)?;
         let record = KeyRecord {
             state,
-            modified: moment(millis(session.now)),
             ..self.record.clone()
         };
-        let moved = Self::seal(session, record, self.kind, self.group_id, &data_key)?;
+        self.changed(session, record, self.group_id)
+    }
+
+    /// The same key in `group`, which is of the same kind, under `name`, which is free there. Stored.
+    pub(in crate::kms) fn moved_into(
+        &self,
+        session: &Session<'_>,
+        group: &Group,
+        name: KeyName,
+    ) -> Result<Self, StoreError> {
+        let record = KeyRecord {
+            group: group.record.name.clone(),
+            name,
+            ..self.record.clone()
+        };
+        self.changed(session, record, group.id)
+    }
+
+    /// The same key with another name or note, stored. The caller has checked that the name is free.
+    pub(in crate::kms) fn relabelled(&self, session: &Session<'_>, record: KeyRecord) -> Result<Self, StoreError> {
+        self.changed(session, record, self.group_id)
+    }
+
+    /// Opens the key and seals it anew, bound to what it is now.
+    fn changed(&self, session: &Session<'_>, record: KeyRecord, group_id: KeyId) -> Result<Self, StoreError> {
+        let data_key = self.open(session)?;
+        let record = KeyRecord {
+            modified: moment(millis(session.now)),
+            ..record
+        };
+        let changed = Self::seal(session, record, self.kind, group_id, &data_key)?;
         session.database.execute(
-            "UPDATE keys SET state = ?2, modified = ?3, sealed_under = ?4, nonce = ?5, sealed = ?6 WHERE id = ?1",
+            "UPDATE keys SET group_id = ?2, name = ?3, state = ?4, description = ?5, modified = ?6, sealed_under = ?7, nonce = ?8,
+                             sealed = ?9
+             WHERE id = ?1",
             &[
-                moved.record.id.into(),
-                moved.record.state.name().into(),
-                millis(moved.record.modified).into(),
-                moved.sealed_under.into(),
-                moved.sealed.nonce.into(),
-                moved.sealed.sealed.as_slice().into(),
+                changed.record.id.into(),
+                changed.group_id.into(),
+                changed.record.name.as_str().into(),
+                changed.record.state.name().into(),
+                changed.record.description.as_str().into(),
+                millis(changed.record.modified).into(),
+                changed.sealed_under.into(),
+                changed.sealed.nonce.into(),
+                changed.sealed.sealed.as_slice().into(),
             ],
         )?;
-        Ok(moved)
+        Ok(changed)
     }
 
     fn seal(

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use tapekey::kms_api::{
     BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, Describe,
     ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup,
-    RenameGroup, RenameKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, ServiceStatus, SnapshotList,
+    RenameGroup, RenameKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, ServiceStatus,
+    SetRotation, SnapshotList,
 };
 
 macro_rules! golden {
@@ -60,6 +61,8 @@ fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
     request::<RenameKey>(&golden!("rename-key"));
     request::<Describe>(&golden!("describe"));
     request::<MoveKeyToGroup>(&golden!("move-key-to-group"));
+    request::<SetRotation>(&golden!("set-rotation"));
+    request::<SetRotation>(&golden!("set-rotation-never"));
 }
 
 #[test]
@@ -73,6 +76,9 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<KeyMove>(&golden!("key-move"));
     written_as_read::<SnapshotList>(&golden!("snapshot-list"));
     written_as_read::<ServiceStatus>(&golden!("service-status"));
+    written_as_read::<ServiceStatus>(&golden!("service-status-schedule"));
+    written_as_read::<GroupList>(&golden!("group-list-rotated"));
+    written_as_read::<RotationReport>(&golden!("rotation-report"));
     written_as_read::<ErrorAnswer>(&golden!("error"));
 }
 

@@ -70,8 +70,8 @@ async fn an_administrator_sees_groups_and_keys_as_tables_and_as_json() {
     let group = terminal.says("group create ENCR_daily --description nightly").await;
     assert_eq!(
         group,
-        "GROUP       KIND     CIPHER       CREATED               DESCRIPTION\n\
-         ENCR_daily  derived  AES-256-GCM  2026-11-24T12:00:00Z  nightly\n"
+        "GROUP       KIND     CIPHER       ROTATED  CREATED               DESCRIPTION\n\
+         ENCR_daily  derived  AES-256-GCM  by hand  2026-11-24T12:00:00Z  nightly\n"
     );
     terminal.says("group create ENCR_shared --kind as-is").await;
     assert_eq!(terminal.says("group list").await.lines().count(), 3);
@@ -136,7 +136,7 @@ async fn groups_and_keys_are_renamed_described_and_moved() {
         "ENCR_nightly"
     );
     assert_eq!(
-        row(terminal.says("group describe ENCR_nightly short").await)[4],
+        row(terminal.says("group describe ENCR_nightly short").await)[6],
         "short"
     );
     assert_eq!(

@@ -123,7 +123,7 @@ async fn a_key_becomes_active_once_a_snapshot_on_another_disk_holds_it() {
     assert!(
         rotated
             .to_string()
-            .contains("in three steps: tapekey kms key create ENCR_daily")
+            .contains("or take three steps: tapekey kms key create ENCR_daily")
     );
 
     home.clock.advance_days(1);

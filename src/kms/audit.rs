@@ -40,6 +40,15 @@ impl Actor {
             fingerprint: String::new(),
         }
     }
+
+    /// The service itself, doing what is due.
+    #[must_use]
+    pub fn schedule() -> Self {
+        Self {
+            subject: "schedule".to_owned(),
+            fingerprint: String::new(),
+        }
+    }
 }
 
 /// What was asked. The names stand in records and never change.
@@ -73,6 +82,12 @@ pub enum Action {
     DescribeKey,
     /// Another group for a key.
     MoveKeyToGroup,
+    /// Another age at which keys of a group are rotated.
+    SetRotation,
+    /// A key that is to become a group's active one.
+    BeginRotation,
+    /// A snapshot of the schedule, deleted because there are newer ones.
+    DeleteSnapshot,
     /// A snapshot of the store.
     CreateSnapshot,
     /// The store came out of a snapshot.
@@ -102,6 +117,9 @@ impl Action {
             Self::RenameKey => "rename_key",
             Self::DescribeKey => "describe_key",
             Self::MoveKeyToGroup => "move_key_to_group",
+            Self::SetRotation => "set_rotation",
+            Self::BeginRotation => "begin_rotation",
+            Self::DeleteSnapshot => "delete_snapshot",
             Self::CreateSnapshot => "create_snapshot",
             Self::RestoreStore => "restore_store",
             Self::Quiesce => "quiesce",
@@ -123,11 +141,14 @@ impl Action {
             | Self::DescribeGroup
             | Self::RenameKey
             | Self::DescribeKey
-            | Self::MoveKeyToGroup => true,
+            | Self::MoveKeyToGroup
+            | Self::SetRotation
+            | Self::BeginRotation => true,
             Self::Initialise
             | Self::BackupKey
             | Self::RestoreKeys
             | Self::CreateSnapshot
+            | Self::DeleteSnapshot
             | Self::RestoreStore
             | Self::Quiesce
             | Self::Unquiesce

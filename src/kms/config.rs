@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::schedule::Snapshots;
+
 /// The file in the KMS's folder.
 pub const FILE: &str = "kms.toml";
 
@@ -25,6 +27,9 @@ pub struct KmsConfig {
     pub server_certificate: PathBuf,
     /// The server's private key.
     pub server_key: PathBuf,
+    /// Snapshots that the service makes by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<Snapshots>,
 }
 
 /// The configuration cannot be used.
@@ -59,6 +64,7 @@ impl KmsConfig {
             issuing_ca: "issuing-ca.pem".into(),
             server_certificate: "server/certificate.pem".into(),
             server_key: "server/key.pem".into(),
+            snapshots: None,
         }
     }
 
@@ -83,6 +89,10 @@ impl KmsConfig {
             issuing_ca: folder.join(config.issuing_ca),
             server_certificate: folder.join(config.server_certificate),
             server_key: folder.join(config.server_key),
+            snapshots: config.snapshots.map(|snapshots| Snapshots {
+                folder: folder.join(snapshots.folder),
+                ..snapshots
+            }),
         })
     }
 }

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use super::ask::Question;
 use super::{KmsClient, KmsClientError};
 use crate::kms_api::{
-    Describe, GROUPS_PATH, GroupName, GroupRecord, KeyName, KeyRecord, MoveKeyToGroup, RenameGroup, RenameKey,
+    Describe, GROUPS_PATH, GroupName, GroupRecord, KeyName, KeyRecord, MoveKeyToGroup, ROTATE_DUE_PATH, RenameGroup,
+    RenameKey, RotationReport, SetRotation,
 };
 
 impl KmsClient {
@@ -73,6 +74,24 @@ impl KmsClient {
         let attempt = format!("move key {key} of group {group} to group {}", to.group);
         self.change_below(attempt, vec![group.as_str(), "keys", key.as_str(), "group"], to)
             .await
+    }
+
+    /// Sets the age at which a group's active key is rotated.
+    ///
+    /// # Errors
+    /// `Refused` if there is no such group, the age is out of bounds, or our role is not admin.
+    pub async fn set_rotation(&self, group: &GroupName, to: &SetRotation) -> Result<GroupRecord, KmsClientError> {
+        let attempt = format!("set the rotation of group {group}");
+        self.change_below(attempt, vec![group.as_str(), "rotation"], to).await
+    }
+
+    /// Carries out every rotation by age that is due.
+    ///
+    /// # Errors
+    /// `Refused` if our role is not admin. What stands in the way of a rotation is in the report.
+    pub async fn rotate_due(&self) -> Result<RotationReport, KmsClientError> {
+        let question = Question::new("rotate what is due".to_owned(), Method::POST, ROTATE_DUE_PATH);
+        self.change(question).await
     }
 
     pub(super) async fn change_below<T: DeserializeOwned>(

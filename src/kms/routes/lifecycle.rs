@@ -1,4 +1,4 @@
-//! Below `/v1/groups/{group}`: another name, note or group for what is there.
+//! Below `/v1/groups/{group}`: another name, note, group or age of rotation for what is there. And `/v1/rotate-due`.
 
 use axum::Router;
 use axum::extract::State;
@@ -6,9 +6,10 @@ use axum::routing::post;
 
 use super::Front;
 use super::reply::{Outcome, reply};
-use crate::kms::auth::{Admin, Json, Permitted};
+use crate::kms::auth::{Admin, Json, Nothing, Permitted};
 use crate::kms_api::{
-    Describe, GROUPS_PATH, GroupName, GroupRecord, KeyName, KeyRecord, MoveKeyToGroup, RenameGroup, RenameKey,
+    Describe, GROUPS_PATH, GroupName, GroupRecord, KeyName, KeyRecord, MoveKeyToGroup, ROTATE_DUE_PATH, RenameGroup,
+    RenameKey, RotationReport, SetRotation,
 };
 
 /// The addresses of this file.
@@ -16,6 +17,8 @@ pub(super) fn router() -> Router<Front> {
     Router::new()
         .route(&format!("{GROUPS_PATH}/{{group}}/name"), post(rename_group))
         .route(&format!("{GROUPS_PATH}/{{group}}/description"), post(describe_group))
+        .route(&format!("{GROUPS_PATH}/{{group}}/rotation"), post(set_rotation))
+        .route(ROTATE_DUE_PATH, post(rotate_due))
         .route(&format!("{GROUPS_PATH}/{{group}}/keys/{{key}}/name"), post(rename_key))
         .route(
             &format!("{GROUPS_PATH}/{{group}}/keys/{{key}}/description"),
@@ -41,6 +44,18 @@ async fn describe_group(
 ) -> Outcome<GroupRecord> {
     let (actor, group, to) = (&request.actor, request.names, request.payload.0);
     reply(front.kms.describe_group(actor, group, to).await)
+}
+
+async fn set_rotation(
+    State(front): State<Front>,
+    request: Permitted<Admin, GroupName, Json<SetRotation>>,
+) -> Outcome<GroupRecord> {
+    let (actor, group, to) = (&request.actor, request.names, request.payload.0);
+    reply(front.kms.set_rotation(actor, group, to).await)
+}
+
+async fn rotate_due(State(front): State<Front>, request: Permitted<Admin, (), Nothing>) -> Outcome<RotationReport> {
+    reply(front.kms.rotate_due(&request.actor).await)
 }
 
 async fn rename_key(

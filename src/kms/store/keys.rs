@@ -71,6 +71,7 @@ pub(in crate::kms) fn insert(
         origin: new.origin,
         foreign_kad: new.foreign_kad,
         created: now,
+        activated: None,
         modified: now,
     };
     let stored = StoredKey::seal(session, record, group.record.kind, group.id, data_key)?;
@@ -172,8 +173,13 @@ impl StoredKey {
 
     /// The same key with another state, stored. The caller has checked that it may move there.
     pub(in crate::kms) fn moved_to(&self, session: &Session<'_>, state: KeyState) -> Result<Self, StoreError> {
+        let activated = match state {
+            KeyState::Active => Some(moment(millis(session.now))),
+            _ => self.record.activated,
+        };
         let record = KeyRecord {
             state,
+            activated,
             ..self.record.clone()
         };
         self.changed(session, record, self.group_id)
@@ -209,7 +215,7 @@ impl StoredKey {
         let changed = Self::seal(session, record, self.kind, group_id, &data_key)?;
         session.database.execute(
             "UPDATE keys SET group_id = ?2, name = ?3, state = ?4, description = ?5, modified = ?6, sealed_under = ?7, nonce = ?8,
-                             sealed = ?9
+                             sealed = ?9, activated = ?10
              WHERE id = ?1",
             &[
                 changed.record.id.into(),
@@ -221,6 +227,7 @@ impl StoredKey {
                 changed.sealed_under.into(),
                 changed.sealed.nonce.into(),
                 changed.sealed.sealed.as_slice().into(),
+                changed.record.activated.map(millis).into(),
             ],
         )?;
         Ok(changed)
@@ -281,6 +288,7 @@ pub(super) struct Raw {
     foreign_kad: Option<Vec<u8>>,
     foreign_kad_unpadded: Option<Vec<u8>>,
     created: i64,
+    activated: Option<i64>,
     modified: i64,
     sealed_under: KeyId,
     sealed: Sealed,
@@ -298,6 +306,7 @@ impl Raw {
             foreign_kad: row.get("foreign_kad")?,
             foreign_kad_unpadded: row.get("foreign_kad_unpadded")?,
             created: row.get("created")?,
+            activated: row.get("activated")?,
             modified: row.get("modified")?,
             sealed_under: row.get("sealed_under")?,
             sealed: seal(row)?,
@@ -325,6 +334,7 @@ impl Raw {
             foreign_kad: self.foreign_kad,
             description: self.description,
             created: moment(self.created),
+            activated: self.activated.map(moment),
             modified: moment(self.modified),
         };
         Ok(StoredKey {
@@ -348,6 +358,13 @@ fn bound(record: &KeyRecord, kind: KeyKind, group_id: KeyId, sealed_under: KeyId
         .text(&record.description)
         .text(record.origin.name())
         .number(millis(record.created))
+        .optional(
+            record
+                .activated
+                .map(|at| millis(at).to_be_bytes())
+                .as_ref()
+                .map(<[u8; 8]>::as_slice),
+        )
         .number(millis(record.modified))
         .bytes(&sealed_under.0)
         .optional(record.foreign_kad.as_deref())

@@ -6,6 +6,7 @@
 
 mod answers;
 mod audit_head;
+mod lifecycle;
 mod names;
 mod operations;
 mod requests;
@@ -18,9 +19,14 @@ pub use answers::{
     KeyRecord, RestoreKeysAnswer, RestoredKeyAnswer, ServerOutcome, ServerResult,
 };
 pub use audit_head::{AuditHead, AuditHeadError};
+pub use lifecycle::{
+    Describe, MoveKeyToGroup, ROTATE_AFTER_DAYS_MAX, RenameGroup, RenameKey, RotateAfter, RotationReport, SetRotation,
+    WaitingRotation,
+};
 pub use names::{GroupName, KeyName, NameError, TAPE_PREFIX, VolumeName};
 pub use operations::{
     CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, ServiceStatus, SnapshotList, SnapshotRecord,
+    SnapshotSchedule,
 };
 pub use requests::{
     BackupKeyRequest, CreateGroup, CreateKey, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
@@ -38,8 +44,12 @@ pub const BACKUP_KEY_PATH: &str = "/v1/backup-key";
 pub const RESTORE_KEYS_PATH: &str = "/v1/restore-keys";
 /// `GET`: all groups; `POST`: a new one. `/v1/groups/{group}/keys` takes `POST` for a new key,
 /// `/v1/groups/{group}/passphrase-keys` for a key made of a passphrase, `/v1/groups/{group}/import` for keys of other software,
-/// `/v1/groups/{group}/keys/{key}/state` for a move, `/v1/groups/{group}/rotate` for a rotation.
+/// `/v1/groups/{group}/keys/{key}/state` for a move, `/v1/groups/{group}/rotate` for a rotation, `/v1/groups/{group}/name` and
+/// `/v1/groups/{group}/description`, `/v1/groups/{group}/rotation` for the age of one, `/v1/groups/{group}/keys/{key}/name`, `/v1/groups/{group}/keys/{key}/description` and
+/// `/v1/groups/{group}/keys/{key}/group` for another of these.
 pub const GROUPS_PATH: &str = "/v1/groups";
+/// `POST`, without a body: carries out every rotation by age that is due.
+pub const ROTATE_DUE_PATH: &str = "/v1/rotate-due";
 /// `GET`: keys of all groups, or of one with `?group=`.
 pub const KEYS_PATH: &str = "/v1/keys";
 /// `GET`: the newest snapshots; `POST`: a new one.

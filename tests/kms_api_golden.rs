@@ -12,9 +12,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tapekey::kms_api::{
-    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, ErrorAnswer,
-    ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, RestoreKeysAnswer, RestoreKeysRequest,
-    RotateGroup, ServiceStatus, SnapshotList,
+    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, Describe,
+    ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup,
+    RenameGroup, RenameKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, ServiceStatus,
+    SetRotation, SnapshotList,
 };
 
 macro_rules! golden {
@@ -56,6 +57,12 @@ fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
     request::<MoveKey>(&golden!("move-key"));
     request::<RotateGroup>(&golden!("rotate-group"));
     request::<CreateSnapshot>(&golden!("create-snapshot"));
+    request::<RenameGroup>(&golden!("rename-group"));
+    request::<RenameKey>(&golden!("rename-key"));
+    request::<Describe>(&golden!("describe"));
+    request::<MoveKeyToGroup>(&golden!("move-key-to-group"));
+    request::<SetRotation>(&golden!("set-rotation"));
+    request::<SetRotation>(&golden!("set-rotation-never"));
 }
 
 #[test]
@@ -69,6 +76,9 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<KeyMove>(&golden!("key-move"));
     written_as_read::<SnapshotList>(&golden!("snapshot-list"));
     written_as_read::<ServiceStatus>(&golden!("service-status"));
+    written_as_read::<ServiceStatus>(&golden!("service-status-schedule"));
+    written_as_read::<GroupList>(&golden!("group-list-rotated"));
+    written_as_read::<RotationReport>(&golden!("rotation-report"));
     written_as_read::<ErrorAnswer>(&golden!("error"));
 }
 

@@ -70,8 +70,8 @@ async fn an_administrator_sees_groups_and_keys_as_tables_and_as_json() {
     let group = terminal.says("group create ENCR_daily --description nightly").await;
     assert_eq!(
         group,
-        "GROUP       KIND     CIPHER       CREATED               DESCRIPTION\n\
-         ENCR_daily  derived  AES-256-GCM  2026-11-24T12:00:00Z  nightly\n"
+        "GROUP       KIND     CIPHER       ROTATED  CREATED               DESCRIPTION\n\
+         ENCR_daily  derived  AES-256-GCM  by hand  2026-11-24T12:00:00Z  nightly\n"
     );
     terminal.says("group create ENCR_shared --kind as-is").await;
     assert_eq!(terminal.says("group list").await.lines().count(), 3);
@@ -107,6 +107,52 @@ async fn an_administrator_sees_groups_and_keys_as_tables_and_as_json() {
     assert_eq!(
         (keys[0]["name"].as_str(), keys[1]["state"].as_str()),
         (Some("december"), Some("deprecated"))
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn groups_and_keys_are_renamed_described_and_moved() {
+    let home = Home::new();
+    let running = home.serve().await;
+    let terminal = Terminal {
+        home: &home,
+        address: format!("https://{}", running.address),
+    };
+    terminal.says("group create ENCR_daily").await;
+    terminal.says("group create ENCR_archive").await;
+    terminal.says("key create ENCR_daily november").await;
+    let row = |table: String| {
+        table
+            .lines()
+            .nth(1)
+            .unwrap()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        row(terminal.says("group rename ENCR_daily ENCR_nightly").await)[0],
+        "ENCR_nightly"
+    );
+    assert_eq!(
+        row(terminal.says("group describe ENCR_nightly short").await)[6],
+        "short"
+    );
+    assert_eq!(
+        row(terminal.says("key rename ENCR_nightly november nov").await)[1],
+        "nov"
+    );
+    assert_eq!(
+        row(terminal.says("key describe ENCR_nightly nov short").await)[7],
+        "short"
+    );
+    let moved = row(terminal.says("key move ENCR_nightly nov ENCR_archive --name old").await);
+    assert_eq!(moved[..3], ["ENCR_archive", "old", "prelive"]);
+    let (exit, text) = terminal.fails("key move ENCR_archive old ENCR_none").await;
+    assert!(
+        exit == Exit::Failed && text.contains("there is no group ENCR_none"),
+        "{text}"
     );
     running.stop().await;
 }

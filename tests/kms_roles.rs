@@ -31,6 +31,13 @@ POST /v1/restore-keys                          media-server
 GET  /v1/groups                                admin operator auditor
 POST /v1/groups                                admin operator
 POST /v1/groups/{group}/rotate                 admin operator
+POST /v1/groups/{group}/name                   admin operator
+POST /v1/groups/{group}/description            admin operator
+POST /v1/groups/{group}/rotation               admin operator
+POST /v1/rotate-due                            admin operator
+POST /v1/groups/{group}/keys/{key}/name        admin operator
+POST /v1/groups/{group}/keys/{key}/description admin operator
+POST /v1/groups/{group}/keys/{key}/group       admin operator
 POST /v1/groups/{group}/keys                   admin operator
 POST /v1/groups/{group}/passphrase-keys        admin
 POST /v1/groups/{group}/import                 admin

@@ -2,6 +2,7 @@
 
 mod import;
 mod key_file;
+mod lifecycle;
 mod operation;
 mod passphrase;
 
@@ -46,7 +47,9 @@ enum Noun {
     /// Copies of the whole store, which let a key outlive the store's disk
     #[command(subcommand)]
     Snapshot(operation::SnapshotVerb),
-    /// Show how the KMS is; exit code 1 if keys are in no snapshot
+    /// Put new keys in the place of active ones that are old enough
+    Rotate(lifecycle::RotateArgs),
+    /// Show how the KMS is; exit code 1 if there is an alarm or keys are in no snapshot
     Status,
     /// Refuse changes of groups and keys until it is taken back; keys are given out all the same
     Quiesce,
@@ -67,6 +70,8 @@ enum GroupVerb {
         #[arg(long, value_name = "TEXT", default_value = "")]
         description: String,
     },
+    #[command(flatten)]
+    Change(lifecycle::GroupChange),
     /// List all groups
     List,
 }
@@ -96,7 +101,7 @@ enum KeyVerb {
         #[arg(long)]
         single_copy: bool,
     },
-    /// Make a key and activate it, in one step
+    /// Make a key, have a snapshot take it up, and activate it; the former key serves until then
     Rotate {
         /// The group
         group: GroupName,
@@ -117,6 +122,8 @@ enum KeyVerb {
         #[arg(value_enum)]
         state: Retired,
     },
+    #[command(flatten)]
+    Change(lifecycle::KeyChange),
     /// List keys, without their bytes
     List {
         /// Of this group only
@@ -160,6 +167,7 @@ pub async fn run(
         Noun::Group(verb) => on_groups(&client, verb, output).await,
         Noun::Key(verb) => on_keys(&client, verb, entropy, output).await,
         Noun::Snapshot(verb) => operation::on_snapshots(&client, verb, output).await,
+        Noun::Rotate(arguments) => lifecycle::on_rotate(&client, &arguments, output).await,
         Noun::Status => operation::on_status(&client, output).await,
         Noun::Quiesce => operation::on_quiesce(&client, true, output).await,
         Noun::Unquiesce => operation::on_quiesce(&client, false, output).await,
@@ -203,6 +211,7 @@ async fn on_groups(client: &KmsClient, verb: GroupVerb, output: &mut Output<'_>)
                 .map_err(failure)?;
             output.answer(&group, |group| group_table(std::slice::from_ref(group)))
         }
+        GroupVerb::Change(change) => lifecycle::on_group(client, change, output).await,
         GroupVerb::List => {
             let groups = client.groups().await.map_err(failure)?;
             output.answer(&groups, |groups| group_table(groups))
@@ -233,6 +242,7 @@ async fn on_keys(
                 .map_err(failure)?;
             return output.answer(&key, |key| key_table([key]));
         }
+        KeyVerb::Change(change) => return lifecycle::on_key(client, change, output).await,
         KeyVerb::Import(arguments) => return import::run(client, arguments, output).await,
         KeyVerb::List { group } => {
             let keys = client.keys(group.as_ref()).await.map_err(failure)?;
@@ -298,7 +308,7 @@ fn describe_move(moved: &KeyMove) -> String {
 }
 
 fn group_table(groups: &[GroupRecord]) -> String {
-    let mut table = Table::new(&["group", "kind", "cipher", "created", "description"]);
+    let mut table = Table::new(&["group", "kind", "cipher", "rotated", "created", "description"]);
     for group in groups {
         let kind = match group.kind {
             KeyKind::Derived => "derived",
@@ -307,6 +317,7 @@ fn group_table(groups: &[GroupRecord]) -> String {
         let GroupRecord {
             name,
             cipher,
+            rotate_after_days,
             created,
             description,
             ..
@@ -315,6 +326,7 @@ fn group_table(groups: &[GroupRecord]) -> String {
             name.to_string(),
             kind.to_owned(),
             cipher.to_string(),
+            rotate_after_days.map_or_else(|| "by hand".to_owned(), |days| format!("after {days}d")),
             to_text(*created),
             description.clone(),
         ]);

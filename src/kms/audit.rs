@@ -40,6 +40,15 @@ impl Actor {
             fingerprint: String::new(),
         }
     }
+
+    /// The service itself, doing what is due.
+    #[must_use]
+    pub fn schedule() -> Self {
+        Self {
+            subject: "schedule".to_owned(),
+            fingerprint: String::new(),
+        }
+    }
 }
 
 /// What was asked. The names stand in records and never change.
@@ -63,6 +72,22 @@ pub enum Action {
     MoveKey,
     /// A new active key.
     RotateGroup,
+    /// Another name for a group.
+    RenameGroup,
+    /// Another note on a group.
+    DescribeGroup,
+    /// Another name for a key.
+    RenameKey,
+    /// Another note on a key.
+    DescribeKey,
+    /// Another group for a key.
+    MoveKeyToGroup,
+    /// Another age at which keys of a group are rotated.
+    SetRotation,
+    /// A key that is to become a group's active one.
+    BeginRotation,
+    /// A snapshot of the schedule, deleted because there are newer ones.
+    DeleteSnapshot,
     /// A snapshot of the store.
     CreateSnapshot,
     /// The store came out of a snapshot.
@@ -87,6 +112,14 @@ impl Action {
             Self::ImportKeys => "import_keys",
             Self::MoveKey => "move_key",
             Self::RotateGroup => "rotate_group",
+            Self::RenameGroup => "rename_group",
+            Self::DescribeGroup => "describe_group",
+            Self::RenameKey => "rename_key",
+            Self::DescribeKey => "describe_key",
+            Self::MoveKeyToGroup => "move_key_to_group",
+            Self::SetRotation => "set_rotation",
+            Self::BeginRotation => "begin_rotation",
+            Self::DeleteSnapshot => "delete_snapshot",
             Self::CreateSnapshot => "create_snapshot",
             Self::RestoreStore => "restore_store",
             Self::Quiesce => "quiesce",
@@ -103,11 +136,19 @@ impl Action {
             | Self::CreatePassphraseKey
             | Self::ImportKeys
             | Self::MoveKey
-            | Self::RotateGroup => true,
+            | Self::RotateGroup
+            | Self::RenameGroup
+            | Self::DescribeGroup
+            | Self::RenameKey
+            | Self::DescribeKey
+            | Self::MoveKeyToGroup
+            | Self::SetRotation
+            | Self::BeginRotation => true,
             Self::Initialise
             | Self::BackupKey
             | Self::RestoreKeys
             | Self::CreateSnapshot
+            | Self::DeleteSnapshot
             | Self::RestoreStore
             | Self::Quiesce
             | Self::Unquiesce

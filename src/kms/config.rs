@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::schedule::Snapshots;
+
 /// The file in the KMS's folder.
 pub const FILE: &str = "kms.toml";
 
@@ -30,6 +32,9 @@ pub struct KmsConfig {
     /// How much one client, or all, may ask.
     #[serde(default)]
     pub limits: Limits,
+    /// Snapshots that the service makes by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<Snapshots>,
 }
 
 /// Bounds that keep one client from taking the service away from the others.
@@ -108,6 +113,7 @@ impl KmsConfig {
             server_certificate: "server/certificate.pem".into(),
             server_key: "server/key.pem".into(),
             limits: Limits::default(),
+            snapshots: None,
         }
     }
 
@@ -133,6 +139,10 @@ impl KmsConfig {
             server_certificate: folder.join(config.server_certificate),
             server_key: folder.join(config.server_key),
             limits: config.limits,
+            snapshots: config.snapshots.map(|snapshots| Snapshots {
+                folder: folder.join(snapshots.folder),
+                ..snapshots
+            }),
         })
     }
 }

@@ -6,7 +6,7 @@ use super::snapshot::SnapshotError;
 use super::store::StoreError;
 use crate::clock::{Timestamp, to_text};
 use crate::kad::KeyId;
-use crate::kms_api::{ErrorCode, GroupName, IMPORT_KEYS_MAX, KeyName, KeyState};
+use crate::kms_api::{ErrorCode, GroupName, IMPORT_KEYS_MAX, KeyName, KeyState, ROTATE_AFTER_DAYS_MAX};
 
 /// The KMS will not do what was asked, and asking again will not change that.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -91,6 +91,46 @@ pub enum Refusal {
         /// The wanted one.
         to: KeyState,
     },
+    /// Volumes are written under it right now.
+    #[error("key {key} of group {group} is active and stays in its group")]
+    ActiveStays {
+        /// The group.
+        group: GroupName,
+        /// The key.
+        key: KeyName,
+    },
+    /// An age that makes no sense.
+    #[error("keys are rotated after 1 to {ROTATE_AFTER_DAYS_MAX} days, not {days}")]
+    RotationAge {
+        /// The age.
+        days: u32,
+    },
+    /// A next key waits already.
+    #[error("a rotation of group {group} is under way: key {key} waits to become active")]
+    RotationUnderWay {
+        /// The group.
+        group: GroupName,
+        /// The key that waits.
+        key: KeyName,
+    },
+    /// Somebody did something else with the key that was to become active.
+    #[error(
+        "key {key} is no longer the next one of its group: it was moved, deleted, or given another state meanwhile"
+    )]
+    RotationOvertaken {
+        /// The key's id.
+        key: KeyId,
+    },
+    /// The kind of a group is bound into each of its keys.
+    #[error("key {key} is of group {group}, and group {to} is of the other kind")]
+    OtherKind {
+        /// The group.
+        group: GroupName,
+        /// The key.
+        key: KeyName,
+        /// Where it was to go.
+        to: GroupName,
+    },
     /// The key would be handed out while it exists on one disk only.
     #[error(
         "key {key} of group {group} would exist on this disk only: if the disk dies, every tape written under it is lost"
@@ -138,13 +178,16 @@ impl Refusal {
             Self::NoActiveKey { .. } => ErrorCode::NoActiveKey,
             Self::GroupExists { .. } | Self::KeyExists { .. } => ErrorCode::NameTaken,
             Self::KeyIdExists { .. } => ErrorCode::IdTaken,
-            Self::ImportIntoDerived { .. } => ErrorCode::WrongKind,
+            Self::ImportIntoDerived { .. } | Self::OtherKind { .. } => ErrorCode::WrongKind,
             Self::ImportSize { .. } | Self::EmptyKad { .. } => ErrorCode::BadRequest,
-            Self::WrongMove { .. } => ErrorCode::WrongState,
+            Self::WrongMove { .. }
+            | Self::ActiveStays { .. }
+            | Self::RotationUnderWay { .. }
+            | Self::RotationOvertaken { .. } => ErrorCode::WrongState,
             Self::SingleCopy { .. } | Self::RotatedSingleCopy { .. } => ErrorCode::SingleCopy,
             Self::Quiesced { .. } => ErrorCode::Quiesced,
             Self::NotQuiesced => ErrorCode::NotQuiesced,
-            Self::Description => ErrorCode::BadRequest,
+            Self::Description | Self::RotationAge { .. } => ErrorCode::BadRequest,
         }
     }
 
@@ -177,11 +220,25 @@ impl Refusal {
                 "prelive, active, inactive, deprecated, terminated: one step at a time, never back to prelive"
                     .to_owned()
             }
+            Self::ActiveStays { group, key } => format!(
+                "first make another key active: tapekey kms key activate {group} OTHER; or take it out of use: tapekey kms key retire {group} {key} inactive"
+            ),
+            Self::RotationAge { .. } => "tapekey kms group set GROUP --rotate-after 90d, or never".to_owned(),
+            Self::RotationUnderWay { group, key } => format!(
+                "tapekey kms key rotate {group} without --name goes on with it; another name: tapekey kms key rename {group} {key} NAME"
+            ),
+            Self::RotationOvertaken { .. } => {
+                "tapekey kms key list shows how its group is; rotate again if need be".to_owned()
+            }
+            Self::OtherKind { .. } => {
+                "a key stays derived or as-is for ever: choose a group of the same kind, see tapekey kms group list"
+                    .to_owned()
+            }
             Self::SingleCopy { group, key } => format!(
                 "first tapekey kms snapshot create /ON/ANOTHER/DISK/FILE, then tapekey kms key activate {group} {key}; --single-copy (single_copy: true) accepts the risk and is audited"
             ),
             Self::RotatedSingleCopy { group } => format!(
-                "in three steps: tapekey kms key create {group}, tapekey kms snapshot create /ON/ANOTHER/DISK/FILE, tapekey kms key activate {group} KEY; --single-copy (single_copy: true) accepts the risk and is audited"
+                "name a [snapshots] folder on another disk in kms.toml, or take three steps: tapekey kms key create {group}, tapekey kms snapshot create /ON/ANOTHER/DISK/FILE, tapekey kms key activate {group} KEY; --single-copy (single_copy: true) accepts the risk and is audited"
             ),
             Self::Quiesced { .. } => {
                 "ask again after tapekey kms unquiesce; tapekey kms status shows who waits for what".to_owned()

@@ -1,24 +1,31 @@
 //! What the KMS does, each thing as one audited transaction. Who may ask for what was decided before.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::audit::{Action, Actor, AuditHead, Event};
 use super::model::{Refusal, ServiceError, check_description};
+use super::schedule::Snapshots;
 use super::store::groups::{self, Group};
 use super::store::keys::{self, StoredKey};
 use super::store::{Session, Store, StoreError, StoreFile, snapshots};
+use super::upkeep::Noted;
 use crate::clock::Clock;
 use crate::entropy::{Entropy, random_bytes};
 use crate::kad::{KeyKind, OurKad, derive_volume_key};
 use crate::kms_api::{
     BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, GroupList, GroupName, GroupRecord, KeyList, KeyMove,
-    KeyName, KeyOrigin, KeyRecord, KeySource, KeyState, MoveKey, PAGE_RECORDS_MAX, PageQuery, Purpose, RotateGroup,
+    KeyName, KeyOrigin, KeyRecord, KeySource, KeyState, MoveKey, PAGE_RECORDS_MAX, PageQuery, Purpose,
 };
 use crate::secret::DataKey;
 
 /// The key service, without its web front.
 pub struct Kms {
     pub(super) store: Store,
+    /// Where the service makes snapshots by itself.
+    pub(super) snapshots: Option<Snapshots>,
+    /// Held by whoever rotates: one rotation ends before the next begins.
+    pub(super) rotating: tokio::sync::Mutex<()>,
+    pub(super) noted: Mutex<Noted>,
 }
 
 impl Kms {
@@ -29,7 +36,17 @@ impl Kms {
     pub fn start(file: StoreFile, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
         Ok(Self {
             store: Store::start(file, clock, entropy)?,
+            snapshots: None,
+            rotating: tokio::sync::Mutex::default(),
+            noted: Mutex::default(),
         })
+    }
+
+    /// The same service with a place for the snapshots that it makes by itself.
+    #[must_use]
+    pub fn with_snapshots(mut self, snapshots: Option<Snapshots>) -> Self {
+        self.snapshots = snapshots;
+        self
     }
 
     /// End of the audit chain.
@@ -162,40 +179,9 @@ impl Kms {
         };
         self.store.run(move |session| session.audited(event, work)).await
     }
-
-    /// Makes a key and makes it active, in one transaction.
-    ///
-    /// # Errors
-    /// [`Refusal`]: no such group, name taken, single copy.
-    pub async fn rotate_group(
-        &self,
-        actor: &Actor,
-        group: GroupName,
-        wanted: RotateGroup,
-    ) -> Result<KeyMove, ServiceError> {
-        let mut event = Event::new(actor, Action::RotateGroup);
-        event.group = Some(group.to_string());
-        event.detail = Some(detail(KeyState::Active, wanted.single_copy));
-        let work = move |session: &Session<'_>, event: &mut Event| {
-            let group = existing(session, &group)?;
-            if !wanted.single_copy {
-                // The new key cannot be in any snapshot yet.
-                let group = group.record.name;
-                return Err(Refusal::RotatedSingleCopy { group }.into());
-            }
-            let stored = insert(session, &group, wanted.name, "")?;
-            event.key_id = Some(stored.record.id);
-            let to = MoveKey {
-                state: KeyState::Active,
-                single_copy: wanted.single_copy,
-            };
-            make_move(session, &group, &stored, &to)
-        };
-        self.store.run(move |session| session.audited(event, work)).await
-    }
 }
 
-fn check_for_tape(group: &GroupName) -> Result<(), Refusal> {
+pub(super) fn check_for_tape(group: &GroupName) -> Result<(), Refusal> {
     if group.is_for_tape() {
         Ok(())
     } else {
@@ -207,7 +193,7 @@ pub(super) fn existing(session: &Session<'_>, name: &GroupName) -> Result<Group,
     Ok(groups::by_name(session, name)?.ok_or_else(|| Refusal::NoSuchGroup { group: name.clone() })?)
 }
 
-fn insert(
+pub(super) fn insert(
     session: &Session<'_>,
     group: &Group,
     name: Option<KeyName>,
@@ -238,7 +224,7 @@ pub(super) fn check_new(
 }
 
 /// Whether the key can be had again if the store's disk dies.
-fn survives_a_disk(session: &Session<'_>, stored: &StoredKey) -> Result<bool, ServiceError> {
+pub(super) fn survives_a_disk(session: &Session<'_>, stored: &StoredKey) -> Result<bool, ServiceError> {
     match stored.record.origin {
         // It comes back from the passphrase.
         KeyOrigin::Passphrase => Ok(true),
@@ -247,7 +233,12 @@ fn survives_a_disk(session: &Session<'_>, stored: &StoredKey) -> Result<bool, Se
 }
 
 /// Moves `stored`; a key that becomes active makes the former one inactive first, so that there are never two.
-fn make_move(session: &Session<'_>, group: &Group, stored: &StoredKey, to: &MoveKey) -> Result<KeyMove, ServiceError> {
+pub(super) fn make_move(
+    session: &Session<'_>,
+    group: &Group,
+    stored: &StoredKey,
+    to: &MoveKey,
+) -> Result<KeyMove, ServiceError> {
     let (from, key) = (stored.record.state, stored.record.name.clone());
     let group_name = group.record.name.clone();
     if from == to.state {

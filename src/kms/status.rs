@@ -7,6 +7,7 @@ use super::audit::{Action, Actor, Event};
 use super::model::{Refusal, ServiceError};
 use super::service::Kms;
 use super::store::{StoreError, quiesces, snapshots};
+use super::upkeep::UpkeepStatus;
 use crate::kms_api::ServiceStatus;
 
 /// Keys, and quiesces, that a status names.
@@ -53,6 +54,11 @@ impl Kms {
                 ))
             })
             .await?;
+        let UpkeepStatus {
+            schedule,
+            rotations,
+            alarms,
+        } = self.upkeep_status().await?;
         Ok(ServiceStatus {
             store: store.to_string(),
             keys: looked.keys,
@@ -61,6 +67,9 @@ impl Kms {
             last_snapshot,
             quiesces: count,
             quiesced_by,
+            schedule,
+            rotations,
+            alarms,
         })
     }
 

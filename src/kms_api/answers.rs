@@ -19,6 +19,9 @@ pub struct GroupRecord {
     pub cipher: Cipher,
     /// A note for people.
     pub description: String,
+    /// Days from when a key becomes active to when the next one takes its place by itself; absent where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_after_days: Option<u32>,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created: OffsetDateTime,
@@ -49,6 +52,13 @@ pub struct KeyRecord {
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created: OffsetDateTime,
+    /// When it last became active; absent if it never was.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "time::serde::rfc3339::option"
+    )]
+    pub activated: Option<OffsetDateTime>,
     /// When it was last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub modified: OffsetDateTime,

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::WaitingRotation;
+
 /// Most bytes of a snapshot's path.
 pub const SNAPSHOT_PATH_LENGTH_MAX: usize = 1024;
 
@@ -78,4 +80,39 @@ pub struct ServiceStatus {
     pub quiesces: u64,
     /// The oldest of them.
     pub quiesced_by: Vec<QuiesceRecord>,
+    /// Where and when the service makes snapshots by itself, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<SnapshotSchedule>,
+    /// Rotations that are due, some of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rotations: Vec<WaitingRotation>,
+    /// What the service could not do by itself and an operator must look at, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
+}
+
+/// The snapshots that the service makes by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotSchedule {
+    /// Their folder, on the KMS's host.
+    pub folder: String,
+    /// Seconds between two of them; absent if they are made for rotations only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_seconds: Option<u64>,
+    /// How many are kept.
+    pub keep: u32,
+    /// When the last one was made.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "time::serde::rfc3339::option"
+    )]
+    pub last: Option<OffsetDateTime>,
+    /// When the next one is due.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "time::serde::rfc3339::option"
+    )]
+    pub next: Option<OffsetDateTime>,
 }

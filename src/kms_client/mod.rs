@@ -8,6 +8,7 @@ mod answer;
 mod ask;
 mod error;
 mod files;
+mod lifecycle;
 mod tls;
 
 pub use address::{AddressError, KmsAddress};

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod process;
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -43,25 +45,41 @@ use tokio_rustls::client::TlsStream;
 const START: i64 = 1_795_521_600;
 
 /// A clock that moves only when told.
-pub(crate) struct VirtualClock(AtomicI64);
+pub(crate) struct VirtualClock {
+    seconds: AtomicI64,
+    jumped: AtomicI64,
+}
 
 impl VirtualClock {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(START)))
+        Arc::new(Self {
+            seconds: AtomicI64::new(START),
+            jumped: AtomicI64::new(0),
+        })
     }
 
     pub(crate) fn advance_days(&self, days: i64) {
-        self.0.fetch_add(days * 86_400, Ordering::SeqCst);
+        self.advance_hours(days * 24);
+    }
+
+    pub(crate) fn advance_hours(&self, hours: i64) {
+        self.seconds.fetch_add(hours * 3600, Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock forward, or back, while no time passes.
+    pub(crate) fn jump_days(&self, days: i64) {
+        self.jumped.fetch_add(days * 86_400, Ordering::SeqCst);
     }
 }
 
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_unix_timestamp(self.0.load(Ordering::SeqCst)).unwrap()
+        let seconds = self.seconds.load(Ordering::SeqCst) + self.jumped.load(Ordering::SeqCst);
+        Timestamp::from_unix_timestamp(seconds).unwrap()
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_secs(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap())
+        Duration::from_secs(u64::try_from(self.seconds.load(Ordering::SeqCst)).unwrap())
     }
 }
 
@@ -170,6 +188,22 @@ impl Home {
         }
     }
 
+    /// A folder that the real program's `init` filled, by the real clock.
+    pub(crate) fn made_by_the_program(program: &str) -> Self {
+        let home = Self {
+            temporary: tempfile::tempdir().unwrap(),
+            clock: VirtualClock::new(),
+            entropy: Seeded::new(1),
+        };
+        let made = std::process::Command::new(program)
+            .arg("init")
+            .arg(home.folder())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        home
+    }
+
     /// Nothing yet, on the clock and seed of another one.
     pub(crate) fn empty_beside(other: &Self) -> Self {
         Self {
@@ -224,9 +258,24 @@ impl Home {
         StoreFile::open(&config.store, &master).map_err(|error| error.to_string())
     }
 
-    pub(crate) async fn serve(&self) -> Running {
+    /// The service without its web front, with whatever schedule `kms.toml` has.
+    pub(crate) fn kms(&self) -> Arc<Kms> {
         let kms = Kms::start(self.open_store().unwrap(), self.clock.clone(), self.entropy.clone()).unwrap();
-        let server = Server::bind(&self.config(), Arc::new(kms), self.clock.clone())
+        Arc::new(kms.with_snapshots(self.config().snapshots))
+    }
+
+    /// Has the service make snapshots by itself: `lines` of kms.toml beside the folder, which is on another file system.
+    pub(crate) fn schedule(&self, lines: &str) -> tempfile::TempDir {
+        let disk = self.other_disk();
+        let path = self.folder().join("kms.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let folder = disk.path().display();
+        std::fs::write(path, format!("{text}[snapshots]\nfolder = \"{folder}\"\n{lines}\n")).unwrap();
+        disk
+    }
+
+    pub(crate) async fn serve(&self) -> Running {
+        let server = Server::bind(&self.config(), self.kms(), self.clock.clone())
             .await
             .unwrap();
         let address = server.address().unwrap();

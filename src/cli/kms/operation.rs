@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::failure;
 use crate::cli::output::{Exit, Failure, Output, Table};
 use crate::clock::to_text;
-use crate::kms_api::{CreateSnapshot, ServiceStatus, SnapshotRecord};
+use crate::kms_api::{CreateSnapshot, ServiceStatus, SnapshotRecord, SnapshotSchedule, WaitingRotation};
 use crate::kms_client::KmsClient;
 
 /// Verbs for snapshots.
@@ -47,6 +47,17 @@ pub(super) async fn on_snapshots(
 pub(super) async fn on_status(client: &KmsClient, output: &mut Output<'_>) -> Result<(), Failure> {
     let status = client.status().await.map_err(failure)?;
     output.answer(&status, describe)?;
+    if let Some(alarm) = status.alarms.first() {
+        let more = match status.alarms.len() {
+            1 => String::new(),
+            alarms => format!(" ({alarms} alarms in all)"),
+        };
+        let hint = "the service tries again by itself, and at once with tapekey kms rotate --due or tapekey kms snapshot create";
+        return Err(Failure::new(
+            Exit::Failed,
+            format_args!("alarm: {alarm}{more}\nhint: {hint}"),
+        ));
+    }
     match status.keys_in_no_snapshot {
         0 => Ok(()),
         keys => Err(Failure::new(
@@ -83,6 +94,18 @@ fn describe(status: &ServiceStatus) -> String {
         None => "none on another file system".to_owned(),
     };
     table.row(["last snapshot", &last]);
+    if let Some(schedule) = &status.schedule {
+        table.row(["schedule", &describe_schedule(schedule)]);
+    }
+    for WaitingRotation { group, due, why, .. } in &status.rotations {
+        let since = due
+            .map(|due| format!(", due since {}", to_text(due)))
+            .unwrap_or_default();
+        table.row(["rotation", &format!("of {group}{since}: {why}")]);
+    }
+    for alarm in &status.alarms {
+        table.row(["alarm", alarm]);
+    }
     let changes = match status.quiesces {
         0 => "allowed".to_owned(),
         count => format!("refused, {count} outstanding quiesces"),
@@ -95,6 +118,20 @@ fn describe(status: &ServiceStatus) -> String {
         ]);
     }
     table.to_string()
+}
+
+fn describe_schedule(schedule: &SnapshotSchedule) -> String {
+    let every = match schedule.every_seconds {
+        None => "for rotations only".to_owned(),
+        Some(seconds) if seconds.is_multiple_of(3600) => format!("every {} h", seconds / 3600),
+        Some(seconds) => format!("every {} min", seconds / 60),
+    };
+    let SnapshotSchedule { folder, keep, .. } = schedule;
+    let next = schedule
+        .next
+        .map(|next| format!(", next {}", to_text(next)))
+        .unwrap_or_default();
+    format!("{every} to {folder}, {keep} kept{next}")
 }
 
 fn snapshot_table(snapshots: &[SnapshotRecord]) -> String {

@@ -40,7 +40,8 @@ pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut 
     let file = StoreFile::open(&config.store, &master)?;
     // It has opened the keys below it and is not needed again.
     drop(master);
-    let kms = Arc::new(Kms::start(file, machine.clock.clone(), machine.entropy)?);
+    let kms = Kms::start(file, machine.clock.clone(), machine.entropy)?;
+    let kms = Arc::new(kms.with_snapshots(config.snapshots.clone()));
     let server = Server::bind(&config, kms, machine.clock).await?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let address = server.address()?;

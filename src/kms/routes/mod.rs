@@ -4,6 +4,7 @@ mod backup_key;
 mod declared;
 mod groups;
 mod keys;
+mod lifecycle;
 mod openapi;
 mod operations;
 pub(super) mod problem;
@@ -28,7 +29,7 @@ use super::service::Kms;
 use crate::clock::Clock;
 use crate::kms_api::{
     AUDIT_HEAD_HEADER, BACKUP_KEY_PATH, GROUPS_PATH, KEYS_PATH, OPENAPI_PATH, QUIESCE_PATH, RESTORE_KEYS_PATH,
-    SNAPSHOTS_PATH, STATUS_PATH, UNQUIESCE_PATH,
+    ROTATE_DUE_PATH, SNAPSHOTS_PATH, STATUS_PATH, UNQUIESCE_PATH,
 };
 
 /// What handlers work with.
@@ -52,7 +53,14 @@ fn routes() -> Routes {
         .post(&in_group("keys"), keys::create)
         .post(&in_group("passphrase-keys"), supply::create_passphrase_key)
         .post(&in_group("import"), supply::import)
+        .post(&in_group("name"), lifecycle::rename_group)
+        .post(&in_group("description"), lifecycle::describe_group)
+        .post(&in_group("rotation"), lifecycle::set_rotation)
+        .post(ROTATE_DUE_PATH, lifecycle::rotate_due)
         .post(&in_group("keys/{key}/state"), keys::set_state)
+        .post(&in_group("keys/{key}/name"), lifecycle::rename_key)
+        .post(&in_group("keys/{key}/description"), lifecycle::describe_key)
+        .post(&in_group("keys/{key}/group"), lifecycle::move_key_to_group)
         .get(KEYS_PATH, keys::list)
         .get(SNAPSHOTS_PATH, operations::list_snapshots)
         .post(SNAPSHOTS_PATH, operations::create_snapshot)

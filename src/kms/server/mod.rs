@@ -28,12 +28,13 @@ use super::rate::Rates;
 use super::routes;
 use super::service::Kms;
 use super::status::Daily;
+use super::upkeep::Upkeep;
 use crate::clock::Clock;
 
 /// How long requests in work may take once the service is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How often to see whether the daily alarm is due.
+/// How often to see whether something is due: the daily alarm, a snapshot, a rotation.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
 
 /// How long to wait after accept(2) failed, for want of file descriptors usually.
@@ -108,6 +109,7 @@ impl Server {
         let mut tasks = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         let (mut daily, mut look_at_clock) = (Daily::default(), tokio::time::interval(LOOK_AT_CLOCK));
+        tasks.spawn(upkeep(self.kms.clone(), self.clock.clone(), stopped.clone()));
         loop {
             tokio::select! {
                 () = &mut stop => break,
@@ -146,5 +148,20 @@ impl Server {
             limits: self.limits,
             room: self.room.clone(),
         }
+    }
+}
+
+/// Does what is due until the service ends. Whatever is cut off then is gone on with at the next start.
+async fn upkeep(kms: Arc<Kms>, clock: Arc<dyn Clock>, mut stopped: watch::Receiver<bool>) {
+    let work = async {
+        let (mut upkeep, mut look_at_clock) = (Upkeep::default(), tokio::time::interval(LOOK_AT_CLOCK));
+        loop {
+            look_at_clock.tick().await;
+            upkeep.look(&kms, &*clock).await;
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
     }
 }

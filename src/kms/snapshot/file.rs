@@ -153,6 +153,11 @@ pub(in crate::kms) fn open(path: &Path) -> Result<Manifest, SnapshotError> {
     }
 }
 
+/// The id that the snapshot at `path` gives itself, whatever else it is.
+pub(super) fn id_of(path: &Path) -> Result<String, SnapshotError> {
+    Ok(read_manifest(path)?.id)
+}
+
 fn read_manifest(path: &Path) -> Result<Manifest, SnapshotError> {
     let none = |problem| SnapshotError::NotASnapshot {
         path: path.to_owned(),

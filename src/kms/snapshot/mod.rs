@@ -5,6 +5,7 @@
 
 mod error;
 pub(super) mod file;
+mod kept;
 pub mod restore;
 
 pub use error::SnapshotError;
@@ -20,9 +21,11 @@ use nix::sys::stat::{major, minor};
 use self::file::Manifest;
 use super::audit::{Action, Actor, Event};
 use super::model::ServiceError;
+use super::schedule::Snapshots;
 use super::service::Kms;
 use super::store::snapshots::{self, CopyFacts};
 use super::store::{StoreError, millis, moment};
+use crate::clock::Timestamp;
 use crate::entropy::random_bytes;
 use crate::kad::KeyId;
 use crate::kms_api::{CreateSnapshot, PAGE_RECORDS_MAX, SNAPSHOT_PATH_LENGTH_MAX, SnapshotList, SnapshotRecord};
@@ -41,7 +44,7 @@ impl Kms {
         wanted: CreateSnapshot,
     ) -> Result<SnapshotRecord, ServiceError> {
         let (kms, actor) = (self.clone(), actor.clone());
-        let made = tokio::task::spawn_blocking(move || kms.make_snapshot(&actor, &wanted));
+        let made = tokio::task::spawn_blocking(move || kms.make_snapshot(&actor, &Target::File(wanted)));
         made.await.map_err(|_| StoreError::Stopped)?
     }
 
@@ -55,16 +58,10 @@ impl Kms {
         Ok(SnapshotList { snapshots })
     }
 
-    fn make_snapshot(&self, actor: &Actor, wanted: &CreateSnapshot) -> Result<SnapshotRecord, ServiceError> {
+    fn make_snapshot(&self, actor: &Actor, target: &Target) -> Result<SnapshotRecord, ServiceError> {
         let mut event = Event::new(actor, Action::CreateSnapshot);
-        let shown: String = wanted.path.escape_default().take(SNAPSHOT_PATH_LENGTH_MAX).collect();
-        let accepted = if wanted.same_filesystem {
-            ", same file system accepted"
-        } else {
-            ""
-        };
-        event.detail = Some(format!("to {shown}{accepted}"));
-        let made = self.write_snapshot(wanted);
+        event.detail = Some(target.shown());
+        let made = self.write_snapshot(target);
         if let Ok(record) = &made {
             let counts = if record.counts { "" } else { ", counts for no key" };
             event.outcome = format!("done: snapshot {} with {} keys{counts}", record.id, record.keys);
@@ -94,15 +91,16 @@ impl Kms {
         Ok(record)
     }
 
-    fn write_snapshot(&self, wanted: &CreateSnapshot) -> Result<SnapshotRecord, ServiceError> {
-        let place = Place::of(&wanted.path, self.store.folder())?;
-        if !place.counts && !wanted.same_filesystem {
-            return Err(SnapshotError::SameFileSystem { path: place.path }.into());
-        }
+    fn write_snapshot(&self, target: &Target) -> Result<SnapshotRecord, ServiceError> {
         let (id, made) = self.store.run_and_wait(|session| {
             let id = KeyId::from_random(random_bytes(session.entropy).map_err(StoreError::from)?);
             Ok((id, moment(millis(session.now))))
         })?;
+        let path = target.path(id, made);
+        let place = Place::of(&path, self.store.folder())?;
+        if !place.counts && !target.same_filesystem() {
+            return Err(SnapshotError::SameFileSystem { path: place.path }.into());
+        }
         let partial = Partial::make(&place.path)?;
         let copied = |source| SnapshotError::Copy {
             path: place.path.clone(),
@@ -115,7 +113,7 @@ impl Kms {
         Ok(SnapshotRecord {
             id: manifest.id,
             made,
-            path: wanted.path.clone(),
+            path,
             file_system: place.file_system,
             counts: place.counts,
             audit_head: manifest.audit_head,
@@ -143,6 +141,46 @@ impl Kms {
             self.store
                 .run_and_wait(move |session| Ok(snapshots::add_keys(session, sequence, &keys)?))
         })
+    }
+}
+
+/// What a snapshot is made for.
+enum Target {
+    /// For somebody who names the file.
+    File(CreateSnapshot),
+    /// For the schedule, which names its files itself.
+    Schedule(Snapshots),
+}
+
+impl Target {
+    fn path(&self, id: KeyId, made: Timestamp) -> String {
+        match self {
+            Self::File(wanted) => wanted.path.clone(),
+            Self::Schedule(place) => place.path(id, made),
+        }
+    }
+
+    fn same_filesystem(&self) -> bool {
+        matches!(self, Self::File(wanted) if wanted.same_filesystem)
+    }
+
+    /// As the audit record has it.
+    fn shown(&self) -> String {
+        let folder;
+        let path = match self {
+            Self::File(wanted) => &wanted.path,
+            Self::Schedule(place) => {
+                folder = place.folder.display().to_string();
+                &folder
+            }
+        };
+        let shown: String = path.escape_default().take(SNAPSHOT_PATH_LENGTH_MAX).collect();
+        let accepted = if self.same_filesystem() {
+            ", same file system accepted"
+        } else {
+            ""
+        };
+        format!("to {shown}{accepted}")
     }
 }
 
@@ -235,7 +273,7 @@ impl Partial {
         self.path.to_str().unwrap_or_default()
     }
 
-    fn manifest(&self, id: KeyId, made: crate::clock::Timestamp, facts: CopyFacts) -> Result<Manifest, SnapshotError> {
+    fn manifest(&self, id: KeyId, made: Timestamp, facts: CopyFacts) -> Result<Manifest, SnapshotError> {
         let failed = SnapshotError::file("read back", &self.path);
         let length = self.file.metadata().map_err(&failed)?.len();
         let sha256 = file::digest(&self.path, length).map_err(&failed)?;

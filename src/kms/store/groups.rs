@@ -15,6 +15,8 @@ pub(in crate::kms) struct Group {
     pub(super) id: KeyId,
     /// What the world sees.
     pub(in crate::kms) record: GroupRecord,
+    /// The key that a rotation under way made, and that is to become the active one. It may have gone another way since.
+    pub(in crate::kms) next_key: Option<KeyId>,
 }
 
 /// Adds a group.
@@ -25,12 +27,14 @@ pub(in crate::kms) fn insert(session: &Session<'_>, wanted: &CreateGroup) -> Res
         kind: wanted.kind,
         cipher: Cipher::Aes256Gcm,
         description: wanted.description.clone(),
+        rotate_after_days: None,
         created: now,
         modified: now,
     };
     let group = Group {
         id: KeyId::from_random(random_bytes(session.entropy)?),
         record,
+        next_key: None,
     };
     let (under, key) = session.keyring.current()?;
     let seal = key.seal(session.entropy, b"", &group.bound(under))?;
@@ -79,7 +83,71 @@ pub(in crate::kms) fn list(session: &Session<'_>, after: &str, limit: usize) -> 
         .collect()
 }
 
+/// At most `limit` groups by name, those after `after`, of which keys are rotated by age or a rotation is under way.
+pub(in crate::kms) fn rotated_by_age(
+    session: &Session<'_>,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<Group>, StoreError> {
+    let rows = session.database.rows(
+        "SELECT * FROM key_groups WHERE (rotate_after_days IS NOT NULL OR next_key IS NOT NULL) AND name > ?1
+         ORDER BY name LIMIT ?2",
+        &[after.into(), limit.into()],
+    )?;
+    rows.iter().map(|row| read(session, row)).collect()
+}
+
 impl Group {
+    /// The same group with what is different in `record`, stored. The caller has checked that a new name is free.
+    pub(in crate::kms) fn changed(&self, session: &Session<'_>, record: GroupRecord) -> Result<Self, StoreError> {
+        let record = GroupRecord {
+            modified: moment(millis(session.now)),
+            ..record
+        };
+        self.replaced(session, record, self.next_key)
+    }
+
+    /// The same group with another next key, stored. It counts as no change of the group.
+    pub(in crate::kms) fn with_next_key(
+        &self,
+        session: &Session<'_>,
+        next_key: Option<KeyId>,
+    ) -> Result<Self, StoreError> {
+        self.replaced(session, self.record.clone(), next_key)
+    }
+
+    fn replaced(
+        &self,
+        session: &Session<'_>,
+        record: GroupRecord,
+        next_key: Option<KeyId>,
+    ) -> Result<Self, StoreError> {
+        let changed = Self {
+            id: self.id,
+            record,
+            next_key,
+        };
+        let (under, key) = session.keyring.current()?;
+        let seal = key.seal(session.entropy, b"", &changed.bound(under))?;
+        session.database.execute(
+            "UPDATE key_groups SET name = ?2, description = ?3, modified = ?4, sealed_under = ?5, nonce = ?6, sealed = ?7,
+                                   rotate_after_days = ?8, next_key = ?9
+             WHERE id = ?1",
+            &[
+                changed.id.into(),
+                changed.record.name.as_str().into(),
+                changed.record.description.as_str().into(),
+                millis(changed.record.modified).into(),
+                under.into(),
+                seal.nonce.into(),
+                seal.sealed.into(),
+                changed.record.rotate_after_days.map(i64::from).into(),
+                changed.next_key.into(),
+            ],
+        )?;
+        Ok(changed)
+    }
+
     fn bound(&self, sealed_under: KeyId) -> Vec<u8> {
         Fields::of("tapekey key group v1")
             .bytes(&self.id.0)
@@ -90,6 +158,14 @@ impl Group {
             .number(millis(self.record.created))
             .number(millis(self.record.modified))
             .bytes(&sealed_under.0)
+            .optional(
+                self.record
+                    .rotate_after_days
+                    .map(u32::to_be_bytes)
+                    .as_ref()
+                    .map(<[u8; 4]>::as_slice),
+            )
+            .optional(self.next_key.as_ref().map(|id| id.0.as_slice()))
             .encode()
     }
 }
@@ -99,6 +175,7 @@ fn read(session: &Session<'_>, row: &Row) -> Result<Group, StoreError> {
     let what = || format!("group {}", name.escape_default());
     let kind: String = row.get("kind")?;
     let cipher: String = row.get("cipher")?;
+    let days: Option<i64> = row.get("rotate_after_days")?;
     let record = GroupRecord {
         name: column(GroupName::new(name.as_str()).ok(), what)?,
         kind: column(kind_from_name(&kind), what)?,
@@ -107,12 +184,14 @@ fn read(session: &Session<'_>, row: &Row) -> Result<Group, StoreError> {
             what,
         )?,
         description: row.get("description")?,
+        rotate_after_days: days.map(|days| column(u32::try_from(days).ok(), what)).transpose()?,
         created: moment(row.get("created")?),
         modified: moment(row.get("modified")?),
     };
     let group = Group {
         id: row.get("id")?,
         record,
+        next_key: row.get("next_key")?,
     };
     let under = row.get("sealed_under")?;
     let key = session.keyring.named(session.database, under)?;

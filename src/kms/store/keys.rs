@@ -71,6 +71,7 @@ pub(in crate::kms) fn insert(
         origin: new.origin,
         foreign_kad: new.foreign_kad,
         created: now,
+        activated: None,
         modified: now,
     };
     let stored = StoredKey::seal(session, record, group.record.kind, group.id, data_key)?;
@@ -172,25 +173,64 @@ impl StoredKey {
 
     /// The same key with another state, stored. The caller has checked that it may move there.
     pub(in crate::kms) fn moved_to(&self, session: &Session<'_>, state: KeyState) -> Result<Self, StoreError> {
-        let data_key = self.open(session)?;
+        let activated = match state {
+            KeyState::Active => Some(moment(millis(session.now))),
+            _ => self.record.activated,
+        };
         let record = KeyRecord {
             state,
-            modified: moment(millis(session.now)),
+            activated,
             ..self.record.clone()
         };
-        let moved = Self::seal(session, record, self.kind, self.group_id, &data_key)?;
+        self.changed(session, record, self.group_id)
+    }
+
+    /// The same key in `group`, which is of the same kind, under `name`, which is free there. Stored.
+    pub(in crate::kms) fn moved_into(
+        &self,
+        session: &Session<'_>,
+        group: &Group,
+        name: KeyName,
+    ) -> Result<Self, StoreError> {
+        let record = KeyRecord {
+            group: group.record.name.clone(),
+            name,
+            ..self.record.clone()
+        };
+        self.changed(session, record, group.id)
+    }
+
+    /// The same key with another name or note, stored. The caller has checked that the name is free.
+    pub(in crate::kms) fn relabelled(&self, session: &Session<'_>, record: KeyRecord) -> Result<Self, StoreError> {
+        self.changed(session, record, self.group_id)
+    }
+
+    /// Opens the key and seals it anew, bound to what it is now.
+    fn changed(&self, session: &Session<'_>, record: KeyRecord, group_id: KeyId) -> Result<Self, StoreError> {
+        let data_key = self.open(session)?;
+        let record = KeyRecord {
+            modified: moment(millis(session.now)),
+            ..record
+        };
+        let changed = Self::seal(session, record, self.kind, group_id, &data_key)?;
         session.database.execute(
-            "UPDATE keys SET state = ?2, modified = ?3, sealed_under = ?4, nonce = ?5, sealed = ?6 WHERE id = ?1",
+            "UPDATE keys SET group_id = ?2, name = ?3, state = ?4, description = ?5, modified = ?6, sealed_under = ?7, nonce = ?8,
+                             sealed = ?9, activated = ?10
+             WHERE id = ?1",
             &[
-                moved.record.id.into(),
-                moved.record.state.name().into(),
-                millis(moved.record.modified).into(),
-                moved.sealed_under.into(),
-                moved.sealed.nonce.into(),
-                moved.sealed.sealed.as_slice().into(),
+                changed.record.id.into(),
+                changed.group_id.into(),
+                changed.record.name.as_str().into(),
+                changed.record.state.name().into(),
+                changed.record.description.as_str().into(),
+                millis(changed.record.modified).into(),
+                changed.sealed_under.into(),
+                changed.sealed.nonce.into(),
+                changed.sealed.sealed.as_slice().into(),
+                changed.record.activated.map(millis).into(),
             ],
         )?;
-        Ok(moved)
+        Ok(changed)
     }
 
     fn seal(
@@ -248,6 +288,7 @@ pub(super) struct Raw {
     foreign_kad: Option<Vec<u8>>,
     foreign_kad_unpadded: Option<Vec<u8>>,
     created: i64,
+    activated: Option<i64>,
     modified: i64,
     sealed_under: KeyId,
     sealed: Sealed,
@@ -265,6 +306,7 @@ impl Raw {
             foreign_kad: row.get("foreign_kad")?,
             foreign_kad_unpadded: row.get("foreign_kad_unpadded")?,
             created: row.get("created")?,
+            activated: row.get("activated")?,
             modified: row.get("modified")?,
             sealed_under: row.get("sealed_under")?,
             sealed: seal(row)?,
@@ -292,6 +334,7 @@ impl Raw {
             foreign_kad: self.foreign_kad,
             description: self.description,
             created: moment(self.created),
+            activated: self.activated.map(moment),
             modified: moment(self.modified),
         };
         Ok(StoredKey {
@@ -315,6 +358,13 @@ fn bound(record: &KeyRecord, kind: KeyKind, group_id: KeyId, sealed_under: KeyId
         .text(&record.description)
         .text(record.origin.name())
         .number(millis(record.created))
+        .optional(
+            record
+                .activated
+                .map(|at| millis(at).to_be_bytes())
+                .as_ref()
+                .map(<[u8; 8]>::as_slice),
+        )
         .number(millis(record.modified))
         .bytes(&sealed_under.0)
         .optional(record.foreign_kad.as_deref())

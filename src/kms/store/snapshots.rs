@@ -137,6 +137,24 @@ pub(in crate::kms) fn is_kept(session: &Session<'_>, key: KeyId) -> Result<bool,
     found.map_or(Ok(false), |row| Ok(checked(session, &row)?.counts))
 }
 
+/// How many keys count as kept because of that snapshot.
+pub(in crate::kms) fn keys_counting_on(session: &Session<'_>, id: &str) -> Result<u64, StoreError> {
+    let counted = session.database.first(
+        "SELECT count(*) AS number FROM snapshot_keys JOIN snapshots ON snapshots.sequence = snapshot_keys.snapshot
+         WHERE snapshots.id = ?1",
+        &[id.into()],
+    )?;
+    counted.map_or(Ok(0), |row| row.get("number"))
+}
+
+/// Forgets a snapshot that no key counts on.
+pub(in crate::kms) fn delete(session: &Session<'_>, id: &str) -> Result<(), StoreError> {
+    session
+        .database
+        .execute("DELETE FROM snapshots WHERE id = ?1", &[id.into()])?;
+    Ok(())
+}
+
 /// At most `limit` snapshots, the newest first; `counting` leaves out those that count for no key.
 pub(in crate::kms) fn newest(
     session: &Session<'_>,

@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tapekey::kms_api::{
-    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, ErrorAnswer,
-    ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, RestoreKeysAnswer, RestoreKeysRequest,
-    RotateGroup, ServiceStatus, SnapshotList,
+    BackupKeyAnswer, BackupKeyRequest, ClearedCache, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot,
+    ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, RestoreKeysAnswer,
+    RestoreKeysRequest, RotateGroup, ServiceStatus, SnapshotList,
 };
 
 macro_rules! golden {
@@ -46,8 +46,10 @@ fn request<T: Serialize + DeserializeOwned>(golden: &Value) {
 #[test]
 fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
     request::<BackupKeyRequest>(&golden!("backup-key-request"));
+    request::<BackupKeyRequest>(&golden!("backup-key-request-disk"));
     request::<RestoreKeysRequest>(&golden!("restore-keys-request"));
     request::<CreateGroup>(&golden!("create-group"));
+    request::<CreateGroup>(&golden!("create-group-disk"));
     request::<CreateKey>(&golden!("create-key"));
     request::<CreateKey>(&golden!("create-key-unnamed"));
     request::<CreatePassphraseKey>(&golden!("create-passphrase-key"));
@@ -69,6 +71,7 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<KeyMove>(&golden!("key-move"));
     written_as_read::<SnapshotList>(&golden!("snapshot-list"));
     written_as_read::<ServiceStatus>(&golden!("service-status"));
+    written_as_read::<ClearedCache>(&golden!("cleared-cache"));
     written_as_read::<ErrorAnswer>(&golden!("error"));
 }
 

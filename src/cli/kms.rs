@@ -15,7 +15,8 @@ use crate::clock::{Clock, to_text};
 use crate::entropy::Entropy;
 use crate::kad::KeyKind;
 use crate::kms_api::{
-    CreateGroup, CreateKey, GroupName, GroupRecord, KeyMove, KeyName, KeyRecord, KeyState, MoveKey, RotateGroup,
+    CreateGroup, CreateKey, GroupName, GroupRecord, KeyMove, KeyName, KeyRecord, KeyState, MoveKey, Purpose,
+    RotateGroup,
 };
 use crate::kms_client::{ClientConfig, KmsAddress, KmsClient, KmsClientError, SetupError};
 
@@ -46,6 +47,9 @@ enum Noun {
     /// Copies of the whole store, which let a key outlive the store's disk
     #[command(subcommand)]
     Snapshot(operation::SnapshotVerb),
+    /// What external servers answered, kept by the KMS for ten minutes
+    #[command(subcommand)]
+    Cache(operation::CacheVerb),
     /// Show how the KMS is; exit code 1 if keys are in no snapshot
     Status,
     /// Refuse changes of groups and keys until it is taken back; keys are given out all the same
@@ -58,11 +62,14 @@ enum Noun {
 enum GroupVerb {
     /// Make a group
     Create {
-        /// The pool's name, beginning with ENCR_
+        /// The pool's name, beginning with ENCR_ for tape
         name: GroupName,
         /// How the keys on drives follow from the group's keys; fixed for ever
         #[arg(long, value_enum, default_value_t = Kind::Derived)]
         kind: Kind,
+        /// What the keys are for: with disk, NAME is a disk pool's and does not begin with ENCR_
+        #[arg(long = "for", value_enum, value_name = "PURPOSE", default_value_t = For::Tape)]
+        purpose: For,
         /// A note for people
         #[arg(long, value_name = "TEXT", default_value = "")]
         description: String,
@@ -133,6 +140,15 @@ enum Kind {
     AsIs,
 }
 
+/// What a group's keys are for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum For {
+    /// A pool of tape volumes
+    Tape,
+    /// A disk pool of another program, which asks through the web service
+    Disk,
+}
+
 /// States other than active, which has a verb of its own.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Retired {
@@ -160,6 +176,7 @@ pub async fn run(
         Noun::Group(verb) => on_groups(&client, verb, output).await,
         Noun::Key(verb) => on_keys(&client, verb, entropy, output).await,
         Noun::Snapshot(verb) => operation::on_snapshots(&client, verb, output).await,
+        Noun::Cache(verb) => operation::on_cache(&client, verb, output).await,
         Noun::Status => operation::on_status(&client, output).await,
         Noun::Quiesce => operation::on_quiesce(&client, true, output).await,
         Noun::Unquiesce => operation::on_quiesce(&client, false, output).await,
@@ -187,8 +204,13 @@ async fn on_groups(client: &KmsClient, verb: GroupVerb, output: &mut Output<'_>)
         GroupVerb::Create {
             name,
             kind,
+            purpose,
             description,
         } => {
+            let purpose = match purpose {
+                For::Tape => Purpose::Tape,
+                For::Disk => Purpose::Disk,
+            };
             let kind = match kind {
                 Kind::Derived => KeyKind::Derived,
                 Kind::AsIs => KeyKind::AsIs,
@@ -197,6 +219,7 @@ async fn on_groups(client: &KmsClient, verb: GroupVerb, output: &mut Output<'_>)
                 .create_group(&CreateGroup {
                     name,
                     kind,
+                    purpose,
                     description,
                 })
                 .await

@@ -71,6 +71,8 @@ pub enum Action {
     Quiesce,
     /// One quiesce less.
     Unquiesce,
+    /// What external servers answered, forgotten.
+    ClearCache,
     /// Anything that the asker's role does not allow.
     Request,
 }
@@ -91,6 +93,7 @@ impl Action {
             Self::RestoreStore => "restore_store",
             Self::Quiesce => "quiesce",
             Self::Unquiesce => "unquiesce",
+            Self::ClearCache => "clear_cache",
             Self::Request => "request",
         }
     }
@@ -111,6 +114,7 @@ impl Action {
             | Self::RestoreStore
             | Self::Quiesce
             | Self::Unquiesce
+            | Self::ClearCache
             | Self::Request => false,
         }
     }

@@ -25,6 +25,10 @@ pub struct KmsConfig {
     pub server_certificate: PathBuf,
     /// The server's private key.
     pub server_key: PathBuf,
+    /// For backup, pass over an external server that cannot be reached, as one without such a key: the source of keys then changes
+    /// silently while it is away.
+    #[serde(default)]
+    pub fall_back_when_unreachable: bool,
 }
 
 /// The configuration cannot be used.
@@ -59,6 +63,7 @@ impl KmsConfig {
             issuing_ca: "issuing-ca.pem".into(),
             server_certificate: "server/certificate.pem".into(),
             server_key: "server/key.pem".into(),
+            fall_back_when_unreachable: false,
         }
     }
 
@@ -83,6 +88,7 @@ impl KmsConfig {
             issuing_ca: folder.join(config.issuing_ca),
             server_certificate: folder.join(config.server_certificate),
             server_key: folder.join(config.server_key),
+            fall_back_when_unreachable: config.fall_back_when_unreachable,
         })
     }
 }

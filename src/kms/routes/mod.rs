@@ -1,6 +1,7 @@
 //! The web service, one file per thing that has an address. Every answer is JSON and carries the audit chain's head.
 
 mod backup_key;
+mod cache;
 mod groups;
 mod keys;
 mod operations;
@@ -22,8 +23,8 @@ use self::problem::Problem;
 use super::service::Kms;
 use crate::clock::Clock;
 use crate::kms_api::{
-    AUDIT_HEAD_HEADER, BACKUP_KEY_PATH, GROUPS_PATH, KEYS_PATH, QUIESCE_PATH, RESTORE_KEYS_PATH, SNAPSHOTS_PATH,
-    STATUS_PATH, UNQUIESCE_PATH,
+    AUDIT_HEAD_HEADER, BACKUP_KEY_PATH, CLEAR_CACHE_PATH, GROUPS_PATH, KEYS_PATH, QUIESCE_PATH, RESTORE_KEYS_PATH,
+    SNAPSHOTS_PATH, STATUS_PATH, UNQUIESCE_PATH,
 };
 
 /// What handlers work with.
@@ -58,6 +59,7 @@ pub(super) fn router(front: Front) -> Router {
         .route(STATUS_PATH, get(operations::status))
         .route(QUIESCE_PATH, post(operations::quiesce))
         .route(UNQUIESCE_PATH, post(operations::unquiesce))
+        .route(CLEAR_CACHE_PATH, post(cache::clear))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::map_response_with_state(front.clone(), with_audit_head))

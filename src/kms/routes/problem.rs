@@ -102,7 +102,7 @@ impl Problem {
 
     fn status(&self) -> StatusCode {
         match self.0.code {
-            ErrorCode::BadRequest | ErrorCode::NotForTape => StatusCode::BAD_REQUEST,
+            ErrorCode::BadRequest | ErrorCode::NotForTape | ErrorCode::NotForDisk => StatusCode::BAD_REQUEST,
             ErrorCode::Forbidden | ErrorCode::Certificate => StatusCode::FORBIDDEN,
             ErrorCode::NoSuchGroup | ErrorCode::NoSuchKey | ErrorCode::NoSuchPath => StatusCode::NOT_FOUND,
             ErrorCode::NoActiveKey
@@ -113,10 +113,12 @@ impl Problem {
             | ErrorCode::SingleCopy
             | ErrorCode::Quiesced
             | ErrorCode::NotQuiesced
+            | ErrorCode::ServerRefused
             | ErrorCode::Snapshot => StatusCode::CONFLICT,
             ErrorCode::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             ErrorCode::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorCode::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
+            // Another node of the KMS may reach it.
+            ErrorCode::TimedOut | ErrorCode::ServerUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Store | ErrorCode::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -23,9 +23,9 @@ pub use lifecycle::{
     Describe, MoveKeyToGroup, ROTATE_AFTER_DAYS_MAX, RenameGroup, RenameKey, RotateAfter, RotationReport, SetRotation,
     WaitingRotation,
 };
-pub use names::{GroupName, KeyName, NameError, TAPE_PREFIX, VolumeName};
+pub use names::{GroupName, KeyName, NameError, ServerName, TAPE_PREFIX, VolumeName};
 pub use operations::{
-    CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, ServiceStatus, SnapshotList, SnapshotRecord,
+    ClearedCache, CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, ServiceStatus, SnapshotList, SnapshotRecord,
     SnapshotSchedule,
 };
 pub use requests::{
@@ -60,6 +60,8 @@ pub const STATUS_PATH: &str = "/v1/status";
 pub const QUIESCE_PATH: &str = "/v1/quiesce";
 /// `POST`, without a body: one quiesce less.
 pub const UNQUIESCE_PATH: &str = "/v1/unquiesce";
+/// `POST`, without a body: forget what external servers answered.
+pub const CLEAR_CACHE_PATH: &str = "/v1/cache/clear";
 /// `GET`: the description of all of these, OpenAPI 3.1; it says which roles may ask what.
 pub const OPENAPI_PATH: &str = "/v1/openapi.json";
 
@@ -204,17 +206,25 @@ impl fmt::Display for KeyOrigin {
     }
 }
 
+/// The name of the KMS's own store among the servers behind it.
+pub const BUILT_IN: &str = "built-in";
+
 /// What kind of server holds a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyServerKind {
     /// The KMS's own store.
     BuiltIn,
+    /// An external server that speaks the Key Management Interoperability Protocol.
+    Kmip,
 }
 
 impl fmt::Display for KeyServerKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad("built-in")
+        formatter.pad(match self {
+            Self::BuiltIn => "built-in",
+            Self::Kmip => "KMIP",
+        })
     }
 }
 
@@ -225,12 +235,18 @@ pub struct KeySource {
     pub name: String,
     /// What it is.
     pub kind: KeyServerKind,
+    /// Where the KMS reaches it; the built-in store has no address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// Its rank among the external servers; the built-in store has none, it is always last.
     pub priority: Option<i32>,
     /// Whether the answer came from the KMS's memory.
     pub cached: bool,
     /// Whether it was asked only because another one could not be reached.
     pub fallback: bool,
+    /// How long it took to answer, in milliseconds; a cached answer takes none.
+    #[serde(default)]
+    pub took_ms: u64,
 }
 
 impl KeySource {
@@ -238,11 +254,13 @@ impl KeySource {
     #[must_use]
     pub fn built_in() -> Self {
         Self {
-            name: "built-in".to_owned(),
+            name: BUILT_IN.to_owned(),
             kind: KeyServerKind::BuiltIn,
+            address: None,
             priority: None,
             cached: false,
             fallback: false,
+            took_ms: 0,
         }
     }
 }

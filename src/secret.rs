@@ -52,6 +52,12 @@ impl DataKey {
         taken
     }
 
+    /// The same key once more, for a key that leaves while the first stays: both are wiped, each in its own time.
+    #[must_use]
+    pub fn copy_to_release(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     /// The key's bytes, for the one call that needs them. Never copy them anywhere that is not wiped.
     #[must_use]
     pub fn expose(&self) -> &[u8; KEY_LENGTH] {

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tapekey::kms_api::{
-    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, Describe,
-    ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup,
+    BackupKeyAnswer, BackupKeyRequest, ClearedCache, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot,
+    Describe, ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup,
     RenameGroup, RenameKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, ServiceStatus,
     SetRotation, SnapshotList,
 };
@@ -47,8 +47,10 @@ fn request<T: Serialize + DeserializeOwned>(golden: &Value) {
 #[test]
 fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
     request::<BackupKeyRequest>(&golden!("backup-key-request"));
+    request::<BackupKeyRequest>(&golden!("backup-key-request-disk"));
     request::<RestoreKeysRequest>(&golden!("restore-keys-request"));
     request::<CreateGroup>(&golden!("create-group"));
+    request::<CreateGroup>(&golden!("create-group-disk"));
     request::<CreateKey>(&golden!("create-key"));
     request::<CreateKey>(&golden!("create-key-unnamed"));
     request::<CreatePassphraseKey>(&golden!("create-passphrase-key"));
@@ -79,6 +81,7 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<ServiceStatus>(&golden!("service-status-schedule"));
     written_as_read::<GroupList>(&golden!("group-list-rotated"));
     written_as_read::<RotationReport>(&golden!("rotation-report"));
+    written_as_read::<ClearedCache>(&golden!("cleared-cache"));
     written_as_read::<ErrorAnswer>(&golden!("error"));
 }
 

@@ -74,7 +74,10 @@ async fn an_administrator_sees_groups_and_keys_as_tables_and_as_json() {
          ENCR_daily  derived  AES-256-GCM  by hand  2026-11-24T12:00:00Z  nightly\n"
     );
     terminal.says("group create ENCR_shared --kind as-is").await;
-    assert_eq!(terminal.says("group list").await.lines().count(), 3);
+    let (_, text) = terminal.fails("group create disk_pool_7").await;
+    assert!(text.contains("not for tape"), "{text}");
+    terminal.says("group create disk_pool_7 --for disk").await;
+    assert_eq!(terminal.says("group list").await.lines().count(), 4);
 
     let made = terminal.says("key create ENCR_daily november").await;
     assert!(
@@ -201,6 +204,7 @@ async fn an_administrator_makes_snapshots_quiesces_and_sees_how_the_service_is()
     let json = terminal.typed("status", "admin-1", true).await.unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["last_snapshot"]["keys"], 1);
+    assert_eq!(terminal.says("cache clear").await, "0 answers forgotten\n");
     running.stop().await;
 }
 

@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tapekey::clock::{Clock, Timestamp};
 use tapekey::kad::{KeyId, KeyKind, OurKad};
-use tapekey::kms_api::{CreateGroup, CreateKey, GroupName, KeyState, MoveKey, RotateGroup, VolumeName};
+use tapekey::kms_api::{CreateGroup, CreateKey, GroupName, KeyState, MoveKey, Purpose, RotateGroup, VolumeName};
 use tapekey::kms_client::{ClientConfig, KmsClient};
 use tapekey::secret::DataKey;
 use tokio::sync::Notify;
@@ -239,6 +239,7 @@ async fn a_kill_at_any_moment_loses_no_key_that_was_handed_out() {
     let first = CreateGroup {
         name: GroupName::new("ENCR_daily").unwrap(),
         kind: KeyKind::Derived,
+        purpose: Purpose::Tape,
         description: String::new(),
     };
     process.client(&folder, "admin-1").create_group(&first).await.unwrap();

@@ -48,6 +48,7 @@ POST /v1/snapshots                             admin operator
 GET  /v1/status                                admin operator auditor
 POST /v1/quiesce                               admin operator
 POST /v1/unquiesce                             admin operator
+POST /v1/cache/clear                           admin operator
 GET  /v1/openapi.json                          admin operator auditor media-server
 ";
 

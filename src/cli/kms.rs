@@ -16,7 +16,8 @@ use crate::clock::{Clock, to_text};
 use crate::entropy::Entropy;
 use crate::kad::KeyKind;
 use crate::kms_api::{
-    CreateGroup, CreateKey, GroupName, GroupRecord, KeyMove, KeyName, KeyRecord, KeyState, MoveKey, RotateGroup,
+    CreateGroup, CreateKey, GroupName, GroupRecord, KeyMove, KeyName, KeyRecord, KeyState, MoveKey, Purpose,
+    RotateGroup,
 };
 use crate::kms_client::{ClientConfig, KmsAddress, KmsClient, KmsClientError, SetupError};
 
@@ -47,6 +48,9 @@ enum Noun {
     /// Copies of the whole store, which let a key outlive the store's disk
     #[command(subcommand)]
     Snapshot(operation::SnapshotVerb),
+    /// What external servers answered, kept by the KMS for ten minutes
+    #[command(subcommand)]
+    Cache(operation::CacheVerb),
     /// Put new keys in the place of active ones that are old enough
     Rotate(lifecycle::RotateArgs),
     /// Show how the KMS is; exit code 1 if there is an alarm or keys are in no snapshot
@@ -61,11 +65,14 @@ enum Noun {
 enum GroupVerb {
     /// Make a group
     Create {
-        /// The pool's name, beginning with ENCR_
+        /// The pool's name, beginning with ENCR_ for tape
         name: GroupName,
         /// How the keys on drives follow from the group's keys; fixed for ever
         #[arg(long, value_enum, default_value_t = Kind::Derived)]
         kind: Kind,
+        /// What the keys are for: with disk, NAME is a disk pool's and does not begin with ENCR_
+        #[arg(long = "for", value_enum, value_name = "PURPOSE", default_value_t = For::Tape)]
+        purpose: For,
         /// A note for people
         #[arg(long, value_name = "TEXT", default_value = "")]
         description: String,
@@ -140,6 +147,15 @@ enum Kind {
     AsIs,
 }
 
+/// What a group's keys are for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum For {
+    /// A pool of tape volumes
+    Tape,
+    /// A disk pool of another program, which asks through the web service
+    Disk,
+}
+
 /// States other than active, which has a verb of its own.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Retired {
@@ -168,6 +184,7 @@ pub async fn run(
         Noun::Key(verb) => on_keys(&client, verb, entropy, output).await,
         Noun::Snapshot(verb) => operation::on_snapshots(&client, verb, output).await,
         Noun::Rotate(arguments) => lifecycle::on_rotate(&client, &arguments, output).await,
+        Noun::Cache(verb) => operation::on_cache(&client, verb, output).await,
         Noun::Status => operation::on_status(&client, output).await,
         Noun::Quiesce => operation::on_quiesce(&client, true, output).await,
         Noun::Unquiesce => operation::on_quiesce(&client, false, output).await,
@@ -195,8 +212,13 @@ async fn on_groups(client: &KmsClient, verb: GroupVerb, output: &mut Output<'_>)
         GroupVerb::Create {
             name,
             kind,
+            purpose,
             description,
         } => {
+            let purpose = match purpose {
+                For::Tape => Purpose::Tape,
+                For::Disk => Purpose::Disk,
+            };
             let kind = match kind {
                 Kind::Derived => KeyKind::Derived,
                 Kind::AsIs => KeyKind::AsIs,
@@ -205,6 +227,7 @@ async fn on_groups(client: &KmsClient, verb: GroupVerb, output: &mut Output<'_>)
                 .create_group(&CreateGroup {
                     name,
                     kind,
+                    purpose,
                     description,
                 })
                 .await

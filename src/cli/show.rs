@@ -101,12 +101,18 @@ fn key_rows(table: &mut Table, job: &JobRecord) {
 }
 
 fn kms(kms: &JobKms) -> String {
-    let mut text = format!("{} ({}) at {}", kms.name, kms.kind, kms.address);
+    let mut text = format!("{} ({})", kms.name, kms.kind);
+    match &kms.server_address {
+        Some(server_address) => text.push_str(&format!(" at {server_address}, through {}", kms.address)),
+        None => text.push_str(&format!(" at {}", kms.address)),
+    }
     if let Some(priority) = kms.priority {
         text.push_str(&format!(", priority {priority}"));
     }
     if kms.cached {
-        text.push_str(", from its cache");
+        text.push_str(", from the KMS's cache");
+    } else {
+        text.push_str(&format!(", in {} ms", kms.took_ms));
     }
     if kms.fallback {
         text.push_str(", as a fallback");
@@ -282,6 +288,41 @@ mod tests {
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line:?} is not in:\n{text}");
         }
+    }
+
+    #[test]
+    fn a_job_says_which_server_gave_the_key_and_how() {
+        let built_in = JobKms {
+            name: "built-in".into(),
+            kind: "built-in".into(),
+            address: "https://kms1:8443".into(),
+            server_address: None,
+            priority: None,
+            cached: false,
+            fallback: true,
+            took_ms: 2,
+        };
+        let external = JobKms {
+            name: "offsite".into(),
+            kind: "KMIP".into(),
+            server_address: Some("kmip1:5696".into()),
+            priority: Some(7),
+            fallback: false,
+            ..built_in.clone()
+        };
+        let cached = JobKms {
+            cached: true,
+            ..external.clone()
+        };
+        assert_eq!(
+            kms(&built_in),
+            "built-in (built-in) at https://kms1:8443, in 2 ms, as a fallback"
+        );
+        assert_eq!(
+            kms(&external),
+            "offsite (KMIP) at kmip1:5696, through https://kms1:8443, priority 7, in 2 ms"
+        );
+        assert!(kms(&cached).ends_with(", priority 7, from the KMS's cache"));
     }
 
     #[test]

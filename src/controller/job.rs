@@ -168,12 +168,18 @@ pub struct JobKms {
     pub kind: String,
     /// Address of the KMS node that answered.
     pub address: String,
+    /// Where that node reaches the server; its own store has no address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_address: Option<String>,
     /// Rank among external servers; the built-in store has none.
     pub priority: Option<i32>,
     /// From the KMS's memory rather than the server.
     pub cached: bool,
     /// Asked only because another server could not be reached.
     pub fallback: bool,
+    /// How long the server took to answer, in milliseconds.
+    #[serde(default)]
+    pub took_ms: u64,
 }
 
 /// What the drive said when its Data Encryption Status page was read back.

@@ -78,9 +78,11 @@ fn kms(server: KeyServer) -> JobKms {
         name: server.name,
         kind: server.kind.to_string(),
         address: server.address,
+        server_address: server.server_address,
         priority: server.priority,
         cached: server.cached,
         fallback: server.fallback,
+        took_ms: server.took_ms,
     }
 }
 

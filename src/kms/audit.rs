@@ -96,6 +96,8 @@ pub enum Action {
     Quiesce,
     /// One quiesce less.
     Unquiesce,
+    /// What external servers answered, forgotten.
+    ClearCache,
     /// Anything that the asker's role does not allow.
     Request,
 }
@@ -124,6 +126,7 @@ impl Action {
             Self::RestoreStore => "restore_store",
             Self::Quiesce => "quiesce",
             Self::Unquiesce => "unquiesce",
+            Self::ClearCache => "clear_cache",
             Self::Request => "request",
         }
     }
@@ -152,6 +155,7 @@ impl Action {
             | Self::RestoreStore
             | Self::Quiesce
             | Self::Unquiesce
+            | Self::ClearCache
             | Self::Request => false,
         }
     }

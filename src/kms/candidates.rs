@@ -67,6 +67,26 @@ impl Candidates {
     }
 }
 
+/// Why a key with that id, noted with `foreign_kad`, is a candidate for `kads`; `None` if it is none. For keys that no index of the
+/// store found; an id that is not spelt as a UUID stands in a KAD as its text.
+pub(super) fn match_of(kads: &BlockKads, id: KeyId, foreign_kad: Option<&[u8]>) -> Option<KadMatch> {
+    let match_of_one = |kad: &Vec<u8>| {
+        let unpadded = without_padding(kad);
+        let text = std::str::from_utf8(unpadded).ok();
+        if unpadded.is_empty() {
+            None
+        } else if foreign_kad == Some(kad.as_slice()) {
+            Some(KadMatch::Exact)
+        } else if ids_in(kad).contains(&id) || text.is_some_and(|text| KeyId::from_identifier(text) == id) {
+            Some(KadMatch::KeyId)
+        } else {
+            (foreign_kad.map(without_padding) == Some(unpadded)).then_some(KadMatch::ButForPadding)
+        }
+    };
+    let kads = [&kads.unauthenticated, &kads.authenticated];
+    kads.into_iter().filter_map(match_of_one).min()
+}
+
 fn how(stored: &StoredKey, kad: &[u8]) -> KadMatch {
     if stored.record.foreign_kad.as_deref() == Some(kad) {
         KadMatch::Exact
@@ -87,4 +107,35 @@ fn ids_in(kad: &[u8]) -> Vec<KeyId> {
     let spelt = text.and_then(|text| uuid::Uuid::try_parse(text).ok());
     ids.extend(spelt.map(|uuid| KeyId(uuid.into_bytes())));
     ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_a_candidate_by_its_kad_or_its_id_and_the_better_reason_counts() {
+        let id = KeyId([0x41; 16]);
+        let of = |u_kad: &[u8], a_kad: &[u8], foreign_kad: Option<&[u8]>| {
+            let kads = BlockKads {
+                unauthenticated: u_kad.to_vec(),
+                authenticated: a_kad.to_vec(),
+            };
+            match_of(&kads, id, foreign_kad)
+        };
+        assert_eq!(of(b"old", b"", Some(b"old")), Some(KadMatch::Exact));
+        assert_eq!(of(b"old  ", b"", Some(b"old\0")), Some(KadMatch::ButForPadding));
+        assert_eq!(of(b"old  ", &[0x41; 16], Some(b"old")), Some(KadMatch::KeyId));
+        assert_eq!(of(&[0x41; 16], b"old", Some(b"old")), Some(KadMatch::Exact));
+        assert_eq!(of(id.to_string().as_bytes(), b"", None), Some(KadMatch::KeyId));
+        for (u_kad, foreign_kad) in [(b"old".as_slice(), None), (b"", None), (b"  ", Some(b"\0".as_slice()))] {
+            assert_eq!(of(u_kad, b"", foreign_kad), None);
+        }
+        let number = BlockKads {
+            unauthenticated: b"42".to_vec(),
+            authenticated: Vec::new(),
+        };
+        let named_42 = KeyId::from_identifier("42");
+        assert_eq!(match_of(&number, named_42, None), Some(KadMatch::KeyId));
+    }
 }

@@ -29,6 +29,10 @@ pub struct KmsConfig {
     pub server_certificate: PathBuf,
     /// The server's private key.
     pub server_key: PathBuf,
+    /// For backup, pass over an external server that cannot be reached, as one without such a key: the source of keys then changes
+    /// silently while it is away.
+    #[serde(default)]
+    pub fall_back_when_unreachable: bool,
     /// How much one client, or all, may ask.
     #[serde(default)]
     pub limits: Limits,
@@ -114,6 +118,7 @@ impl KmsConfig {
             server_key: "server/key.pem".into(),
             limits: Limits::default(),
             snapshots: None,
+            fall_back_when_unreachable: false,
         }
     }
 
@@ -143,6 +148,7 @@ impl KmsConfig {
                 folder: folder.join(snapshots.folder),
                 ..snapshots
             }),
+            fall_back_when_unreachable: config.fall_back_when_unreachable,
         })
     }
 }

@@ -3,12 +3,12 @@
 
 use super::audit::{Action, Actor, Event};
 use super::model::{Refusal, ServiceError, check_description};
-use super::service::{Kms, check_for_tape, check_new, existing};
+use super::service::{Kms, check_new, check_purpose, existing};
 use super::store::Session;
 use super::store::groups::{self, Group};
 use super::store::keys::{self, StoredKey};
 use crate::kms_api::{
-    Describe, GroupName, GroupRecord, KeyName, KeyRecord, KeyState, MoveKeyToGroup, RenameGroup, RenameKey,
+    Describe, GroupName, GroupRecord, KeyName, KeyRecord, KeyState, MoveKeyToGroup, Purpose, RenameGroup, RenameKey,
 };
 
 impl Kms {
@@ -25,7 +25,8 @@ impl Kms {
         let mut event = about_group(actor, Action::RenameGroup, &group);
         event.detail = Some(format!("to {}", to.name));
         let work = move |session: &Session<'_>, _: &mut Event| {
-            check_for_tape(&to.name)?;
+            // A name that begins with ENCR_ is a promise, in either direction.
+            check_purpose(Purpose::of(&group), &to.name)?;
             let found = existing(session, &group)?;
             if to.name == group {
                 return Ok(found.record);

@@ -6,7 +6,7 @@ use super::snapshot::SnapshotError;
 use super::store::StoreError;
 use crate::clock::{Timestamp, to_text};
 use crate::kad::KeyId;
-use crate::kms_api::{ErrorCode, GroupName, IMPORT_KEYS_MAX, KeyName, KeyState, ROTATE_AFTER_DAYS_MAX};
+use crate::kms_api::{ErrorCode, GroupName, IMPORT_KEYS_MAX, KeyName, KeyState, ROTATE_AFTER_DAYS_MAX, ServerName};
 
 /// The KMS will not do what was asked, and asking again will not change that.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -16,6 +16,50 @@ pub enum Refusal {
     NotForTape {
         /// The name.
         group: GroupName,
+    },
+    /// A group for disk pools cannot have the prefix of the others.
+    #[error("group {group} is for tape: its name begins with ENCR_")]
+    NotForDisk {
+        /// The name.
+        group: GroupName,
+    },
+    /// Who may have the key was not asked, and nobody else is to be.
+    #[error("group {group}: server {server} cannot be reached, so that it is unknown whether it has a key: {why}")]
+    ServerUnreachable {
+        /// The group.
+        group: GroupName,
+        /// The server.
+        server: String,
+        /// What happened.
+        why: String,
+    },
+    /// An external server does not give the key, or gives a wrong one.
+    #[error("group {group}: server {server} refuses: {why}")]
+    ServerRefused {
+        /// The group.
+        group: GroupName,
+        /// The server.
+        server: String,
+        /// What it said.
+        why: String,
+    },
+    /// The only server that may be asked has no key.
+    #[error("group {group} is bound to server {server} alone: {said}")]
+    BoundServer {
+        /// The group.
+        group: GroupName,
+        /// The server.
+        server: ServerName,
+        /// What it said, or why it was not asked.
+        said: String,
+    },
+    /// Neither an external server nor the built-in store has a key.
+    #[error("{own}, and no external server gave one ({asked})")]
+    NoKeyAnywhere {
+        /// Why the built-in store has none.
+        own: Box<Self>,
+        /// What each external server said.
+        asked: String,
     },
     /// No such group.
     #[error("there is no group {group}")]
@@ -173,6 +217,11 @@ impl Refusal {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NotForTape { .. } => ErrorCode::NotForTape,
+            Self::NotForDisk { .. } => ErrorCode::NotForDisk,
+            Self::ServerUnreachable { .. } => ErrorCode::ServerUnreachable,
+            Self::ServerRefused { .. } => ErrorCode::ServerRefused,
+            Self::BoundServer { .. } => ErrorCode::NoActiveKey,
+            Self::NoKeyAnywhere { own, .. } => own.code(),
             Self::NoSuchGroup { .. } => ErrorCode::NoSuchGroup,
             Self::NoSuchKey { .. } => ErrorCode::NoSuchKey,
             Self::NoActiveKey { .. } => ErrorCode::NoActiveKey,
@@ -198,6 +247,20 @@ impl Refusal {
             Self::NotForTape { .. } => {
                 "name the group ENCR_ and something; pool and group have the same name".to_owned()
             }
+            Self::NotForDisk { .. } => {
+                "name the group like the disk pool, without ENCR_, or ask with purpose tape".to_owned()
+            }
+            Self::ServerUnreachable { .. } => {
+                "bring the server back; with fall_back_when_unreachable = true in kms.toml another source of keys is taken instead"
+                    .to_owned()
+            }
+            Self::ServerRefused { .. } => {
+                "change that at the server; no other one is asked, so that the source of keys never changes by itself".to_owned()
+            }
+            Self::BoundServer { .. } => {
+                "make and activate a key of the group at that server, or bind the group to another one".to_owned()
+            }
+            Self::NoKeyAnywhere { own, .. } => own.hint(),
             Self::NoSuchGroup { group } => {
                 format!("check the pool's name, or make the group: tapekey kms group create {group}")
             }

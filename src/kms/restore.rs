@@ -1,16 +1,20 @@
 //! From a KAD on tape to the key that reads it. For a KAD of ours that is one look-up and a check; what does not fit never leaves. Any other
-//! KAD names candidates, see `candidates.rs`.
+//! KAD names candidates, see `candidates.rs`. External servers are asked before, see `select`.
 
 use super::audit::{Action, Actor, Event};
 use super::candidates::{self, Candidates};
+use super::connector::Wanted;
 use super::model::ServiceError;
+use super::select::{Released, Vetted, in_millis};
 use super::service::Kms;
 use super::store::Session;
 use super::store::keys::{self, StoredKey};
 use crate::kad::{BlockKads, KeyKind, OurKad, derive_volume_key};
 use crate::kms_api::{
-    KeySource, KeyState, RestoreKeysAnswer, RestoreKeysRequest, RestoredKeyAnswer, ServerOutcome, ServerResult,
+    CandidateKeyAnswer, KeyServerKind, KeySource, KeyState, RESTORED_KEYS_MAX, RestoreKeysAnswer, RestoreKeysRequest,
+    RestoredKeyAnswer, ServerOutcome, ServerResult,
 };
+use crate::secret::DataKey;
 
 /// What the built-in store has for a KAD.
 enum Found {
@@ -37,22 +41,46 @@ impl Kms {
             unauthenticated: request.kad,
             authenticated: request.a_kad,
         };
-        let work = move |session: &Session<'_>, event: &mut Event| {
-            let ours = OurKad::decode(&kads.unauthenticated).filter(|_| kads.authenticated.is_empty());
-            let Some(kad) = ours else {
-                return by_foreign_kads(session, &kads, None);
-            };
-            match by_our_kad(session, kad, event)? {
-                // It only looks like ours, or names a key of another KMS whose volume's key was imported here.
-                Found::Nothing(why) => by_foreign_kads(session, &kads, Some(why)),
-                other => Ok(other),
+        let ours = OurKad::decode(&kads.unauthenticated).filter(|_| kads.authenticated.is_empty());
+        let wanted = match ours {
+            Some(kad) => Wanted::Id(kad.key_id()),
+            None => Wanted::ForeignKads(kads.clone()),
+        };
+        let outside = self.selection.for_restore(&wanted).await;
+        let began = self.clock.monotonic();
+        let work = move |session: &mut Session<'_>| {
+            let outside = outside.vet(session, &kads, ours)?;
+            let request = event.clone();
+            let (answer, from_outside) = session.audited(event, |session, event| {
+                let found = find(session, &kads, ours, (outside.keys.is_empty(), event))?;
+                Ok(combine(found, outside, event))
+            })?;
+            for one in from_outside {
+                session.audited(one.event(&request), |_, _| Ok(()))?;
             }
+            Ok(answer)
         };
-        let audited = move |session: &Session<'_>, event: &mut Event| -> Result<RestoreKeysAnswer, ServiceError> {
-            let found = work(session, event)?;
-            Ok(answer(found, event))
-        };
-        self.store.run(move |session| session.audited(event, audited)).await
+        let mut answer = self.store.run(work).await?;
+        let took_ms = in_millis(self.clock.monotonic().saturating_sub(began));
+        built_in_sources(&mut answer).for_each(|source| source.took_ms = took_ms);
+        Ok(answer)
+    }
+}
+
+/// What the built-in store has. A KAD that only looks like ours, or that names a key of another KMS, may be that of an imported key;
+/// `alone`: no other server has the key that it names.
+fn find(
+    session: &Session<'_>,
+    kads: &BlockKads,
+    ours: Option<OurKad>,
+    (alone, event): (bool, &mut Event),
+) -> Result<Found, ServiceError> {
+    let Some(kad) = ours else {
+        return by_foreign_kads(session, kads, None);
+    };
+    match by_our_kad(session, kad, event)? {
+        Found::Nothing(why) if alone => by_foreign_kads(session, kads, Some(why)),
+        found => Ok(found),
     }
 }
 
@@ -128,32 +156,96 @@ fn unusable(stored: &StoredKey) -> String {
     format!("key {name} of group {group} is {state} and not given out; {remedy}")
 }
 
-fn answer(found: Found, event: &mut Event) -> RestoreKeysAnswer {
-    let mut candidates = Vec::new();
-    let (keys, result) = match found {
-        Found::Key(key) => (vec![*key], ServerResult::Keys(1)),
+/// One answer of what the built-in store and the others have: the same key only once, the built-in store's before another's, and never
+/// more than a drive can be tried with. Also the keys of external servers that leave with it.
+fn combine(found: Found, outside: Vetted, event: &mut Event) -> (RestoreKeysAnswer, Vec<Released>) {
+    let said: String = outside.outcomes.iter().map(|outcome| format!("; {outcome}")).collect();
+    event.detail = event.detail.take().map(|detail| detail + &said);
+    let (mut keys, mut candidates, mut more) = (Vec::new(), Vec::new(), false);
+    let result = match found {
+        Found::Key(key) => {
+            keys.push(*key);
+            ServerResult::Keys(1)
+        }
         Found::Candidates(found) => {
-            let ids: Vec<String> = found.ids.iter().map(ToString::to_string).collect();
-            let more = if found.more { ", more match" } else { "" };
-            event.outcome = format!("done: {} candidates{more}; {}", ids.len(), ids.join(" "));
+            more = found.more;
             candidates = found.keys;
-            (Vec::new(), ServerResult::Keys(ids.len()))
+            ServerResult::Keys(candidates.len())
         }
         Found::Nothing(why) => {
             event.outcome = format!("none: {why}");
-            (Vec::new(), ServerResult::None(Some(why)))
+            ServerResult::None(Some(why))
         }
         Found::Refused(why) => {
             event.outcome = format!("refused: {why}");
-            (Vec::new(), ServerResult::Refused(why))
+            ServerResult::Refused(why)
         }
     };
-    RestoreKeysAnswer {
+    keys.extend(outside.keys);
+    // The sorts are stable: among equals, the built-in store and then the servers by their rank.
+    keys.sort_by_key(|key| key.state != KeyState::Active);
+    keep_first_of_each(&mut keys, |key| &key.key);
+    candidates.extend(outside.candidates);
+    candidates.sort_by_key(|candidate| candidate.matched);
+    keep_first_of_each(&mut candidates, |candidate| &candidate.key);
+    keys.truncate(RESTORED_KEYS_MAX);
+    let room = RESTORED_KEYS_MAX - keys.len();
+    more |= candidates.len() > room;
+    candidates.truncate(room);
+    note_candidates(&candidates, more, event);
+    let released = released(&keys, &candidates);
+    let mut outcomes = outside.outcomes;
+    outcomes.push(ServerOutcome {
+        server: KeySource::built_in(),
+        result,
+    });
+    let answer = RestoreKeysAnswer {
         keys,
         candidates,
-        outcomes: vec![ServerOutcome {
-            server: KeySource::built_in(),
-            result,
-        }],
+        outcomes,
+    };
+    (answer, released)
+}
+
+/// The candidates of the built-in store share one audit record.
+fn note_candidates(candidates: &[CandidateKeyAnswer], more: bool, event: &mut Event) {
+    let own = candidates
+        .iter()
+        .filter(|candidate| candidate.server.kind == KeyServerKind::BuiltIn);
+    let ids: Vec<String> = own.map(|candidate| candidate.id.to_string()).collect();
+    if !ids.is_empty() {
+        let more = if more { ", more match" } else { "" };
+        event.outcome = format!("done: {} candidates{more}; {}", ids.len(), ids.join(" "));
     }
+}
+
+fn released(keys: &[RestoredKeyAnswer], candidates: &[CandidateKeyAnswer]) -> Vec<Released> {
+    let keys = keys.iter().map(|key| (key.kad.key_id(), &key.group, &key.server));
+    let candidates = candidates
+        .iter()
+        .map(|candidate| (candidate.id, &candidate.group, &candidate.server));
+    keys.chain(candidates)
+        .filter(|(_, _, server)| server.kind != KeyServerKind::BuiltIn)
+        .map(|(id, group, server)| Released::new(id, group, server))
+        .collect()
+}
+
+/// Keeps of keys with the same bytes the first.
+fn keep_first_of_each<T>(found: &mut Vec<T>, key: impl Fn(&T) -> &DataKey) {
+    let mut kept: Vec<T> = Vec::new();
+    for one in found.drain(..) {
+        if !kept.iter().any(|earlier| key(earlier) == key(&one)) {
+            kept.push(one);
+        }
+    }
+    *found = kept;
+}
+
+fn built_in_sources(answer: &mut RestoreKeysAnswer) -> impl Iterator<Item = &mut KeySource> {
+    let keys = answer.keys.iter_mut().map(|key| &mut key.server);
+    let candidates = answer.candidates.iter_mut().map(|candidate| &mut candidate.server);
+    let outcomes = answer.outcomes.iter_mut().map(|outcome| &mut outcome.server);
+    keys.chain(candidates)
+        .chain(outcomes)
+        .filter(|source| source.kind == KeyServerKind::BuiltIn)
 }

@@ -5,16 +5,17 @@ use std::sync::{Arc, Mutex};
 use super::audit::{Action, Actor, AuditHead, Event};
 use super::model::{Refusal, ServiceError, check_description};
 use super::schedule::Snapshots;
+use super::select::Selection;
 use super::store::groups::{self, Group};
 use super::store::keys::{self, StoredKey};
 use super::store::{Session, Store, StoreError, StoreFile, snapshots};
 use super::upkeep::Noted;
 use crate::clock::Clock;
 use crate::entropy::{Entropy, random_bytes};
-use crate::kad::{KeyKind, OurKad, derive_volume_key};
+use crate::kad::{KeyId, KeyKind, OurKad, derive_volume_key};
 use crate::kms_api::{
-    BackupKeyAnswer, BackupKeyRequest, CreateGroup, CreateKey, GroupList, GroupName, GroupRecord, KeyList, KeyMove,
-    KeyName, KeyOrigin, KeyRecord, KeySource, KeyState, MoveKey, PAGE_RECORDS_MAX, PageQuery, Purpose,
+    CreateGroup, CreateKey, GroupList, GroupName, GroupRecord, KeyList, KeyMove, KeyName, KeyOrigin, KeyRecord,
+    KeyState, MoveKey, PAGE_RECORDS_MAX, PageQuery, Purpose,
 };
 use crate::secret::DataKey;
 
@@ -26,6 +27,8 @@ pub struct Kms {
     /// Held by whoever rotates: one rotation ends before the next begins.
     pub(super) rotating: tokio::sync::Mutex<()>,
     pub(super) noted: Mutex<Noted>,
+    pub(super) selection: Arc<Selection>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Kms {
@@ -35,7 +38,9 @@ impl Kms {
     /// As [`Store::start`].
     pub fn start(file: StoreFile, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
         Ok(Self {
-            store: Store::start(file, clock, entropy)?,
+            store: Store::start(file, clock.clone(), entropy)?,
+            selection: Arc::new(Selection::built_in_only(clock.clone())),
+            clock,
             snapshots: None,
             rotating: tokio::sync::Mutex::default(),
             noted: Mutex::default(),
@@ -46,6 +51,13 @@ impl Kms {
     #[must_use]
     pub fn with_snapshots(mut self, snapshots: Option<Snapshots>) -> Self {
         self.snapshots = snapshots;
+        self
+    }
+
+    /// The same service with servers behind it.
+    #[must_use]
+    pub fn with_servers(mut self, selection: Selection) -> Self {
+        self.selection = Arc::new(selection);
         self
     }
 
@@ -68,33 +80,6 @@ impl Kms {
             .await
     }
 
-    /// A key for writing a volume: the group's active key, derived for the volume unless the group is as-is.
-    ///
-    /// # Errors
-    /// [`Refusal`]: no `ENCR_`, no such group, no active key.
-    pub async fn backup_key(&self, actor: &Actor, request: BackupKeyRequest) -> Result<BackupKeyAnswer, ServiceError> {
-        let mut event = Event::new(actor, Action::BackupKey);
-        event.group = Some(request.group.to_string());
-        event.volume = Some(request.volume.to_string());
-        let work = move |session: &Session<'_>, event: &mut Event| {
-            let Purpose::Tape = request.purpose;
-            check_for_tape(&request.group)?;
-            let group = existing(session, &request.group)?;
-            let stored = keys::active(session, &group)?.ok_or(Refusal::NoActiveKey { group: request.group })?;
-            event.key_id = Some(stored.record.id);
-            let (key, kad) = for_new_volume(session, &stored)?;
-            let KeyRecord { name, group, .. } = stored.record;
-            Ok(BackupKeyAnswer {
-                key,
-                kad,
-                key_name: name,
-                group,
-                server: KeySource::built_in(),
-            })
-        };
-        self.store.run(move |session| session.audited(event, work)).await
-    }
-
     /// Makes a group.
     ///
     /// # Errors
@@ -103,7 +88,7 @@ impl Kms {
         let mut event = Event::new(actor, Action::CreateGroup);
         event.group = Some(wanted.name.to_string());
         let work = move |session: &Session<'_>, _: &mut Event| {
-            check_for_tape(&wanted.name)?;
+            check_purpose(wanted.purpose, &wanted.name)?;
             check_description(&wanted.description)?;
             if groups::by_name(session, &wanted.name)?.is_some() {
                 return Err(Refusal::GroupExists { group: wanted.name }.into());
@@ -181,11 +166,12 @@ impl Kms {
     }
 }
 
-pub(super) fn check_for_tape(group: &GroupName) -> Result<(), Refusal> {
-    if group.is_for_tape() {
-        Ok(())
-    } else {
-        Err(Refusal::NotForTape { group: group.clone() })
+/// The name of a group says what it is for.
+pub(super) fn check_purpose(purpose: Purpose, group: &GroupName) -> Result<(), Refusal> {
+    match purpose {
+        _ if purpose == Purpose::of(group) => Ok(()),
+        Purpose::Tape => Err(Refusal::NotForTape { group: group.clone() }),
+        Purpose::Disk => Err(Refusal::NotForDisk { group: group.clone() }),
     }
 }
 
@@ -278,17 +264,17 @@ pub(super) fn make_move(
 }
 
 /// The key on the drive and its KAD, with a nonce that no volume had before.
-fn for_new_volume(session: &Session<'_>, stored: &StoredKey) -> Result<(DataKey, OurKad), ServiceError> {
-    let group_key = stored.open(session)?;
-    let id = stored.record.id;
-    match stored.kind {
-        KeyKind::AsIs => {
-            let kad = OurKad::as_is(id, &group_key);
-            Ok((group_key, kad))
-        }
+pub(super) fn for_new_volume(
+    session: &Session<'_>,
+    kind: KeyKind,
+    id: KeyId,
+    group_key: &DataKey,
+) -> Result<(DataKey, OurKad), ServiceError> {
+    match kind {
+        KeyKind::AsIs => Ok((group_key.copy_to_release(), OurKad::as_is(id, group_key))),
         KeyKind::Derived => {
             let nonce = random_bytes(session.entropy)?;
-            let key = derive_volume_key(&group_key, id, nonce);
+            let key = derive_volume_key(group_key, id, nonce);
             let kad = OurKad::derived(id, nonce, &key);
             Ok((key, kad))
         }

@@ -1,5 +1,7 @@
 //! What the KMS answers.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -200,6 +202,19 @@ pub enum ServerResult {
     Refused(String),
 }
 
+impl fmt::Display for ServerOutcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.server.name;
+        match &self.result {
+            ServerResult::Keys(count) => write!(formatter, "{name} has {count}"),
+            ServerResult::None(None) => write!(formatter, "{name} has none"),
+            ServerResult::None(Some(why)) => write!(formatter, "{name} has none: {why}"),
+            ServerResult::Unreachable(why) => write!(formatter, "{name} could not be asked: {why}"),
+            ServerResult::Refused(why) => write!(formatter, "{name} refused: {why}"),
+        }
+    }
+}
+
 /// Why a request was not served, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -212,6 +227,12 @@ pub enum ErrorCode {
     Certificate,
     /// A tape request for a group whose name does not begin with `ENCR_`.
     NotForTape,
+    /// A disk request for a group whose name begins with `ENCR_`.
+    NotForDisk,
+    /// An external server that may have the key cannot be reached from this node of the KMS.
+    ServerUnreachable,
+    /// An external server does not give the key.
+    ServerRefused,
     /// No such group.
     NoSuchGroup,
     /// No such key in the group.

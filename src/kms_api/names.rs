@@ -6,6 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::kad::KeyId;
+
 /// What the name of every group for tape pools begins with.
 pub const TAPE_PREFIX: &str = "ENCR_";
 
@@ -94,6 +96,11 @@ name!(
     Kind { what: "key name", rule: "1 to 64 letters, digits and any of . _ + : -", inner_space: false }
 );
 name!(
+    /// The name of a server behind the KMS.
+    ServerName,
+    Kind { what: "server name", rule: "1 to 64 letters, digits and any of . _ + : -", inner_space: false }
+);
+name!(
     /// What a volume is called in requests and audit records: its medium serial number, or its barcode.
     VolumeName,
     Kind {
@@ -108,6 +115,14 @@ impl GroupName {
     #[must_use]
     pub fn is_for_tape(&self) -> bool {
         self.0.len() > TAPE_PREFIX.len() && self.0.starts_with(TAPE_PREFIX)
+    }
+}
+
+impl KeyName {
+    /// A name for a key that has none of its own, or none that fits: its id, a UUID.
+    #[must_use]
+    pub fn of_id(id: KeyId) -> Self {
+        Self(id.to_string())
     }
 }
 
@@ -177,6 +192,12 @@ mod tests {
             );
         }
         assert!(VolumeName::new("A0 #$%/L8").is_ok());
+    }
+
+    #[test]
+    fn a_key_id_is_always_a_name() {
+        let id = KeyId([0xFF; 16]);
+        assert_eq!(KeyName::new(id.to_string()).unwrap(), KeyName::of_id(id));
     }
 
     #[test]

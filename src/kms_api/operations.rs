@@ -52,6 +52,13 @@ pub struct SnapshotList {
     pub snapshots: Vec<SnapshotRecord>,
 }
 
+/// The KMS forgot what external servers had answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClearedCache {
+    /// How many answers it had kept.
+    pub answers: u64,
+}
+
 /// Somebody's quiesce that was not taken back yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuiesceRecord {

@@ -8,11 +8,35 @@ use super::text;
 use crate::kad::KeyKind;
 
 /// What a key is wanted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// A tape volume; the group's name must begin with `ENCR_`.
+    #[default]
     Tape,
+    /// A volume of a disk pool; the group has the pool's name, which must not begin with `ENCR_`.
+    Disk,
+}
+
+impl Purpose {
+    /// What a group of that name is for.
+    #[must_use]
+    pub fn of(group: &GroupName) -> Self {
+        if group.is_for_tape() { Self::Tape } else { Self::Disk }
+    }
+
+    /// The purpose's name on the wire and in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tape => "tape",
+            Self::Disk => "disk",
+        }
+    }
+
+    fn is_tape(&self) -> bool {
+        *self == Self::Tape
+    }
 }
 
 /// A key for writing one volume.
@@ -50,6 +74,9 @@ pub struct CreateGroup {
     pub name: GroupName,
     /// How keys on drives follow from its keys; never changed later.
     pub kind: KeyKind,
+    /// What its keys are for; the name must fit, so that a forgotten `ENCR_` is seen.
+    #[serde(default, skip_serializing_if = "Purpose::is_tape")]
+    pub purpose: Purpose,
     /// A note for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,

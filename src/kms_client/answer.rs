@@ -19,12 +19,16 @@ pub struct KeyServer {
     pub kind: KeyServerKind,
     /// The address of the KMS that answered.
     pub address: String,
+    /// Where that KMS reaches the server; its own store has no address.
+    pub server_address: Option<String>,
     /// The server's rank for backup; the built-in store has none.
     pub priority: Option<i32>,
     /// Whether the answer came from the KMS's memory.
     pub cached: bool,
     /// Whether it was asked only because another one could not be reached.
     pub fallback: bool,
+    /// How long the server took to answer the KMS, in milliseconds.
+    pub took_ms: u64,
 }
 
 impl KeyServer {
@@ -32,17 +36,21 @@ impl KeyServer {
         let KeySource {
             name,
             kind,
+            address: server_address,
             priority,
             cached,
             fallback,
+            took_ms,
         } = source;
         Self {
             name,
             kind,
             address: address.to_string(),
+            server_address,
             priority,
             cached,
             fallback,
+            took_ms,
         }
     }
 }

@@ -270,6 +270,7 @@ fn failure(status: StatusCode, body: &[u8], wait: Option<Duration>) -> Failure {
         Failure::NoAnswer(NoAnswer::Failed {
             status,
             error: printable(&answer.error),
+            hint: printable(&answer.hint),
         })
     } else {
         garbage(format!("unexpected status {status}"))

@@ -57,6 +57,8 @@ pub enum NoAnswer {
         status: StatusCode,
         /// The KMS's words.
         error: String,
+        /// What to do, in the KMS's words.
+        hint: String,
     },
 }
 
@@ -142,8 +144,15 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-fn unreachable_hint(asked: &[Unanswered]) -> &'static str {
-    if asked.iter().any(|one| matches!(one.why, NoAnswer::Tls(_))) {
+fn unreachable_hint(asked: &[Unanswered]) -> &str {
+    let mut hints = asked.iter().filter_map(|one| match &one.why {
+        NoAnswer::Failed { hint, .. } if !hint.is_empty() => Some(hint),
+        _ => None,
+    });
+    if let Some(hint) = hints.next_back() {
+        // A KMS that answers knows more than can be told from here.
+        hint
+    } else if asked.iter().any(|one| matches!(one.why, NoAnswer::Tls(_))) {
         "check the CA and the client certificate on this host, their dates, and that the address is in the KMS's certificate"
     } else if asked
         .iter()

@@ -26,9 +26,9 @@ use self::ask::Question;
 use crate::clock::Clock;
 use crate::kad::{BlockKads, OurKad};
 use crate::kms_api::{
-    self, BackupKeyRequest, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, GroupList, GroupName,
-    GroupRecord, ImportKeys, ImportReport, KeyList, KeyMove, KeyName, KeyRecord, MoveKey, PageQuery, Purpose,
-    RestoreKeysRequest, RotateGroup, ServiceStatus, SnapshotList, SnapshotRecord, VolumeName,
+    self, BackupKeyRequest, ClearedCache, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, GroupList,
+    GroupName, GroupRecord, ImportKeys, ImportReport, KeyList, KeyMove, KeyName, KeyRecord, MoveKey, PageQuery,
+    Purpose, RestoreKeysRequest, RotateGroup, ServiceStatus, SnapshotList, SnapshotRecord, VolumeName,
 };
 
 /// How long an idle connection is kept. Less than the KMS keeps one, so that no request meets a connection that is just being closed.
@@ -93,12 +93,26 @@ impl KmsClient {
     /// A key for writing `volume` of the pool `group`, and the KAD to write beside its blocks. Its key check value has been checked.
     ///
     /// # Errors
-    /// `Refused` for a group without `ENCR_`, without an active key, unknown, or not allowed to us; `Unreachable`.
+    /// `Refused` for a group without `ENCR_`, without an active key, unknown, or not allowed to us; `Unreachable`, also if the KMS
+    /// cannot reach the server that may have the key.
     pub async fn backup_key(&self, group: &str, volume: &VolumeName) -> Result<BackupKey, KmsClientError> {
+        self.key_for(Purpose::Tape, group, volume).await
+    }
+
+    /// The same for a volume of a disk pool, whose name the group has; `volume` is whatever the caller calls it. The KAD must be kept
+    /// with the volume: it is what finds the key again.
+    ///
+    /// # Errors
+    /// `Refused` for a group with `ENCR_`, and as [`KmsClient::backup_key`].
+    pub async fn disk_backup_key(&self, group: &str, volume: &VolumeName) -> Result<BackupKey, KmsClientError> {
+        self.key_for(Purpose::Disk, group, volume).await
+    }
+
+    async fn key_for(&self, purpose: Purpose, group: &str, volume: &VolumeName) -> Result<BackupKey, KmsClientError> {
         let attempt = format!("ask for a key of group {group} for volume {volume}");
         let group = GroupName::new(group).map_err(|error| self.misnamed(&attempt, &error))?;
         let request = BackupKeyRequest {
-            purpose: Purpose::Tape,
+            purpose,
             group: group.clone(),
             volume: volume.clone(),
         };
@@ -311,6 +325,16 @@ impl KmsClient {
     pub async fn status(&self) -> Result<ServiceStatus, KmsClientError> {
         let question = Question::new("ask how the KMS is".to_owned(), Method::GET, kms_api::STATUS_PATH);
         Ok(self.ask(&question, |_| Ok(())).await?.0)
+    }
+
+    /// Makes the KMS forget what external servers answered.
+    ///
+    /// # Errors
+    /// `Refused` if our role is not admin.
+    pub async fn clear_cache(&self) -> Result<ClearedCache, KmsClientError> {
+        let attempt = "clear the cache of external servers' answers".to_owned();
+        self.change(Question::new(attempt, Method::POST, kms_api::CLEAR_CACHE_PATH))
+            .await
     }
 
     /// Forbids changes of groups and keys, once more than before.

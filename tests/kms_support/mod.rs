@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod outside;
 pub(crate) mod process;
 
 use std::io;
@@ -23,14 +24,16 @@ use tapekey::entropy::{Entropy, EntropyError};
 use tapekey::kad::{KeyId, KeyKind};
 use tapekey::kms::audit::AuditRecord;
 use tapekey::kms::config::KmsConfig;
+use tapekey::kms::connector::ExternalServer;
 use tapekey::kms::init::init;
 use tapekey::kms::seal::HostMasterKey;
+use tapekey::kms::select::{Selection, SelectionRules};
 use tapekey::kms::server::Server;
 use tapekey::kms::service::Kms;
 use tapekey::kms::store::{StoreFile, walk_audit};
 use tapekey::kms_api::{
-    CreateGroup, CreatePassphraseKey, CreateSnapshot, GroupName, ImportKeys, ImportedKey, KeyMove, RotateGroup,
-    VolumeName,
+    CreateGroup, CreatePassphraseKey, CreateSnapshot, GroupName, ImportKeys, ImportedKey, KeyMove, Purpose,
+    RotateGroup, VolumeName,
 };
 use tapekey::kms_client::{ClientConfig, KmsAddress, KmsClient};
 use tapekey::secret::DataKey;
@@ -63,7 +66,11 @@ impl VirtualClock {
     }
 
     pub(crate) fn advance_hours(&self, hours: i64) {
-        self.seconds.fetch_add(hours * 3600, Ordering::SeqCst);
+        self.advance_seconds(hours * 3600);
+    }
+
+    pub(crate) fn advance_seconds(&self, seconds: i64) {
+        self.seconds.fetch_add(seconds, Ordering::SeqCst);
     }
 
     /// Sets the wall clock forward, or back, while no time passes.
@@ -158,6 +165,18 @@ impl Log {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
+    /// Collects what the whole process logs from now on. Once in a process.
+    pub(crate) fn collect_everything() -> Self {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        log
+    }
+
     /// Collects what this thread logs, which with a test's runtime is everything but the store.
     pub(crate) fn collect(&self) -> tracing::subscriber::DefaultGuard {
         let log = self.clone();
@@ -178,8 +197,12 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new() -> Self {
+        Self::with_seed(1)
+    }
+
+    pub(crate) fn with_seed(seed: u64) -> Self {
         let temporary = tempfile::tempdir().unwrap();
-        let (clock, entropy) = (VirtualClock::new(), Seeded::new(1));
+        let (clock, entropy) = (VirtualClock::new(), Seeded::new(seed));
         init(&temporary.path().join("kms"), &[], &*clock, &*entropy).unwrap();
         Self {
             temporary,
@@ -275,9 +298,18 @@ impl Home {
     }
 
     pub(crate) async fn serve(&self) -> Running {
-        let server = Server::bind(&self.config(), self.kms(), self.clock.clone())
-            .await
-            .unwrap();
+        self.serve_kms(self.kms()).await
+    }
+
+    /// With servers behind it.
+    pub(crate) async fn serve_with(&self, servers: Vec<Arc<dyn ExternalServer>>, rules: SelectionRules) -> Running {
+        let kms = Kms::start(self.open_store().unwrap(), self.clock.clone(), self.entropy.clone()).unwrap();
+        let kms = kms.with_servers(Selection::new(servers, rules, self.clock.clone()).unwrap());
+        self.serve_kms(Arc::new(kms)).await
+    }
+
+    async fn serve_kms(&self, kms: Arc<Kms>) -> Running {
+        let server = Server::bind(&self.config(), kms, self.clock.clone()).await.unwrap();
         let address = server.address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(server.run(async {
@@ -442,6 +474,7 @@ pub(crate) fn new_group(name: &str, kind: KeyKind) -> CreateGroup {
     CreateGroup {
         name: group(name),
         kind,
+        purpose: Purpose::of(&group(name)),
         description: String::new(),
     }
 }

@@ -24,6 +24,23 @@ pub(super) enum SnapshotVerb {
     List,
 }
 
+/// Verbs for the cache.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(super) enum CacheVerb {
+    /// Forget all of it: the next requests ask the external servers again
+    Clear,
+}
+
+/// The cache.
+pub(super) async fn on_cache(
+    client: &KmsClient,
+    CacheVerb::Clear: CacheVerb,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let cleared = client.clear_cache().await.map_err(failure)?;
+    output.answer(&cleared, |cleared| format!("{} answers forgotten\n", cleared.answers))
+}
+
 /// Snapshots.
 pub(super) async fn on_snapshots(
     client: &KmsClient,

@@ -120,7 +120,9 @@ impl Operation {
 }
 
 fn server_said(outcome: &ServerOutcome) -> String {
-    let name = format!("{} at {}", outcome.server.name, outcome.server.address);
+    let server = &outcome.server;
+    let address = server.server_address.as_ref().unwrap_or(&server.address);
+    let name = format!("{} at {address}", server.name);
     match &outcome.result {
         ServerResult::Keys(count) => format!("{name} has {count}"),
         ServerResult::None(None) => format!("{name} has none"),

@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use super::{Done, Machine};
 use crate::kms::config::KmsConfig;
 use crate::kms::seal::HostMasterKey;
+use crate::kms::select::{Selection, SelectionRules};
 use crate::kms::server::Server;
 use crate::kms::service::Kms;
 use crate::kms::store::StoreFile;
@@ -40,8 +41,13 @@ pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut 
     let file = StoreFile::open(&config.store, &master)?;
     // It has opened the keys below it and is not needed again.
     drop(master);
+    let rules = SelectionRules {
+        fall_back_when_unreachable: config.fall_back_when_unreachable,
+        ..SelectionRules::default()
+    };
+    let selection = Selection::new(Vec::new(), rules, machine.clock.clone())?;
     let kms = Kms::start(file, machine.clock.clone(), machine.entropy)?;
-    let kms = Arc::new(kms.with_snapshots(config.snapshots.clone()));
+    let kms = Arc::new(kms.with_snapshots(config.snapshots.clone()).with_servers(selection));
     let server = Server::bind(&config, kms, machine.clock).await?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let address = server.address()?;

@@ -1,6 +1,7 @@
 //! The web service, one file per thing that has an address. Every answer is JSON and carries the audit chain's head.
 
 mod backup_key;
+mod cache;
 mod declared;
 mod groups;
 mod keys;
@@ -28,8 +29,8 @@ use super::rate::Rates;
 use super::service::Kms;
 use crate::clock::Clock;
 use crate::kms_api::{
-    AUDIT_HEAD_HEADER, BACKUP_KEY_PATH, GROUPS_PATH, KEYS_PATH, OPENAPI_PATH, QUIESCE_PATH, RESTORE_KEYS_PATH,
-    ROTATE_DUE_PATH, SNAPSHOTS_PATH, STATUS_PATH, UNQUIESCE_PATH,
+    AUDIT_HEAD_HEADER, BACKUP_KEY_PATH, CLEAR_CACHE_PATH, GROUPS_PATH, KEYS_PATH, OPENAPI_PATH, QUIESCE_PATH,
+    RESTORE_KEYS_PATH, ROTATE_DUE_PATH, SNAPSHOTS_PATH, STATUS_PATH, UNQUIESCE_PATH,
 };
 
 /// What handlers work with.
@@ -67,6 +68,7 @@ fn routes() -> Routes {
         .get(STATUS_PATH, operations::status)
         .post(QUIESCE_PATH, operations::quiesce)
         .post(UNQUIESCE_PATH, operations::unquiesce)
+        .post(CLEAR_CACHE_PATH, cache::clear)
         .get(OPENAPI_PATH, openapi::read)
 }
 

@@ -139,7 +139,7 @@ impl Problem {
 
     fn status(&self) -> StatusCode {
         match self.answer.code {
-            ErrorCode::BadRequest | ErrorCode::NotForTape => StatusCode::BAD_REQUEST,
+            ErrorCode::BadRequest | ErrorCode::NotForTape | ErrorCode::NotForDisk => StatusCode::BAD_REQUEST,
             ErrorCode::Forbidden | ErrorCode::Certificate => StatusCode::FORBIDDEN,
             ErrorCode::NoSuchGroup | ErrorCode::NoSuchKey | ErrorCode::NoSuchPath => StatusCode::NOT_FOUND,
             ErrorCode::NoActiveKey
@@ -150,12 +150,14 @@ impl Problem {
             | ErrorCode::SingleCopy
             | ErrorCode::Quiesced
             | ErrorCode::NotQuiesced
+            | ErrorCode::ServerRefused
             | ErrorCode::Snapshot => StatusCode::CONFLICT,
             ErrorCode::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             ErrorCode::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorCode::SlowBody => StatusCode::REQUEST_TIMEOUT,
             ErrorCode::TooMany => StatusCode::TOO_MANY_REQUESTS,
-            ErrorCode::TimedOut | ErrorCode::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            // Another node of the KMS may reach the server.
+            ErrorCode::TimedOut | ErrorCode::Busy | ErrorCode::ServerUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Store | ErrorCode::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -114,9 +114,12 @@ impl Server {
             tokio::select! {
                 () = &mut stop => break,
                 Some(_) = tasks.join_next() => {}
-                _ = look_at_clock.tick() => if daily.is_due(self.clock.monotonic()) {
-                    let kms = self.kms.clone();
-                    tasks.spawn(async move { kms.alarm_about_single_copies().await });
+                _ = look_at_clock.tick() => {
+                    self.kms.selection.forget_expired();
+                    if daily.is_due(self.clock.monotonic()) {
+                        let kms = self.kms.clone();
+                        tasks.spawn(async move { kms.alarm_about_single_copies().await });
+                    }
                 },
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {

@@ -161,9 +161,11 @@ fn facts_in_state(byte: u8, group: &str, state: KeyState) -> KeyFacts {
             name: "built-in".into(),
             kind: KeyServerKind::BuiltIn,
             address: "https://kms1:8443".into(),
+            server_address: None,
             priority: None,
             cached: false,
             fallback: false,
+            took_ms: 3,
         },
     }
 }

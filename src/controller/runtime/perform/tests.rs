@@ -62,9 +62,11 @@ fn key(byte: u8) -> FetchedKey {
             name: "built-in".into(),
             kind: KeyServerKind::BuiltIn,
             address: "https://kms1:8443".into(),
+            server_address: None,
             priority: None,
             cached: false,
             fallback: false,
+            took_ms: 3,
         },
     };
     FetchedKey { key: drive_key, facts }

@@ -1,0 +1,103 @@
+//! Servers outside that hold keys, as selection sees them: what they can be asked, and what an answer can be.
+//!
+//! A connector speaks one server's protocol and nothing else. It never keeps an answer, never derives a key and sets itself no time limit
+//! for a whole question: `select` does all of that, for every kind of server alike. Key bytes leave a connector in a [`DataKey`] only.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::kad::{BlockKads, KeyId};
+pub use crate::kms_api::{GroupName, KeyName, KeyServerKind, KeyState, ServerName};
+use crate::secret::DataKey;
+
+/// An answer on its way. It owns what it needs and may be dropped at any time: then the time for it was up.
+pub type Asking<T> = Pin<Box<dyn Future<Output = Answer<T>> + Send>>;
+
+/// A server outside that holds keys. Restores ask every one; backups those that are enabled for it.
+pub trait ExternalServer: Send + Sync {
+    /// Who it is; always the same.
+    fn identity(&self) -> &ServerIdentity;
+
+    /// The key that new volumes of `group` are to be written under: of its active keys the most recent one.
+    fn key_for_backup(&self, group: &GroupName) -> Asking<ExternalKey>;
+
+    /// Every key that `wanted` may name and whose state allows reading, the best first. What is not asked for may be among them: the
+    /// KMS looks at each. None is [`Answer::NoSuchKey`].
+    fn keys_for_restore(&self, wanted: &Wanted) -> Asking<Vec<ExternalKey>>;
+}
+
+/// Who a server is and how it is to be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerIdentity {
+    /// Its name in the KMS's configuration.
+    pub name: ServerName,
+    /// What it speaks.
+    pub kind: KeyServerKind,
+    /// Where it is reached, for people: `HOST:PORT`, several of them if it has several endpoints.
+    pub address: String,
+    /// The highest is asked first; 0 unless somebody set it.
+    pub priority: i32,
+    /// Whether new volumes may be written under its keys.
+    pub enabled_for_backup: bool,
+    /// How long one question to it may take, all its endpoints included.
+    pub limit: Duration,
+}
+
+/// What a restore looks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// The keys with this id, which stands in a KAD of ours: see [`KeyId::from_identifier`]. It may be a cut one, so there may be several.
+    Id(KeyId),
+    /// The keys that KADs of other software may name: by the KAD that was noted with the key, or as the key's id.
+    ForeignKads(BlockKads),
+}
+
+/// What a server said.
+pub enum Answer<T> {
+    /// This.
+    Found(T),
+    /// It was asked, and has no such key; the text says more, where more is known.
+    NoSuchKey(Option<String>),
+    /// It could not be asked, or its answer was none: whether it has the key is not known. TLS trouble is of this kind.
+    Unreachable(String),
+    /// It answered, and does not give the key: for its state, or for want of a permission. The text says what to do.
+    Refused(String),
+}
+
+/// A key as an external server gives it. No `Debug`: it carries a key.
+pub struct ExternalKey {
+    /// The group's key.
+    pub key: DataKey,
+    /// What the server calls it, unique within the server; its id in KADs follows from this.
+    pub identifier: String,
+    /// Its name, if it has one that is a name here too.
+    pub name: Option<KeyName>,
+    /// The group it is in.
+    pub group: GroupName,
+    /// Active or inactive; no other state comes out of a connector.
+    pub state: KeyState,
+    /// The KAD of other software that was noted with it.
+    pub foreign_kad: Option<Vec<u8>>,
+}
+
+impl ExternalKey {
+    /// Its id in KADs.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        KeyId::from_identifier(&self.identifier)
+    }
+
+    /// Its name; without one, its id.
+    #[must_use]
+    pub fn shown_name(&self) -> KeyName {
+        self.name.clone().unwrap_or_else(|| KeyName::of_id(self.id()))
+    }
+}
+
+impl fmt::Display for ServerIdentity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({} at {})", self.name, self.kind, self.address)
+    }
+}

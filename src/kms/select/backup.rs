@@ -1,0 +1,225 @@
+//! A key for writing a volume: who is asked for it, in which order, and its release.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Selection;
+use super::ask::{Asked, in_millis};
+use super::cache::{Keys, Question};
+use crate::kad::KeyKind;
+use crate::kms::audit::{Action, Actor, Event};
+use crate::kms::connector::{Answer, ExternalKey, ExternalServer};
+use crate::kms::model::{Refusal, ServiceError};
+use crate::kms::service::{Kms, check_purpose, existing, for_new_volume};
+use crate::kms::store::{Session, groups, keys};
+use crate::kms_api::{
+    BUILT_IN, BackupKeyAnswer, BackupKeyRequest, GroupName, KeyRecord, KeyServerKind, KeySource, KeyState, Purpose,
+};
+
+/// How long all external servers together may take: less than a host waits for the KMS.
+const WALK_LIMIT: Duration = Duration::from_secs(8);
+
+/// Who is to give the key.
+enum Choice {
+    /// An external server, which has given it.
+    Outside { source: KeySource, keys: Keys },
+    /// The built-in store; what the servers said that were asked before.
+    BuiltIn { fallback: bool, passed: Vec<String> },
+    /// Nobody.
+    Stop(Refusal),
+}
+
+/// What follows from one server's answer.
+enum Next {
+    Take(Choice),
+    GoOn { said: String, unreachable: bool },
+}
+
+impl Kms {
+    /// A key for writing a volume: the group's active key, derived for the volume unless the group is as-is.
+    ///
+    /// # Errors
+    /// [`Refusal`]: a name that does not fit the purpose, no such group, no active key, an external server that cannot be reached or
+    /// refuses.
+    pub async fn backup_key(&self, actor: &Actor, request: BackupKeyRequest) -> Result<BackupKeyAnswer, ServiceError> {
+        let began = self.clock.monotonic();
+        let mut event = Event::new(actor, Action::BackupKey);
+        event.group = Some(request.group.to_string());
+        event.volume = Some(request.volume.to_string());
+        event.detail = (request.purpose == Purpose::Disk).then(|| "for disk".to_owned());
+        let choice = match check_purpose(request.purpose, &request.group) {
+            Ok(()) => self.selection.for_backup(&request.group).await,
+            Err(refusal) => Choice::Stop(refusal),
+        };
+        let group = request.group;
+        let work = move |session: &Session<'_>, event: &mut Event| match choice {
+            Choice::Outside { source, keys } => from_outside(session, event, (source, &keys), group),
+            Choice::BuiltIn { fallback, passed } => from_built_in(session, event, group, (fallback, passed)),
+            Choice::Stop(refusal) => Err(refusal.into()),
+        };
+        let mut answer = self.store.run(move |session| session.audited(event, work)).await?;
+        if answer.server.kind == KeyServerKind::BuiltIn {
+            answer.server.took_ms = in_millis(self.clock.monotonic().saturating_sub(began));
+        }
+        Ok(answer)
+    }
+}
+
+impl Selection {
+    async fn for_backup(&self, group: &GroupName) -> Choice {
+        let bound = self.rules.bound_groups.get(group);
+        if bound.is_some_and(|server| server.as_str() == BUILT_IN) {
+            return Choice::BuiltIn {
+                fallback: false,
+                passed: Vec::new(),
+            };
+        }
+        let begun = self.clock.monotonic();
+        let (mut fallback, mut passed) = (false, Vec::new());
+        let servers = self
+            .servers
+            .iter()
+            .filter(|server| server.identity().enabled_for_backup);
+        for server in servers.filter(|server| bound.is_none_or(|name| server.identity().name == *name)) {
+            let left = WALK_LIMIT.saturating_sub(self.clock.monotonic().saturating_sub(begun));
+            let asked = self.ask(server, Question::Backup(group.clone()), left).await;
+            match self.next(server, asked, group, fallback) {
+                Next::Take(choice) => return choice,
+                Next::GoOn { said, unreachable } => {
+                    fallback |= unreachable;
+                    passed.push(said);
+                }
+            }
+        }
+        match bound {
+            Some(server) => Choice::Stop(Refusal::BoundServer {
+                group: group.clone(),
+                server: server.clone(),
+                said: passed
+                    .pop()
+                    .unwrap_or_else(|| "it is not enabled for backup".to_owned()),
+            }),
+            None => Choice::BuiltIn { fallback, passed },
+        }
+    }
+
+    fn next(&self, server: &Arc<dyn ExternalServer>, asked: Asked, group: &GroupName, fallback: bool) -> Next {
+        let (group, server) = (group.clone(), server.identity().to_string());
+        let is_bound = self.rules.bound_groups.contains_key(&group);
+        match asked.answer {
+            Answer::Found(keys) => Next::Take(match keys.first().map(|key| check(key, &group)) {
+                Some(Ok(())) => Choice::Outside {
+                    source: KeySource {
+                        fallback,
+                        ..asked.source
+                    },
+                    keys,
+                },
+                Some(Err(why)) => Choice::Stop(Refusal::ServerRefused { group, server, why }),
+                None => Choice::Stop(Refusal::ServerRefused {
+                    group,
+                    server,
+                    why: "its answer is empty".to_owned(),
+                }),
+            }),
+            Answer::NoSuchKey(why) => Next::GoOn {
+                said: match why {
+                    Some(why) => format!("{server}: no such key: {why}"),
+                    None => format!("{server}: no such key"),
+                },
+                unreachable: false,
+            },
+            Answer::Unreachable(why) if self.rules.fall_back_when_unreachable && !is_bound => {
+                tracing::warn!(%group, server, why, "ALARM: a server cannot be reached and is passed over, as the configuration allows");
+                Next::GoOn {
+                    said: format!("{server}: unreachable: {why}"),
+                    unreachable: true,
+                }
+            }
+            Answer::Unreachable(why) => Next::Take(Choice::Stop(Refusal::ServerUnreachable { group, server, why })),
+            Answer::Refused(why) => Next::Take(Choice::Stop(Refusal::ServerRefused { group, server, why })),
+        }
+    }
+}
+
+/// A server's word is not enough for which key it gave.
+fn check(key: &ExternalKey, group: &GroupName) -> Result<(), String> {
+    let (name, found, state) = (key.shown_name(), &key.group, key.state);
+    if found != group || state != KeyState::Active {
+        return Err(format!("it gave key {name} of group {found}, which is {state}"));
+    }
+    Ok(())
+}
+
+fn from_outside(
+    session: &Session<'_>,
+    event: &mut Event,
+    (source, keys): (KeySource, &Keys),
+    group: GroupName,
+) -> Result<BackupKeyAnswer, ServiceError> {
+    let key = keys
+        .first()
+        .ok_or_else(|| Refusal::NoActiveKey { group: group.clone() })?;
+    let (id, kind) = (key.id(), kind_of(session, &group)?);
+    event.key_id = Some(id);
+    add_detail(event, &super::restore::from_where(&source));
+    let (drive_key, kad) = for_new_volume(session, kind, id, &key.key)?;
+    Ok(BackupKeyAnswer {
+        key: drive_key,
+        kad,
+        key_name: key.shown_name(),
+        group,
+        server: source,
+    })
+}
+
+fn from_built_in(
+    session: &Session<'_>,
+    event: &mut Event,
+    group: GroupName,
+    (fallback, passed): (bool, Vec<String>),
+) -> Result<BackupKeyAnswer, ServiceError> {
+    if !passed.is_empty() {
+        add_detail(event, &passed.join("; "));
+    }
+    let anywhere = |own: Refusal| match passed.is_empty() {
+        true => own,
+        false => Refusal::NoKeyAnywhere {
+            own: Box::new(own),
+            asked: passed.join("; "),
+        },
+    };
+    let found = existing(session, &group).map_err(|error| match error {
+        ServiceError::Refused(own) => anywhere(own).into(),
+        other => other,
+    })?;
+    let stored = keys::active(session, &found)?;
+    let stored = stored.ok_or_else(|| anywhere(Refusal::NoActiveKey { group }))?;
+    event.key_id = Some(stored.record.id);
+    let (key, kad) = for_new_volume(session, stored.kind, stored.record.id, &stored.open(session)?)?;
+    let KeyRecord { name, group, .. } = stored.record;
+    Ok(BackupKeyAnswer {
+        key,
+        kad,
+        key_name: name,
+        group,
+        server: KeySource {
+            fallback,
+            ..KeySource::built_in()
+        },
+    })
+}
+
+/// How keys on drives follow from the keys of `group`: as the built-in store says, if it knows the group; else derived, so that no key of
+/// an external server ever leaves as it is without an administrator's word.
+pub(super) fn kind_of(session: &Session<'_>, group: &GroupName) -> Result<KeyKind, ServiceError> {
+    let known = groups::by_name(session, group)?;
+    Ok(known.map_or(KeyKind::Derived, |group| group.record.kind))
+}
+
+fn add_detail(event: &mut Event, more: &str) {
+    event.detail = Some(match event.detail.take() {
+        Some(detail) => format!("{detail}, {more}"),
+        None => more.to_owned(),
+    });
+}

@@ -1,0 +1,175 @@
+//! What external servers answered, for ten minutes, in memory alone. Only keys that were found are kept: "no such key" is asked again.
+//!
+//! Bounded in number; a key that is pushed out, or forgotten, is wiped with its last use. Audit records are not spared by it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::kms::connector::{ExternalKey, GroupName, ServerName, Wanted};
+
+/// How long an answer is believed.
+const KEPT_FOR: Duration = Duration::from_secs(600);
+
+/// Most answers; the oldest goes first.
+const ANSWERS_MAX: usize = 512;
+
+/// What a server was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Question {
+    Backup(GroupName),
+    Restore(Wanted),
+}
+
+/// The keys of one answer, shared between the cache and those who use them now.
+pub(super) type Keys = Arc<Vec<ExternalKey>>;
+
+/// Which emptying an answer came after: one that was asked for before the cache was emptied is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Generation(u64);
+
+/// The answers.
+#[derive(Default)]
+pub(super) struct Cache(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    answers: Vec<Entry>,
+    generation: u64,
+}
+
+struct Entry {
+    server: ServerName,
+    question: Question,
+    keys: Keys,
+    since: Duration,
+}
+
+impl Cache {
+    /// What `server` answered not long before `now`, a time of a clock that never jumps.
+    pub(super) fn look_up(&self, server: &ServerName, question: &Question, now: Duration) -> Option<Keys> {
+        let mut kept = self.lock();
+        kept.forget_before(now);
+        let mut answers = kept.answers.iter();
+        let found = answers.find(|entry| entry.server == *server && entry.question == *question)?;
+        Some(found.keys.clone())
+    }
+
+    /// The present generation, to be taken before a server is asked.
+    pub(super) fn generation(&self) -> Generation {
+        Generation(self.lock().generation)
+    }
+
+    /// Keeps an answer, unless the cache was emptied since `generation`.
+    pub(super) fn keep(
+        &self,
+        generation: Generation,
+        (server, question): (ServerName, Question),
+        keys: Keys,
+        now: Duration,
+    ) {
+        let mut kept = self.lock();
+        if kept.generation != generation.0 {
+            return;
+        }
+        kept.forget_before(now);
+        kept.answers
+            .retain(|entry| entry.server != server || entry.question != question);
+        if kept.answers.len() == ANSWERS_MAX {
+            kept.answers.remove(0);
+        }
+        kept.answers.push(Entry {
+            server,
+            question,
+            keys,
+            since: now,
+        });
+    }
+
+    /// Forgets what is too old at `now`.
+    pub(super) fn forget_expired(&self, now: Duration) {
+        self.lock().forget_before(now);
+    }
+
+    /// Forgets everything, also what is still being asked for; how many answers that were.
+    pub(super) fn clear(&self) -> usize {
+        let mut kept = self.lock();
+        kept.generation += 1;
+        let count = kept.answers.len();
+        kept.answers.clear();
+        count
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Whoever panicked with it left it whole: every change is one call.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn forget_before(&mut self, now: Duration) {
+        self.answers.retain(|entry| now.saturating_sub(entry.since) < KEPT_FOR);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kad::KeyId;
+
+    fn server() -> ServerName {
+        ServerName::new("offsite").unwrap()
+    }
+
+    fn question(number: u8) -> Question {
+        Question::Restore(Wanted::Id(KeyId([number; 16])))
+    }
+
+    fn keep(cache: &Cache, number: u8, now: Duration) {
+        let keys = Arc::new(Vec::new());
+        cache.keep(cache.generation(), (server(), question(number)), keys, now);
+    }
+
+    #[test]
+    fn an_answer_is_believed_for_ten_minutes_and_then_gone_from_memory() {
+        let cache = Cache::default();
+        let keys = Arc::new(Vec::new());
+        let start = Duration::from_secs(1000);
+        cache.keep(cache.generation(), (server(), question(1)), keys.clone(), start);
+        let almost = start + Duration::from_secs(599);
+        assert!(cache.look_up(&server(), &question(1), almost).is_some());
+        assert!(cache.look_up(&server(), &question(2), almost).is_none());
+        assert_eq!(Arc::strong_count(&keys), 2);
+        cache.forget_expired(start + Duration::from_secs(600));
+        assert_eq!(Arc::strong_count(&keys), 1, "nobody holds the key any more");
+    }
+
+    #[test]
+    fn an_answer_on_its_way_while_the_cache_is_emptied_is_not_kept() {
+        let cache = Cache::default();
+        let before = cache.generation();
+        keep(&cache, 1, Duration::ZERO);
+        assert_eq!((cache.clear(), cache.clear()), (1, 0));
+        cache.keep(before, (server(), question(1)), Arc::new(Vec::new()), Duration::ZERO);
+        assert!(cache.look_up(&server(), &question(1), Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn the_oldest_answer_goes_when_there_are_too_many() {
+        let cache = Cache::default();
+        let group = |number: usize| Question::Backup(GroupName::new(format!("ENCR_{number}")).unwrap());
+        for number in 0..=ANSWERS_MAX {
+            let keys = Arc::new(Vec::new());
+            cache.keep(cache.generation(), (server(), group(number)), keys, Duration::ZERO);
+        }
+        assert!(cache.look_up(&server(), &group(0), Duration::ZERO).is_none());
+        assert!(cache.look_up(&server(), &group(1), Duration::ZERO).is_some());
+        // The same question again replaces its answer.
+        cache.keep(
+            cache.generation(),
+            (server(), group(1)),
+            Arc::new(Vec::new()),
+            Duration::ZERO,
+        );
+        assert_eq!(cache.clear(), ANSWERS_MAX);
+    }
+}

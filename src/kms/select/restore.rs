@@ -1,0 +1,217 @@
+//! What external servers have for a KAD: all of them asked at once, every key checked here before it may leave, the rest forgotten.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::Selection;
+use super::ask::Asked;
+use super::backup::kind_of;
+use super::cache::{Keys, Question};
+use crate::kad::{BlockKads, KeyId, KeyKind, OurKad, derive_volume_key};
+use crate::kms::audit::Event;
+use crate::kms::candidates::match_of;
+use crate::kms::connector::{Answer, ExternalKey, Wanted};
+use crate::kms::model::ServiceError;
+use crate::kms::store::Session;
+use crate::kms_api::{CandidateKeyAnswer, GroupName, KeySource, RestoredKeyAnswer, ServerOutcome, ServerResult};
+use crate::secret::DataKey;
+
+/// Most keys of one answer that are looked at.
+const LOOKED_AT_MAX: usize = 64;
+
+/// What the external servers said to one restore, in the order of their rank.
+pub(in crate::kms) struct Outside(Vec<Asked>);
+
+/// The keys of external servers that may leave, and what each server said.
+pub(in crate::kms) struct Vetted {
+    /// Keys whose check value agrees with the KAD of ours.
+    pub(in crate::kms) keys: Vec<RestoredKeyAnswer>,
+    /// Keys of as-is groups that a KAD of other software names.
+    pub(in crate::kms) candidates: Vec<CandidateKeyAnswer>,
+    /// One for each server.
+    pub(in crate::kms) outcomes: Vec<ServerOutcome>,
+}
+
+/// A key of an external server that leaves; each has an audit record of its own.
+pub(in crate::kms) struct Released {
+    id: KeyId,
+    group: String,
+    from: String,
+}
+
+impl Released {
+    /// A key of `group` that came from `source`.
+    pub(in crate::kms) fn new(id: KeyId, group: &GroupName, source: &KeySource) -> Self {
+        Self {
+            id,
+            group: group.to_string(),
+            from: from_where(source),
+        }
+    }
+
+    /// Its record; `request` is what was asked.
+    pub(in crate::kms) fn event(self, request: &Event) -> Event {
+        let asked = request.detail.as_deref().unwrap_or_default();
+        Event {
+            group: Some(self.group),
+            key_id: Some(self.id),
+            detail: Some(format!("{asked}; {}", self.from)),
+            ..request.clone()
+        }
+    }
+}
+
+impl Selection {
+    /// Asks every external server, also those that are not enabled for backup. Takes as long as the slowest one may.
+    pub(in crate::kms) async fn for_restore(self: &Arc<Self>, wanted: &Wanted) -> Outside {
+        let mut tasks = JoinSet::new();
+        for (rank, server) in self.servers.iter().cloned().enumerate() {
+            let (selection, question) = (self.clone(), Question::Restore(wanted.clone()));
+            tasks.spawn(async move { (rank, selection.ask(&server, question, Duration::MAX).await) });
+        }
+        let mut asked = Vec::new();
+        while let Some(ended) = tasks.join_next().await {
+            // `ask` itself does not panic: what may, it runs in a task of its own.
+            asked.extend(ended.ok());
+        }
+        asked.sort_by_key(|(rank, _)| *rank);
+        Outside(asked.into_iter().map(|(_, asked)| asked).collect())
+    }
+}
+
+impl Outside {
+    /// Looks at every key that came: for a KAD of ours, whether its check value agrees; for any other, whether its group is as-is.
+    pub(in crate::kms) fn vet(
+        self,
+        session: &Session<'_>,
+        kads: &BlockKads,
+        ours: Option<OurKad>,
+    ) -> Result<Vetted, ServiceError> {
+        let mut vetted = Vetted {
+            keys: Vec::new(),
+            candidates: Vec::new(),
+            outcomes: Vec::new(),
+        };
+        for Asked { source, answer } in self.0 {
+            let result = match answer {
+                Answer::Found(keys) => match ours {
+                    Some(kad) => vetted.add_ours(session, kad, (&source, &keys))?,
+                    None => vetted.add_candidates(session, kads, (&source, &keys))?,
+                },
+                Answer::NoSuchKey(why) => ServerResult::None(why),
+                Answer::Unreachable(why) => ServerResult::Unreachable(why),
+                Answer::Refused(why) => ServerResult::Refused(why),
+            };
+            vetted.outcomes.push(ServerOutcome { server: source, result });
+        }
+        Ok(vetted)
+    }
+}
+
+impl Vetted {
+    fn add_ours(
+        &mut self,
+        session: &Session<'_>,
+        kad: OurKad,
+        (source, keys): (&KeySource, &Keys),
+    ) -> Result<ServerResult, ServiceError> {
+        let (before, mut why) = (self.keys.len(), None);
+        for key in keys.iter().take(LOOKED_AT_MAX) {
+            match fitting(session, kad, key)? {
+                Ok(drive_key) => self.keys.push(RestoredKeyAnswer {
+                    key: drive_key,
+                    kad,
+                    key_name: key.shown_name(),
+                    group: key.group.clone(),
+                    state: key.state,
+                    server: source.clone(),
+                }),
+                Err(problem) => why = Some(problem),
+            }
+        }
+        Ok(result(self.keys.len() - before, why))
+    }
+
+    fn add_candidates(
+        &mut self,
+        session: &Session<'_>,
+        kads: &BlockKads,
+        (source, keys): (&KeySource, &Keys),
+    ) -> Result<ServerResult, ServiceError> {
+        let (before, mut why) = (self.candidates.len(), None);
+        for key in keys.iter().take(LOOKED_AT_MAX) {
+            match candidate(session, kads, key, source)? {
+                Ok(candidate) => self.candidates.push(candidate),
+                Err(problem) => why = Some(problem),
+            }
+        }
+        Ok(result(self.candidates.len() - before, why))
+    }
+}
+
+fn result(count: usize, why_not: Option<String>) -> ServerResult {
+    match count {
+        0 => ServerResult::None(why_not),
+        count => ServerResult::Keys(count),
+    }
+}
+
+/// The key on the drive that `kad` names, if it follows from `key`; else why not.
+fn fitting(session: &Session<'_>, kad: OurKad, key: &ExternalKey) -> Result<Result<DataKey, String>, ServiceError> {
+    let (name, group) = (key.shown_name(), &key.group);
+    if key.id() != kad.key_id() {
+        return Ok(Err(format!("key {name} has another id")));
+    }
+    if !key.state.serves_restore() {
+        return Ok(Err(format!("key {name} of group {group} is {}", key.state)));
+    }
+    if kind_of(session, group)? != kad.kind() {
+        return Ok(Err(format!("the KAD does not fit the kind of group {group}")));
+    }
+    let drive_key = match kad.kind() {
+        KeyKind::AsIs => key.key.copy_to_release(),
+        KeyKind::Derived => derive_volume_key(&key.key, key.id(), kad.nonce()),
+    };
+    Ok(match kad.verify(&drive_key) {
+        Ok(()) => Ok(drive_key),
+        Err(failed) => Err(format!("key {name} of group {group}: {failed}")),
+    })
+}
+
+fn candidate(
+    session: &Session<'_>,
+    kads: &BlockKads,
+    key: &ExternalKey,
+    source: &KeySource,
+) -> Result<Result<CandidateKeyAnswer, String>, ServiceError> {
+    let (name, group) = (key.shown_name(), &key.group);
+    let Some(matched) = match_of(kads, key.id(), key.foreign_kad.as_deref()) else {
+        return Ok(Err(format!("key {name} does not match the KAD")));
+    };
+    if kind_of(session, group)? != KeyKind::AsIs {
+        return Ok(Err(format!(
+            "key {name} is of group {group}, which is no as-is group of this KMS"
+        )));
+    }
+    if !key.state.serves_restore() {
+        return Ok(Err(format!("key {name} of group {group} is {}", key.state)));
+    }
+    Ok(Ok(CandidateKeyAnswer {
+        key: key.key.copy_to_release(),
+        id: key.id(),
+        key_name: name,
+        group: group.clone(),
+        state: key.state,
+        matched,
+        server: source.clone(),
+    }))
+}
+
+/// Which external server gave a key, as audit records say it.
+pub(super) fn from_where(source: &KeySource) -> String {
+    let address = source.address.as_deref().unwrap_or("no address");
+    let cached = if source.cached { ", cached" } else { "" };
+    format!("from {} ({} at {address}{cached})", source.name, source.kind)
+}

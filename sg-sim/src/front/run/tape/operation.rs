@@ -1,5 +1,7 @@
 //! MTIOCTOP: which operation there is, and what happens before it.
 
+use std::time::Duration;
+
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
@@ -190,6 +192,7 @@ impl Tape {
         const DEFAULT_BLOCK_LENGTH: u32 = 0x5000_0000;
         const DEFAULTS: u32 = 0x6000_0000;
         const TIMEOUTS: u32 = 0x7000_0000;
+        const LONG_TIMEOUT: u32 = 0x10_0000;
         const CLEANING: u32 = 0x8000_0000;
         const NO_DEFAULT: u32 = 0x0FFF_FFFF;
         let value = options & !OPTIONS_MASK;
@@ -206,7 +209,13 @@ impl Tape {
                 Ok(())
             }
             DEFAULTS => self.set_default(value),
-            WRITE_THRESHOLD | TIMEOUTS | CLEANING => Ok(()),
+            TIMEOUTS => {
+                let long = value & LONG_TIMEOUT != 0;
+                let seconds = u64::from(value & !LONG_TIMEOUT);
+                self.port.set_time_limit(long, Duration::from_secs(seconds));
+                Ok(())
+            }
+            WRITE_THRESHOLD | CLEANING => Ok(()),
             _ => Err(Errno::EIO),
         }
     }

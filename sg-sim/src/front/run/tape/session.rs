@@ -9,8 +9,8 @@ use super::super::port::{Trouble, key};
 use super::{Activity, Ahead, End, Readiness, Tape, moved};
 
 /// How often a drive that is becoming ready is asked, and how many times: two minutes, as the driver waits.
-const READY_POLL: Duration = Duration::from_millis(100);
-const READY_POLLS_MAX: u32 = 1200;
+const READY_POLL: Duration = Duration::from_secs(1);
+const READY_POLLS_MAX: u32 = 120;
 /// Unit attentions in a row before the driver gives up.
 const ATTENTIONS_MAX: u32 = 10;
 const MEDIUM_NOT_PRESENT: u8 = 0x3A;
@@ -104,7 +104,7 @@ impl Tape {
                     ..
                 }) if blocking && polls < READY_POLLS_MAX => {
                     polls += 1;
-                    std::thread::sleep(READY_POLL);
+                    self.port.pause(READY_POLL);
                 }
                 Err(Trouble {
                     key: Some(key::NOT_READY),

@@ -1,6 +1,7 @@
 //! How nodes reach their unit: as Linux' SCSI midlayer does, which sends again what is BUSY and gives up what takes too long.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -15,6 +16,8 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 const TASK_SET_FULL: u8 = 0x28;
 /// DID_IMM_RETRY and DID_REQUEUE: the adaptor asks for the command once more.
 const ONCE_MORE: [u8; 2] = [0x0C, 0x0D];
+/// DID_RESET: a command without data is sent again, one with data is an error (seen on Linux 6.1).
+const RESET: u8 = 0x08;
 /// How long `st` lets commands take: those that wind or load the tape, and the others.
 const LONG_TIME_LIMIT: Duration = Duration::from_secs(14_000);
 const TIME_LIMIT: Duration = Duration::from_secs(900);
@@ -29,6 +32,8 @@ pub(super) struct Port {
     nexus: ItNexus,
     time_limit: Duration,
     long_time_limit: Duration,
+    /// The midlayer's `was_reset`, one for all nodes of the unit.
+    was_reset: Arc<AtomicBool>,
 }
 
 /// What a command that was not simply GOOD said.
@@ -67,6 +72,7 @@ impl Port {
             nexus,
             time_limit: TIME_LIMIT,
             long_time_limit: LONG_TIME_LIMIT,
+            was_reset: Arc::default(),
         }
     }
 
@@ -84,7 +90,8 @@ impl Port {
         let mut pause = RETRY_PAUSE;
         loop {
             let outcome = self.machine.execute(&command, data_in, &mut client);
-            if !is_sent_again(&outcome) || !self.machine.pause(self.unit, pause, &mut client) {
+            let without_data = data_out.is_empty() && data_in.is_empty();
+            if !is_sent_again(&outcome, without_data) || !self.machine.pause(self.unit, pause, &mut client) {
                 return outcome;
             }
             pause = pause.saturating_mul(2).min(RETRY_PAUSE_MAX);
@@ -96,7 +103,18 @@ impl Port {
     /// # Errors
     /// EIO: it is at work and cannot be reached.
     pub(super) fn reset(&self) -> Result<(), Errno> {
+        self.was_reset.store(true, Ordering::Release);
         self.machine.reset(self.unit).map_err(|_| Errno::EIO)
+    }
+
+    /// Whether this host has reset the unit, since `forget_reset`. A reset that comes from elsewhere leaves no trace but its unit attention.
+    pub(super) fn was_reset(&self) -> bool {
+        self.was_reset.load(Ordering::Acquire)
+    }
+
+    /// The place is known again.
+    pub(super) fn forget_reset(&self) {
+        self.was_reset.store(false, Ordering::Release);
     }
 
     /// Whether the unit hangs, so that what is under way there comes to no end.
@@ -137,16 +155,12 @@ impl Port {
         }
         Err(trouble)
     }
-
-    /// A command without data.
-    pub(super) fn order(&self, cdb: &[u8]) -> Result<(), Trouble> {
-        self.command(cdb, &[], &mut []).map(drop)
-    }
 }
 
-fn is_sent_again(outcome: &Outcome) -> bool {
+fn is_sent_again(outcome: &Outcome, without_data: bool) -> bool {
     match outcome {
         Outcome::Reply(reply) => reply.status == Status::BUSY || reply.status.0 == TASK_SET_FULL,
+        Outcome::Transport(host_status) if host_status.get() == RESET => without_data,
         Outcome::Transport(host_status) => ONCE_MORE.contains(&host_status.get()),
         Outcome::Gone => false,
     }
@@ -206,11 +220,6 @@ impl Trouble {
             && matches!(self.key, Some(key::NO_SENSE | key::RECOVERED_ERROR))
             && self.information.unwrap_or(0) == 0
     }
-
-    /// Whether the drive has been reset since the last command.
-    pub(super) const fn was_reset(&self) -> bool {
-        matches!(self.key, Some(key::UNIT_ATTENTION)) && self.asc == 0x29
-    }
 }
 
 /// All that `st` tells a program about sense data.
@@ -259,6 +268,6 @@ mod tests {
             assert!(!Trouble::decode(&descriptors[..length]).end_of_medium);
         }
         let whole = Trouble::decode(&descriptors);
-        assert!(whole.end_of_medium && whole.deferred && whole.was_reset());
+        assert!(whole.end_of_medium && whole.deferred && whole.asc == 0x29);
     }
 }

@@ -65,7 +65,7 @@ const KEEPING_THE_ACTIVITY: [i32; 6] = [
     op::SETPART,
 ];
 /// Operations that make a lost position known again.
-const FINDING_THE_PLACE: [i32; 6] = [op::REW, op::OFFL, op::RETEN, op::ERASE, op::SEEK, op::EOM];
+const FINDING_THE_PLACE: [i32; 7] = [op::REW, op::OFFL, op::LOAD, op::RETEN, op::ERASE, op::SEEK, op::EOM];
 /// Bits of MTSETDRVBUFFER's count that say that it sets options.
 const OPTIONS_MASK: u32 = 0xF000_0000;
 
@@ -126,12 +126,8 @@ impl Tape {
                 return Err(Errno::EIO);
             }
             self.position_unknown = false;
-            self.place = Place {
-                file: None,
-                block: None,
-                end: End::None,
-                activity: Activity::Idle,
-            };
+            self.port.forget_reset();
+            self.place = Place::UNKNOWN;
             return Ok(count);
         }
         let back = matches!(operation, op::BSF | op::BSFM);

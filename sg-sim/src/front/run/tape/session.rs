@@ -87,7 +87,7 @@ impl Tape {
     fn test_ready(&mut self, blocking: bool) -> Result<Test, Errno> {
         let (mut attentions, mut polls) = (0, 0);
         loop {
-            match self.port.order(&[0; 6]) {
+            match self.order([0; 6]) {
                 Ok(()) if attentions > 0 => return Ok(Test::NewSession),
                 Ok(()) => return Ok(Test::Ready),
                 Err(Trouble {

@@ -99,10 +99,39 @@ fn a_reset_makes_the_place_unknown_until_the_tape_is_rewound() {
     port.reset().unwrap();
     assert_eq!(tape.write(b"block"), Err(Errno::EIO));
     assert_eq!(tape.write(b"block"), Err(Errno::EIO));
-    assert_eq!(tape.status(), Err(Errno::EIO));
+    assert_eq!(place(&mut tape), (-1, -1));
     assert_eq!(operate(&mut tape, NO_OPERATION, 1), Err(Errno::EIO));
     operate(&mut tape, REWIND, 1).unwrap();
     assert_eq!(place(&mut tape), (0, 0));
+    assert_eq!(tape.read(64).unwrap(), b"block");
+}
+
+#[test]
+fn a_reset_by_somebody_else_is_one_error_and_nothing_more() {
+    let machine = machine_with(r#"fault = [{ at = { opcode = 0x08, nth = 2 }, do = { what = "reset" } }]"#);
+    let (mut tape, ..) = open(machine, OFlag::O_RDWR);
+    tape.write(b"block").unwrap();
+    operate(&mut tape, REWIND, 1).unwrap();
+    assert_eq!(tape.read(64).unwrap(), b"block");
+    assert_eq!(tape.read(64), Err(Errno::EIO));
+    // The reset took the tape to its beginning, and the driver lets the program read what it takes for the next block.
+    assert_eq!(tape.read(64).unwrap(), b"block");
+}
+
+#[test]
+fn after_a_reset_between_two_programs_the_first_filemark_loses_the_place() {
+    let (mut tape, port) = opened();
+    tape.write(b"block").unwrap();
+    tape.release().unwrap();
+    port.reset().unwrap();
+    tape.open(OFlag::O_RDWR, false).unwrap();
+    assert_eq!(tape.read(5).unwrap(), b"block");
+    assert_eq!(tape.read(5).unwrap(), b"");
+    assert_eq!(place(&mut tape), (-1, -1));
+    assert_eq!(tape.release(), Err(Errno::EIO));
+    tape.open(OFlag::O_RDWR, false).unwrap();
+    assert_eq!(tape.read(64), Err(Errno::EIO));
+    operate(&mut tape, REWIND, 1).unwrap();
     assert_eq!(tape.read(64).unwrap(), b"block");
 }
 

@@ -110,7 +110,8 @@ impl ConditionArgs {
         });
         if let Some(path) = &self.faults {
             let count = script.fault.len();
-            trace.alarm(format_args!("{count} faults from {}, seed {seed}", path.display()));
+            let faults = if count == 1 { "fault" } else { "faults" };
+            trace.alarm(format_args!("{count} {faults} from {}, seed {seed}", path.display()));
         }
         let report = Box::new(move |struck: &Struck| trace.alarm(format_args!("{struck}")));
         let machine = Machine::new(units)

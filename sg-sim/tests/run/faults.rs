@@ -60,7 +60,7 @@ fn sense_at_the_second_write_is_an_error_of_that_write() {
     let text = "dd if=/dev/zero of=/sim/nst0 bs=512 count=3; : < /sim/st0; cat < /sim/nst0 | wc -c";
     let output = stage.run(&[], text);
     let error = standard_error(&output);
-    assert!(error.contains("1 faults from"), "{error}");
+    assert!(error.contains("1 fault from"), "{error}");
     assert!(error.contains("seed 5"), "{error}");
     assert!(error.contains("sg-sim: fault 1 at command 7 (0Ah):"), "{error}");
     assert!(

@@ -61,7 +61,9 @@ pub enum FaultRuleError {
     #[error("a medium error without a block\nhint: say at which block, by its object number from 0")]
     NoBlock,
     /// A unit that is not there.
-    #[error("there is no unit {unit}\nhint: the units are 0 to {last}, the drives in bay order, then the changer")]
+    #[error(
+        "there is no unit {unit}, the last is {last}\nhint: units are numbered from 0, the drives in bay order, then the changer"
+    )]
     Unit {
         /// What was given.
         unit: usize,

@@ -196,7 +196,10 @@ fn a_script_for_a_unit_that_is_not_there_starts_nothing() {
     let output = stage.run(&[], "echo started");
     assert_eq!((output.status.code(), standard_output(&output).as_str()), (Some(1), ""));
     let error = standard_error(&output);
-    assert!(error.contains("fault 1: there is no unit 1\nhint: "), "{error}");
+    assert!(
+        error.contains("fault 1: there is no unit 1, the last is 0\nhint: "),
+        "{error}"
+    );
 }
 
 #[test]

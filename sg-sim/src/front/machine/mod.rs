@@ -60,7 +60,9 @@ pub enum Outcome {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum NoDrive {
     /// There are fewer units.
-    #[error("there is no unit {unit}\nhint: the units are 0 to {last}, the drives in bay order, then the changer")]
+    #[error(
+        "there is no unit {unit}, the last is {last}\nhint: units are numbered from 0, the drives in bay order, then the changer"
+    )]
     NoSuchUnit {
         /// What was asked for.
         unit: usize,

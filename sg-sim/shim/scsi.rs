@@ -80,6 +80,7 @@ pub(crate) unsafe fn command(open: &Open, argument: *mut c_void) -> Result<c_int
     let cdb = unsafe { core::slice::from_raw_parts(header.cdb, usize::from(header.cdb_length)) };
     let request = Request {
         cdb,
+        numbers: [header.timeout_ms.cast_signed(), 0],
         ..Request::about(open, Operation::Scsi)
     };
     let broker = Broker::behind(open).ok_or(libc::ENODEV)?;

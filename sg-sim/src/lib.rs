@@ -34,4 +34,4 @@ pub use quirks::{BlankAnswer, EmptyAnswer, EndOfDataAnswer, LibraryManaged, Outs
 pub use randomness::{Randomness, SeededRandomness};
 pub use reply::{Reply, Status};
 pub use sense::SenseCode;
-pub use units::{UnitKind, Units, no_such_unit};
+pub use units::{Absence, Unit, UnitKind, Units};

@@ -151,6 +151,12 @@ impl Sense {
         self
     }
 
+    /// Adds the INFORMATION field if there is one.
+    pub(crate) const fn with_information_if(mut self, information: Option<i64>) -> Self {
+        self.information = information;
+        self
+    }
+
     /// Adds how far something has come, in 65 536ths.
     pub(crate) const fn with_progress(mut self, progress: u16) -> Self {
         self.progress = Some(progress);

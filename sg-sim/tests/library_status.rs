@@ -3,7 +3,7 @@
 mod library_support;
 
 use library_support::{CHANGER, SMALL, Stand, descriptors};
-use sg_sim::{ItNexus, Place, Status, UnitKind, Units};
+use sg_sim::{Event, ItNexus, Place, Status, UnitKind, Units};
 
 /// What mtx sends before anything else, for the small library.
 const MTX_STORAGE: [u8; 12] = [0xB8, 0x12, 0x03, 0xE8, 0x00, 0x04, 0, 0, 0x04, 0x6C, 0, 0];
@@ -316,7 +316,10 @@ fn tells_each_nexus_of_power_on_and_of_a_reset() {
     );
     assert_eq!(ready(&other).sense_code(), (6, 0x29, 0));
     ready(&other).good();
-    stand.library.reset(CHANGER);
+    stand
+        .library
+        .visit(CHANGER, &mut |changer| changer.apply(Event::Reset))
+        .unwrap();
     assert_eq!(ready(&other).sense_code(), (6, 0x29, 2));
     let told = stand.ask(&[0x03, 0, 0, 0, 18, 0]).good();
     assert_eq!((told[2], told[12], told[13]), (6, 0x29, 2));

@@ -156,7 +156,7 @@ fn said(seed: &str) -> String {
 fn every_fault_is_said_with_its_seed_and_the_seed_repeats_the_run() {
     let first = said("5");
     assert!(
-        first.starts_with("sg-sim: 1 faults from FOLDER/faults.toml, seed 5\n"),
+        first.starts_with("sg-sim: 1 fault from FOLDER/faults.toml, seed 5\n"),
         "{first}"
     );
     assert!(first.contains("sg-sim: fault 1 at command "), "{first}");

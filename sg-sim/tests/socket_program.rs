@@ -225,7 +225,7 @@ fn traces_commands_and_never_a_key() {
     child.stderr.take().unwrap().read_to_string(&mut traced).unwrap();
     child.wait().unwrap();
     assert!(
-        traced.contains("host1 SECURITY PROTOCOL OUT [B52000100000000000340000] out 52 -> status"),
+        traced.contains("host1 unit 0 SECURITY PROTOCOL OUT [B52000100000000000340000] out 52 -> status"),
         "{traced}"
     );
     let key = hex::encode(b"a key of 32 bytes, never traced!");

@@ -3,12 +3,12 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sg_sim::front::connection;
 use sg_sim::front::machine::Machine;
-use sg_sim::front::trace::Trace;
 use sg_sim::{Cartridge, Drive, ItNexus, MediumSpec, Profile, SeededRandomness, Status};
 
 use super::Tape;
@@ -95,8 +95,9 @@ impl Tape for InProcess {
 /// The drive behind its socket, in a thread of this process.
 pub(super) fn socket() -> Remote {
     let (near, far) = UnixStream::pair().unwrap();
-    let machine = Machine::new(keyed(Cartridge::in_memory(&MediumSpec::default()).unwrap()));
-    thread::spawn(move || connection::serve(&far, &machine, Trace::new(false)));
+    let drive = keyed(Cartridge::in_memory(&MediumSpec::default()).unwrap());
+    let machine = Machine::new(Arc::new(Mutex::new(drive)));
+    thread::spawn(move || connection::serve(&far, &machine));
     let mut hello = b"SGSM\x01\x00\x00\x05".to_vec();
     hello.extend(NEXUS.bytes());
     (&near).write_all(&hello).unwrap();

@@ -1,36 +1,36 @@
-//! Carries a plan out: what happens to the drive before the command, instead of it, and to its answer.
+//! Carries a plan out: what happens to the unit before the command, instead of it, and to its answer.
 
 use super::{Fault, Plan};
-use crate::{Drive, Event, ItNexus, Reply, Status, sense::Sense};
+use crate::{Event, ItNexus, Reply, SenseCode, Status, Unit};
 use std::num::NonZeroU8;
 
 /// What a command came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// The drive answered, or something in its name.
+    /// The unit answered, or something in its name.
     Reply(Reply),
     /// No SCSI status: this host status instead.
     Transport(NonZeroU8),
 }
 
 impl Plan {
-    /// Executes a command on `drive` as the plan says. Waiting and hanging are the caller's, and come before this.
+    /// Executes a command on `unit` as the plan says. Waiting and hanging are the caller's, and come before this.
     pub fn carry_out(
         &self,
-        drive: &mut Drive,
+        unit: &mut dyn Unit,
         nexus: &ItNexus,
         cdb: &[u8],
         data_out: &[u8],
         data_in: &mut [u8],
     ) -> Outcome {
-        self.faults.iter().for_each(|fault| happen(fault, drive, nexus));
-        if let Some(outcome) = self.faults.iter().find_map(|fault| instead(fault, drive)) {
+        self.faults.iter().for_each(|fault| happen(fault, unit, nexus));
+        if let Some(outcome) = self.faults.iter().find_map(|fault| instead(fault, unit)) {
             return outcome;
         }
         let mut reply = if self.faults.contains(&Fault::MediumError {}) {
-            self.execute_up_to_the_block(drive, nexus, cdb, data_out, data_in)
+            self.execute_up_to_the_block(unit, nexus, cdb, data_out, data_in)
         } else {
-            drive.execute(nexus, cdb, data_out, data_in)
+            unit.execute(nexus, cdb, data_out, data_in)
         };
         for fault in &self.faults {
             match fault {
@@ -38,7 +38,7 @@ impl Plan {
                     sense,
                     information,
                     executed: true,
-                } => reply = drive.check_condition(&with_information(*sense, *information), reply.data_in),
+                } => reply = unit.check_condition(*sense, *information, reply.data_in),
                 Fault::Transport {
                     host_status,
                     executed: true,
@@ -52,7 +52,7 @@ impl Plan {
     /// Blocks before the bad one are moved; then comes the medium error, with what was not moved as its residue.
     fn execute_up_to_the_block(
         &self,
-        drive: &mut Drive,
+        unit: &mut dyn Unit,
         nexus: &ItNexus,
         cdb: &[u8],
         data_out: &[u8],
@@ -60,7 +60,7 @@ impl Plan {
     ) -> Reply {
         const WRITE: u8 = 0x0A;
         let Some((opcode, length)) = opcode_and_length(cdb) else {
-            return drive.execute(nexus, cdb, data_out, data_in);
+            return unit.execute(nexus, cdb, data_out, data_in);
         };
         let before = u32::try_from(self.blocks_before).unwrap_or(u32::MAX);
         let mut data_in_length = 0;
@@ -70,17 +70,19 @@ impl Plan {
             if let Some(field) = shorter.get_mut(2..5) {
                 field.copy_from_slice(&[high, middle, low]);
             }
-            let reply = drive.execute(nexus, &shorter, data_out, data_in);
+            let reply = unit.execute(nexus, &shorter, data_out, data_in);
             if reply.status != Status::GOOD {
                 return reply;
             }
             data_in_length = reply.data_in;
         }
         let writes = opcode == WRITE;
-        drive.note_medium_error(writes);
+        if let Some(drive) = unit.drive() {
+            drive.note_medium_error(writes);
+        }
         let sense = if writes { WRITE_ERROR } else { UNRECOVERED_READ_ERROR };
         let residue = i64::from(length) - i64::from(before);
-        drive.check_condition(&sense.with_information(residue), data_in_length)
+        unit.check_condition(sense, Some(residue), data_in_length)
     }
 }
 
@@ -92,31 +94,33 @@ fn opcode_and_length(cdb: &[u8]) -> Option<(u8, u32)> {
     }
 }
 
-/// What happens to the drive before the command.
-fn happen(fault: &Fault, drive: &mut Drive, nexus: &ItNexus) {
+/// What happens to the unit before the command.
+fn happen(fault: &Fault, unit: &mut dyn Unit, nexus: &ItNexus) {
     match fault {
-        Fault::Reset {} => drive.apply(Event::Reset),
-        Fault::NexusLoss {} => drive.apply(Event::ItNexusLoss(nexus.clone())),
-        Fault::PowerCycle {} => drive.apply(Event::PowerCycle),
-        Fault::KeyDropped {} => drive.apply(Event::KeyDropped),
-        Fault::KeyChanged {} => drive.apply(Event::KeySetByAnotherNexus),
-        Fault::LibraryTakesOver { mode } => drive.quirks().library_managed = *mode,
+        Fault::Reset {} => unit.apply(Event::Reset),
+        Fault::NexusLoss {} => unit.apply(Event::ItNexusLoss(nexus.clone())),
+        Fault::PowerCycle {} => unit.apply(Event::PowerCycle),
+        Fault::KeyDropped {} => unit.apply(Event::KeyDropped),
+        Fault::KeyChanged {} => unit.apply(Event::KeySetByAnotherNexus),
+        Fault::LibraryTakesOver { mode } => {
+            if let Some(drive) = unit.drive() {
+                drive.quirks().library_managed = *mode;
+            }
+        }
         _ => {}
     }
 }
 
 /// What comes instead of the command.
-fn instead(fault: &Fault, drive: &Drive) -> Option<Outcome> {
+fn instead(fault: &Fault, unit: &dyn Unit) -> Option<Outcome> {
     match fault {
         Fault::Sense {
             sense,
             information,
             executed: false,
-        } => Some(Outcome::Reply(
-            drive.check_condition(&with_information(*sense, *information), 0),
-        )),
+        } => Some(Outcome::Reply(unit.check_condition(*sense, *information, 0))),
         Fault::Deferred { sense } => {
-            let mut reply = drive.check_condition(&Sense::from_code(*sense), 0);
+            let mut reply = unit.check_condition(*sense, None, 0);
             if let Some(response_code) = reply.sense.first_mut() {
                 // 70h and 72h become 71h and 73h (SPC-4, "Deferred errors").
                 *response_code |= 0x01;
@@ -133,14 +137,6 @@ fn instead(fault: &Fault, drive: &Drive) -> Option<Outcome> {
             executed: false,
         } => Some(Outcome::Transport(*host_status)),
         _ => None,
-    }
-}
-
-const fn with_information(code: crate::SenseCode, information: Option<i64>) -> Sense {
-    let sense = Sense::from_code(code);
-    match information {
-        Some(information) => sense.with_information(information),
-        None => sense,
     }
 }
 
@@ -171,5 +167,5 @@ fn overwrite(reply: &Reply, data_in: &mut [u8], at: usize, value: u16) {
     }
 }
 
-const UNRECOVERED_READ_ERROR: Sense = Sense::new(0x3, 0x11, 0x00);
-const WRITE_ERROR: Sense = Sense::new(0x3, 0x0C, 0x00);
+const UNRECOVERED_READ_ERROR: SenseCode = SenseCode::new(0x3, 0x11, 0x00);
+const WRITE_ERROR: SenseCode = SenseCode::new(0x3, 0x0C, 0x00);

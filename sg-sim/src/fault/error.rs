@@ -60,6 +60,16 @@ pub enum FaultRuleError {
     /// A medium error somewhere else than at a block that is read or written.
     #[error("a medium error without a block\nhint: say at which block, by its object number from 0")]
     NoBlock,
+    /// A unit that is not there.
+    #[error(
+        "there is no unit {unit}, the last is {last}\nhint: units are numbered from 0, the drives in bay order, then the changer"
+    )]
+    Unit {
+        /// What was given.
+        unit: usize,
+        /// The last there is.
+        last: usize,
+    },
     /// A name that is no nexus' name.
     #[error("nexus {name:?}: not a name\nhint: 1 to 64 printable ASCII characters without a space")]
     Nexus {

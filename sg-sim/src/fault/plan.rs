@@ -61,6 +61,7 @@ impl fmt::Display for Struck {
 /// One command, as conditions see it.
 struct Seen<'a> {
     number: u64,
+    unit: usize,
     nexus: &'a ItNexus,
     cdb: &'a [u8],
     position: u64,
@@ -111,11 +112,12 @@ impl Faults {
         self.commands
     }
 
-    /// Counts a command and says what goes wrong with it. `position` is the object before the head.
-    pub fn plan(&mut self, nexus: &ItNexus, cdb: &[u8], position: u64) -> Plan {
+    /// Counts a command to `unit` and says what goes wrong with it. `position` is the object before the head.
+    pub fn plan(&mut self, unit: usize, nexus: &ItNexus, cdb: &[u8], position: u64) -> Plan {
         self.commands = self.commands.saturating_add(1);
         let seen = Seen {
             number: self.commands,
+            unit,
             nexus,
             cdb,
             position,
@@ -194,6 +196,7 @@ fn holds(at: &When, seen: &Seen<'_>) -> bool {
     at.command.is_none_or(|number| number == seen.number)
         && at.opcode.is_none_or(|code| Some(code) == opcode)
         && at.page.is_none_or(|page| Some(page) == security_page(seen.cdb))
+        && at.unit.is_none_or(|unit| unit == seen.unit)
         && at.nexus.as_ref().is_none_or(|name| name == seen.nexus.name())
         && at.block.is_none_or(|block| comes_to(seen.cdb, seen.position, block))
 }
@@ -245,7 +248,7 @@ mod tests {
         let nexus = ItNexus::new("host1").unwrap();
         let mut faults = Faults::new(1);
         faults.arm(rule);
-        let plans = (1..=count).map(|number| (number, faults.plan(&nexus, cdb, 0)));
+        let plans = (1..=count).map(|number| (number, faults.plan(0, &nexus, cdb, 0)));
         plans
             .filter(|(_, plan)| !plan.is_harmless())
             .map(|(number, _)| number)
@@ -302,6 +305,19 @@ mod tests {
     }
 
     #[test]
+    fn tells_units_apart() {
+        let mut faults = Faults::new(1);
+        let at = When {
+            unit: Some(1),
+            ..When::default()
+        };
+        faults.arm(rule(at, None, false));
+        let nexus = ItNexus::new("host1").unwrap();
+        assert!(faults.plan(0, &nexus, &READ, 0).is_harmless());
+        assert!(!faults.plan(1, &nexus, &READ, 0).is_harmless());
+    }
+
+    #[test]
     fn draws_the_same_lots_from_the_same_seed_and_about_as_many_as_it_should() {
         let at = || When {
             chance: Some(0.25),
@@ -328,10 +344,10 @@ mod tests {
         assert_eq!(faults.arm(rule(When::default(), None, true)), 1);
         assert_eq!((faults.arm(rule(When::default(), None, false)), faults.armed()), (2, 2));
         let nexus = ItNexus::new("host1").unwrap();
-        assert_eq!(faults.plan(&nexus, &READ, 0).struck().len(), 2);
+        assert_eq!(faults.plan(0, &nexus, &READ, 0).struck().len(), 2);
         assert_eq!(faults.armed(), 1);
         faults.disarm();
-        assert!(faults.plan(&nexus, &READ, 0).is_harmless());
+        assert!(faults.plan(0, &nexus, &READ, 0).is_harmless());
         assert_eq!(faults.commands(), 2);
     }
 }

@@ -46,6 +46,9 @@ pub struct When {
     /// SECURITY PROTOCOL IN or OUT with this page code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<u16>,
+    /// A command to this unit: a drive by its bay, behind the last one the changer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<usize>,
     /// A command of this nexus.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nexus: Option<String>,
@@ -145,11 +148,11 @@ const fn prevented() -> LibraryManaged {
 }
 
 impl FaultScript {
-    /// Reads a script.
+    /// Reads a script for so many units.
     ///
     /// # Errors
     /// The file cannot be read, is not a script, or has a fault that contradicts itself.
-    pub fn read(path: &Path) -> Result<Self, FaultScriptError> {
+    pub fn read(path: &Path, units: usize) -> Result<Self, FaultScriptError> {
         let path_of = || path.to_owned();
         let text = fs::read_to_string(path).map_err(|source| FaultScriptError::Io {
             path: path_of(),
@@ -160,7 +163,7 @@ impl FaultScript {
             source,
         })?;
         for (index, rule) in script.fault.iter().enumerate() {
-            rule.check().map_err(|source| FaultScriptError::Rule {
+            rule.check(units).map_err(|source| FaultScriptError::Rule {
                 path: path_of(),
                 number: index + 1,
                 source,
@@ -171,11 +174,11 @@ impl FaultScript {
 }
 
 impl FaultRule {
-    /// Refuses a fault that can never strike, or contradicts itself.
+    /// Refuses a fault that can never strike at any of `units` units, or contradicts itself.
     ///
     /// # Errors
     /// Which of these.
-    pub fn check(&self) -> Result<(), FaultRuleError> {
+    pub fn check(&self, units: usize) -> Result<(), FaultRuleError> {
         let When {
             command, nth, chance, ..
         } = &self.at;
@@ -194,6 +197,10 @@ impl FaultRule {
         // Not a number is outside every range.
         if chance.is_some_and(|chance| !(0.0..=1.0).contains(&chance)) {
             return Err(FaultRuleError::Chance);
+        }
+        if let Some(unit) = self.at.unit.filter(|unit| *unit >= units) {
+            let last = units.saturating_sub(1);
+            return Err(FaultRuleError::Unit { unit, last });
         }
         if let Some(name) = &self.at.nexus
             && ItNexus::new(name).is_err()
@@ -218,7 +225,7 @@ mod tests {
     fn rule(text: &str) -> Result<FaultRule, String> {
         let script: FaultScript = toml::from_str(text).map_err(|error| error.to_string())?;
         let rule = script.fault.into_iter().next().unwrap();
-        rule.check().map(|()| rule).map_err(|error| error.to_string())
+        rule.check(1).map(|()| rule).map_err(|error| error.to_string())
     }
 
     #[test]

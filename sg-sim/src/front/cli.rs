@@ -8,11 +8,12 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use super::orders::Request;
-use super::pacing::Clock;
+use super::conditions::ConditionArgs;
+use super::machine::Clock;
+use super::orders::{Order as GivenOrder, Request};
 use super::vhost::program::ServeVhostArgs;
 use super::{create, decode, inspect, order, run, serve, vhost};
-use crate::{LibraryManaged, Pace, Randomness, SenseCode};
+use crate::{LibraryManaged, Randomness, SenseCode};
 
 /// An LTO tape drive in software that really encrypts.
 #[derive(Debug, Parser)]
@@ -46,21 +47,12 @@ pub struct ServeArgs {
     /// Where to listen for SCSI commands
     #[arg(long, value_name = "PATH")]
     pub socket: PathBuf,
-    /// Where to listen for orders of `sg-sim control`
-    #[arg(long, value_name = "PATH")]
-    pub control: Option<PathBuf>,
     /// The drive
     #[command(flatten)]
     pub drive: DriveArgs,
-    /// Let go wrong what this script says (docs/simulator-faults.md)
-    #[arg(long, value_name = "FILE")]
-    pub faults: Option<PathBuf>,
-    /// Write every command and its answer to this new file, for sg-sim trace; never a key, never a block
-    #[arg(long, value_name = "FILE")]
-    pub trace: Option<PathBuf>,
-    /// Let loading, winding and streaming take the time of an LTO-8 drive: on the drive's own clock alone, or for its clients too
-    #[arg(long, value_name = "HOW", default_value = "instant")]
-    pub time: PaceArg,
+    /// What goes wrong, how time goes, who gives orders
+    #[command(flatten)]
+    pub conditions: ConditionArgs,
     /// Start with a hung drive
     #[arg(long)]
     pub hang: bool,
@@ -114,6 +106,12 @@ pub(super) struct RunArgs {
     /// Write every SCSI command and its answer to this new file, one JSON line each, keys masked
     #[arg(long, value_name = "FILE")]
     pub(super) record: Option<PathBuf>,
+    /// What goes wrong, how time goes, who gives orders
+    #[command(flatten)]
+    pub(super) conditions: ConditionArgs,
+    /// Repeat the random numbers that belong to this seed: nonces too, so never for data of any worth
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
     /// The command and its arguments
     #[arg(
         required = true,
@@ -122,27 +120,6 @@ pub(super) struct RunArgs {
         value_name = "COMMAND"
     )]
     pub(super) command: Vec<OsString>,
-}
-
-/// How the drive's time goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PaceArg {
-    /// Everything takes no time
-    Instant,
-    /// Everything takes its time, and nobody waits for it
-    Virtual,
-    /// Everything takes its time
-    Real,
-}
-
-impl From<PaceArg> for Pace {
-    fn from(word: PaceArg) -> Self {
-        match word {
-            PaceArg::Instant => Self::Instant,
-            PaceArg::Virtual => Self::Virtual,
-            PaceArg::Real => Self::Real,
-        }
-    }
 }
 
 /// Who owns encryption, as the command line and the control socket write it.
@@ -179,9 +156,13 @@ impl From<LibraryManaged> for ManagedArg {
 
 #[derive(Debug, Args)]
 struct ControlArgs {
-    /// The running drive's control socket
+    /// The control socket
     #[arg(long, value_name = "PATH")]
     control: PathBuf,
+    /// The unit that the order is for: a drive by its bay, behind the last one the changer. Without it the first drive; a fault may then
+    /// strike at any unit
+    #[arg(long, value_name = "N")]
+    unit: Option<usize>,
     #[command(subcommand)]
     order: Order,
 }
@@ -341,9 +322,18 @@ pub fn main(randomness: RandomnessMaker, clock: Clock) -> ExitCode {
 fn execute(verb: Verb, randomness: RandomnessMaker, clock: Clock) -> Result<ExitCode, Box<dyn Error>> {
     match verb {
         Verb::Serve(args) => serve::run(&args, randomness, clock)?,
-        Verb::Run(args) => return Ok(run::run(&args, randomness)?.into()),
-        Verb::ServeVhost(args) => vhost::program::run(&args, randomness)?,
-        Verb::Control(args) => print(&order::give(&args.control, &args.order.into_request()?)?)?,
+        Verb::Run(args) => return Ok(run::run(&args, randomness, clock)?.into()),
+        Verb::ServeVhost(args) => vhost::program::run(&args, randomness, clock)?,
+        Verb::Control(args) => {
+            let request = args.order.into_request()?;
+            print(&order::give(
+                &args.control,
+                &GivenOrder {
+                    unit: args.unit,
+                    request,
+                },
+            )?)?;
+        }
         Verb::Create(args) => create::run(&args.file, &args.medium_serial, args.barcode.as_deref())?,
         Verb::Trace(args) => trace(&args)?,
         Verb::Inspect(args) => print(&inspect::run(&args.file, args.json)?)?,

@@ -13,8 +13,7 @@ use super::frame::{
     HEAD, HELLO_HEAD, HelloFault, Refusal, RequestHead, ResponseHead, Violation, decode_hello, decode_name,
     encode_hello_answer,
 };
-use super::machine::{Broken, Machine, Outcome};
-use super::trace::Trace;
+use super::machine::{Client, Command, Machine, Outcome};
 use crate::ItNexus;
 
 /// Data-in up to this size goes out in one write with its head; more is not worth the copy.
@@ -34,16 +33,13 @@ pub enum Ended {
     /// The stream broke, or ended inside a frame.
     #[error("read or write a frame: {0}")]
     Stream(#[from] io::Error),
-    /// A bug stopped the drive.
-    #[error(transparent)]
-    Broken(#[from] Broken),
 }
 
 /// Serves one connection until it ends.
 ///
 /// # Errors
 /// Any end but a close between two frames.
-pub fn serve(stream: &UnixStream, machine: &Machine, trace: Trace) -> Result<(), Ended> {
+pub fn serve(stream: &UnixStream, machine: &Machine) -> Result<(), Ended> {
     let mut incoming = Incoming { stream, ahead: None };
     let Some(nexus) = greet(&mut incoming)? else {
         return Ok(());
@@ -52,7 +48,7 @@ pub fn serve(stream: &UnixStream, machine: &Machine, trace: Trace) -> Result<(),
     while let Some(head) = incoming.head::<HEAD>()? {
         let request = RequestHead::decode(&head)?;
         incoming.exact(buffers.body(request.cdb_length + request.data_out_length))?;
-        if !answer(&mut incoming, machine, &nexus, request, &mut buffers, trace)? {
+        if !answer(&mut incoming, machine, &nexus, request, &mut buffers)? {
             break;
         }
     }
@@ -101,7 +97,6 @@ fn answer(
     nexus: &ItNexus,
     request: RequestHead,
     buffers: &mut Buffers,
-    trace: Trace,
 ) -> Result<bool, Ended> {
     let Buffers { body, data_in, head } = buffers;
     grow(data_in, request.allocation_length);
@@ -110,12 +105,18 @@ fn answer(
         .get_mut(..request.cdb_length + request.data_out_length)
         .unwrap_or_default();
     let (cdb, data_out) = body.split_at_checked(request.cdb_length).unwrap_or_default();
-    let outcome = machine.execute(nexus, cdb, data_out, room, || incoming.client_waits());
-    trace.command(nexus, cdb, data_out.len(), &outcome);
+    let command = Command {
+        unit: 0,
+        nexus,
+        cdb,
+        data_out,
+    };
+    let mut present = || incoming.client_waits();
+    let outcome = machine.execute(&command, room, &mut Client::new(&mut present));
     if cdb.first() == Some(&SECURITY_PROTOCOL_OUT) {
         body.zeroize();
     }
-    let (response, sense, length) = match outcome? {
+    let (response, sense, length) = match outcome {
         Outcome::Gone => return Ok(false),
         Outcome::Transport(host_status) => (ResponseHead::Transport { host_status }, Vec::new(), 0),
         Outcome::Reply(reply) => (

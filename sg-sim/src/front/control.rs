@@ -1,6 +1,6 @@
 //! The control socket, server side: one JSON object a line in, one out (`PROTOCOL.md` part 2).
 //!
-//! It takes the drive between two commands, never waits out a hang, and answers what it could not do instead of guessing.
+//! It takes a unit between two commands, never waits out a hang, and answers what it could not do instead of guessing.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::machine::Machine;
-use super::orders::{self, Request};
+use super::orders::{self, Order};
 use super::status::Status;
 use super::trace::Trace;
 
@@ -52,9 +52,9 @@ pub(super) fn serve(stream: &UnixStream, machine: &Machine, trace: Trace) -> io:
             return Ok(());
         }
         match understand(&line) {
-            Ok(request) => {
-                trace.note(format_args!("control: {request:?}"));
-                write_line(stream, &obey(machine, request))?;
+            Ok(order) => {
+                trace.note(format_args!("control: {order:?}"));
+                write_line(stream, &obey(machine, order))?;
             }
             Err(fault) => {
                 trace.note(format_args!("control connection closed: {fault}"));
@@ -77,16 +77,16 @@ pub(super) fn turn_away(stream: &UnixStream, connections: usize) -> io::Result<(
     )
 }
 
-fn understand(line: &[u8]) -> Result<Request, LineFault> {
+fn understand(line: &[u8]) -> Result<Order, LineFault> {
     if u64::try_from(line.len()).is_ok_and(|length| length > LINE_LENGTH_MAX) {
         return Err(LineFault::TooLong);
     }
     let text = line.strip_suffix(b"\n").ok_or(LineFault::Torn)?;
-    Ok(serde_json::from_slice(text)?)
+    Ok(Order::read(text)?)
 }
 
-fn obey(machine: &Machine, request: Request) -> Answer {
-    match orders::carry_out(machine, request) {
+fn obey(machine: &Machine, order: Order) -> Answer {
+    match orders::carry_out(machine, order) {
         Ok(status) => Answer {
             ok: true,
             status,
@@ -125,6 +125,7 @@ mod tests {
             r#"{"verb":"status"}"#,
             r#"{"verb":"status","nexus":"host1"}"#,
             r#"{"verb":"hang","on":true}"#,
+            r#"{"verb":"hang","on":true,"unit":2}"#,
             r#"{"verb":"library-managed","mode":"cfgp"}"#,
             r#"{"verb":"refuse-spout","sense":"05/24/00"}"#,
             r#"{"verb":"transport-error","host_status":3}"#,
@@ -154,6 +155,8 @@ mod tests {
             "status",
             r#"{"verb":"explode"}"#,
             r#"{"verb":"reset","now":true}"#,
+            r#"{"verb":"reset","unit":-1}"#,
+            r#"{"verb":"reset","unit":null}"#,
             r#"{"verb":"hang"}"#,
             r#"{"verb":"hang","on":"yes"}"#,
             r#"{"verb":"library-managed","mode":"maybe"}"#,

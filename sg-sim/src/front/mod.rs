@@ -3,6 +3,7 @@
 //! They move bytes between people, tests and [`Drive`](crate::Drive), and never decide what a drive answers.
 
 pub mod cli;
+pub mod conditions;
 pub mod connection;
 mod control;
 mod create;
@@ -13,7 +14,6 @@ mod listen;
 pub mod machine;
 mod order;
 mod orders;
-pub mod pacing;
 mod run;
 mod serve;
 mod server;

@@ -1,4 +1,4 @@
-//! `sg-sim control`: sends one order to a running drive and hands back its answer.
+//! `sg-sim control`: sends one order to running units and hands back its answer.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::control::LINE_LENGTH_MAX;
-use super::orders::Request;
+use super::orders::Order;
 
 /// Longest wait for an answer; control never waits for a hung drive.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -18,7 +18,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 #[non_exhaustive]
 pub(super) enum OrderError {
     /// Nobody answers on the socket, or the answer did not come.
-    #[error("give an order on {path}: {source}\nhint: is `sg-sim serve --control {path}` running?")]
+    #[error("give an order on {path}: {source}\nhint: does a `sg-sim` with `--control {path}` run?")]
     Socket {
         /// The control socket.
         path: PathBuf,
@@ -43,12 +43,12 @@ pub(super) enum OrderError {
     },
 }
 
-/// Sends `request` to the control socket at `path`. Returns what to print: the status as JSON, or nothing. Blocks up to 30 s.
+/// Sends `order` to the control socket at `path`. Returns what to print: the status as JSON, or nothing. Blocks up to 30 s.
 ///
 /// # Errors
 /// No server, no answer, or the drive could not do it.
-pub(super) fn give(path: &Path, request: &Request) -> Result<String, OrderError> {
-    let text = exchange(path, request).map_err(|source| OrderError::Socket {
+pub(super) fn give(path: &Path, order: &Order) -> Result<String, OrderError> {
+    let text = exchange(path, order).map_err(|source| OrderError::Socket {
         path: path.to_owned(),
         source,
     })?;
@@ -71,11 +71,11 @@ pub(super) fn give(path: &Path, request: &Request) -> Result<String, OrderError>
     }
 }
 
-fn exchange(path: &Path, request: &Request) -> io::Result<String> {
+fn exchange(path: &Path, order: &Order) -> io::Result<String> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     stream.set_write_timeout(Some(ANSWER_LIMIT))?;
-    let mut line = serde_json::to_vec(request)?;
+    let mut line = order.write()?;
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut answer = String::new();

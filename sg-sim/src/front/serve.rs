@@ -5,23 +5,18 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::{SigSet, Signal};
 use thiserror::Error;
 
-use super::cli::{DriveArgs, PaceArg, RandomnessMaker, ServeArgs};
-use super::decode::Recorder;
+use super::cli::{DriveArgs, RandomnessMaker, ServeArgs};
+use super::conditions::{ConditionError, Sources, randomness};
 use super::listen::{ListenError, Listening};
-use super::machine::{Broken, Machine};
-use super::pacing::{Clock, RealTime};
-use super::server::{Control, Scsi, spawn_acceptor};
+use super::machine::Clock;
+use super::server::{Scsi, spawn_acceptor};
 use super::trace::Trace;
-use crate::fault::{FaultScript, FaultScriptError, Faults, Struck};
-use crate::{
-    Cartridge, CartridgeError, Drive, LoadError, MediumSpec, Pace, Profile, ProfileError, Quirks, Randomness,
-    SeededRandomness,
-};
+use crate::{Cartridge, CartridgeError, Drive, LoadError, MediumSpec, Pace, Profile, ProfileError, Quirks, Randomness};
 
 /// Why a drive could not be run.
 #[derive(Debug, Error)]
@@ -78,22 +73,9 @@ pub(super) enum ServeError {
         /// What is wrong, and in which line.
         source: toml::de::Error,
     },
-    /// The trace cannot be written.
-    #[error(
-        "trace commands in {path:?}: {source}\nhint: name a file that does not exist, in a folder that you may write to"
-    )]
-    Trace {
-        /// The file asked for.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// The script of faults cannot be used.
+    /// The conditions cannot be had.
     #[error(transparent)]
-    Faults(#[from] FaultScriptError),
-    /// A command stopped the drive.
-    #[error(transparent)]
-    Broken(#[from] Broken),
+    Conditions(#[from] ConditionError),
 }
 
 /// Runs a drive until SIGTERM or SIGINT. Prints one line on standard output when it listens. Call it while the process has one thread.
@@ -105,76 +87,33 @@ pub(super) fn run(args: &ServeArgs, system: RandomnessMaker, clock: Clock) -> Re
     // Blocked before there are threads, so that none of them is interrupted and the wait below gets the signal.
     ends.thread_block().map_err(io::Error::from)?;
     let trace = Trace::new(args.verbose);
-    let machine = Arc::new(machine(args, system, clock, trace)?);
-    machine.set_hang(args.hang);
+    let sources = Sources {
+        system,
+        clock,
+        seed: args.drive.seed,
+    };
+    let drive = set_up(&args.drive, system, args.conditions.time.into())?;
+    let units = Arc::new(Mutex::new(drive));
+    let machine = Arc::new(args.conditions.machine(units, sources, trace)?);
+    machine.set_hang(0, args.hang);
     let scsi = Listening::open(&args.socket)?;
-    let control = args.control.as_deref().map(Listening::open).transpose()?;
-    spawn_acceptor(
-        "scsi",
-        scsi.acceptor()?,
-        Scsi {
-            machine: Arc::clone(&machine),
-            trace,
-        },
+    let service = Scsi {
+        machine: Arc::clone(&machine),
         trace,
-    )?;
-    if let Some(control) = &control {
-        spawn_acceptor(
-            "control",
-            control.acceptor()?,
-            Control {
-                machine: Arc::clone(&machine),
-                trace,
-            },
-            trace,
-        )?;
-    }
+    };
+    spawn_acceptor("scsi", scsi.acceptor()?, service, trace)?;
+    let _control = args.conditions.listen(&machine, trace)?;
     say_ready(args)?;
     ends.wait().map_err(io::Error::from)?;
-    // From here on no command is executed, so none gets between the sync and the end.
-    let mut drive = machine.end()?;
-    drop(drive.eject());
+    machine.end();
     Ok(())
-}
-
-/// The drive, and what is to go wrong with it. Every fault that strikes is said on standard error, and so is the seed.
-fn machine(args: &ServeArgs, system: RandomnessMaker, clock: Clock, trace: Trace) -> Result<Machine, ServeError> {
-    let drive = set_up(&args.drive, system(), args.time.into())?;
-    let script = args.faults.as_deref().map(FaultScript::read).transpose()?;
-    let script = script.unwrap_or_default();
-    let seed = args.drive.seed.or(script.seed).unwrap_or_else(|| {
-        let mut bytes = [0; 4];
-        system().fill(&mut bytes);
-        u64::from(u32::from_be_bytes(bytes))
-    });
-    if let Some(path) = &args.faults {
-        let count = script.fault.len();
-        trace.alarm(format_args!("{count} faults from {}, seed {seed}", path.display()));
-    }
-    let mut faults = Faults::new(seed);
-    for rule in script.fault {
-        faults.arm(rule);
-    }
-    let report = Box::new(move |struck: &Struck| trace.alarm(format_args!("{struck}")));
-    let mut machine = Machine::new(drive).with_faults(faults, report);
-    if args.time == PaceArg::Real {
-        machine = machine.with_real_time(RealTime::new(clock));
-    }
-    let Some(path) = &args.trace else {
-        return Ok(machine);
-    };
-    let recorder = Recorder::create(path).map_err(|source| ServeError::Trace {
-        path: path.clone(),
-        source,
-    })?;
-    Ok(machine.with_recorder(recorder))
 }
 
 /// Sets a drive up as the command line says, its time going at this pace.
 ///
 /// # Errors
 /// Serial number or cartridge cannot be used.
-pub(super) fn set_up(args: &DriveArgs, system: Box<dyn Randomness + Send>, pace: Pace) -> Result<Drive, ServeError> {
+pub(super) fn set_up(args: &DriveArgs, system: RandomnessMaker, pace: Pace) -> Result<Drive, ServeError> {
     let mut profile = Profile::ibm_lto8();
     if let Some(serial) = &args.serial {
         profile = profile.with_serial_number(serial)?;
@@ -263,12 +202,8 @@ fn check_identity(args: &DriveArgs, cartridge: &Cartridge) -> Result<(), ServeEr
 }
 
 fn say_ready(args: &ServeArgs) -> io::Result<()> {
-    let control = args
-        .control
-        .as_ref()
-        .map(|path| format!(", control on {}", path.display()))
-        .unwrap_or_default();
     let mut out = io::stdout().lock();
+    let control = args.conditions.control_on();
     writeln!(out, "sg-sim: listening on {}{control}", args.socket.display())?;
     out.flush()
 }
@@ -278,12 +213,4 @@ fn random_serial(randomness: &mut dyn Randomness) -> String {
     let mut bytes = [0; 8];
     randomness.fill(&mut bytes);
     format!("SIM{:07}", u64::from_be_bytes(bytes) % 10_000_000)
-}
-
-/// The random numbers of a drive: those of `seed`, or the system's.
-pub(super) fn randomness(seed: Option<u64>, system: Box<dyn Randomness + Send>) -> Box<dyn Randomness + Send> {
-    match seed {
-        Some(seed) => Box::new(SeededRandomness::new(seed)),
-        None => system,
-    }
 }

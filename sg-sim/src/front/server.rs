@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::connection::{self, Ended};
+use super::connection;
 use super::control;
 use super::frame::Refusal;
 use super::machine::Machine;
@@ -28,15 +28,15 @@ pub(super) trait Service: Send + Sync + 'static {
 
 /// SCSI commands (`PROTOCOL.md` part 1).
 pub(super) struct Scsi {
-    /// The drive that executes them.
+    /// The drive that executes them, as unit 0.
     pub(super) machine: Arc<Machine>,
-    /// Where commands are traced.
+    /// Where connections are traced.
     pub(super) trace: Trace,
 }
 
 /// Orders of a test (`PROTOCOL.md` part 2).
 pub(super) struct Control {
-    /// The drive that gets them.
+    /// The units that get them.
     pub(super) machine: Arc<Machine>,
     /// Where orders are traced.
     pub(super) trace: Trace,
@@ -44,9 +44,8 @@ pub(super) struct Control {
 
 impl Service for Scsi {
     fn serve(&self, stream: UnixStream) {
-        match connection::serve(&stream, &self.machine, self.trace) {
+        match connection::serve(&stream, &self.machine) {
             Ok(()) => self.trace.note(format_args!("connection closed")),
-            Err(Ended::Broken(broken)) => self.trace.alarm(format_args!("{broken}")),
             Err(ended) => self.trace.note(format_args!("connection closed: {ended}")),
         }
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::cli::ManagedArg;
-use super::machine::{Broken, Machine};
-use crate::{DriveStatus, ItNexus};
+use super::machine::{Machine, NoDrive};
+use crate::{Drive, DriveStatus, ItNexus};
 
 /// The member `status` of an answer.
 #[derive(Debug, Serialize)]
@@ -31,6 +31,7 @@ pub(super) struct Status {
     faults: usize,
     commands: u64,
     elapsed_ms: u64,
+    seed: u64,
 }
 
 /// Where the tape stands.
@@ -41,14 +42,17 @@ struct Position {
 }
 
 impl Status {
-    /// Asks the drive.
+    /// Asks the drive that is unit `unit`.
     ///
     /// # Errors
-    /// `Broken` if a bug stopped the drive.
-    pub(super) fn of(machine: &Machine, nexus: Option<&ItNexus>) -> Result<Self, Broken> {
-        let (hang, waiting) = machine.hang();
+    /// There is no such drive, or it is at work for minutes.
+    pub(super) fn of(machine: &Machine, unit: usize, nexus: Option<&ItNexus>) -> Result<Self, NoDrive> {
+        machine.with_drive(unit, |drive| Self::ask(machine, unit, drive, nexus))
+    }
+
+    fn ask(machine: &Machine, unit: usize, drive: &mut Drive, nexus: Option<&ItNexus>) -> Self {
+        let (hang, waiting) = machine.hang(unit);
         let (faults, commands) = machine.fault_counts();
-        let mut drive = machine.drive()?;
         let DriveStatus {
             medium,
             encryption_mode,
@@ -58,7 +62,7 @@ impl Status {
         let elapsed = drive.elapsed();
         let quirks = drive.quirks();
         let medium = medium.as_ref();
-        Ok(Self {
+        Self {
             loaded: medium.is_some(),
             cartridge: medium.and_then(|medium| medium.path.clone()),
             medium_serial: medium.map(|medium| medium.medium_serial.clone()),
@@ -84,7 +88,8 @@ impl Status {
             faults,
             commands,
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        })
+            seed: machine.seed(),
+        }
     }
 }
 

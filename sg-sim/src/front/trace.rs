@@ -6,8 +6,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::decode;
-use super::machine::{Broken, Outcome};
-use crate::ItNexus;
+use super::machine::{Command, Observer, Outcome};
 
 /// Whether commands are traced.
 #[derive(Debug, Clone, Copy)]
@@ -34,30 +33,41 @@ impl Trace {
         // One write for a line, so that lines of several threads do not mix. A closed standard error is no reason to stop a drive.
         let _ = io::stderr().lock().write_all(format!("sg-sim: {what}\n").as_bytes());
     }
+}
 
-    /// One command and what it came to.
-    pub fn command(self, nexus: &ItNexus, cdb: &[u8], data_out_length: usize, outcome: &Result<Outcome, Broken>) {
+impl Observer for Trace {
+    fn command(&self, command: &Command<'_>, outcome: &Outcome, _data_in: &[u8]) {
         if self.verbose {
+            let Command {
+                unit,
+                nexus,
+                cdb,
+                data_out,
+            } = command;
             self.alarm(format_args!(
-                "{} {} [{}] out {data_out_length} -> {}",
+                "{} unit {unit} {} [{}] out {} -> {}",
                 nexus.name(),
                 decode::command_name(cdb).unwrap_or("unknown command"),
                 Hex(cdb),
+                data_out.len(),
                 answer(outcome)
             ));
         }
     }
+
+    fn reset(&self, unit: usize) {
+        self.note(format_args!("reset of unit {unit}"));
+    }
 }
 
-fn answer(outcome: &Result<Outcome, Broken>) -> String {
+fn answer(outcome: &Outcome) -> String {
     match outcome {
-        Err(_) => "the drive is stopped".to_owned(),
-        Ok(Outcome::Gone) => "dropped".to_owned(),
-        Ok(Outcome::Transport(host_status)) => format!("host status {host_status:02X}h"),
-        Ok(Outcome::Reply(reply)) if reply.sense.is_empty() => {
+        Outcome::Gone => "dropped".to_owned(),
+        Outcome::Transport(host_status) => format!("host status {host_status:02X}h"),
+        Outcome::Reply(reply) if reply.sense.is_empty() => {
             format!("status {:02X}h, in {}", reply.status.0, reply.data_in)
         }
-        Ok(Outcome::Reply(reply)) => {
+        Outcome::Reply(reply) => {
             format!(
                 "status {:02X}h, in {}, sense [{}]",
                 reply.status.0,

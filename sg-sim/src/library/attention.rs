@@ -10,6 +10,8 @@ const NEXUSES_MAX: usize = 256;
 const POWER_ON: SenseCode = SenseCode::new(0x6, 0x29, 0x00);
 /// SCSI bus reset occurred.
 const BUS_RESET: SenseCode = SenseCode::new(0x6, 0x29, 0x02);
+/// I_T nexus loss occurred.
+const NEXUS_LOSS: SenseCode = SenseCode::new(0x6, 0x29, 0x07);
 /// Import or export element accessed.
 const IMPORT_EXPORT_ACCESSED: SenseCode = SenseCode::new(0x6, 0x28, 0x01);
 
@@ -26,6 +28,11 @@ impl NexusState {
         if !self.unit_attentions.contains(&unit_attention) {
             self.unit_attentions.push_back(unit_attention);
         }
+    }
+
+    fn begin_again(&mut self, unit_attention: SenseCode) {
+        *self = Self::default();
+        self.attend(unit_attention);
     }
 
     /// Takes the oldest unit attention.
@@ -63,9 +70,18 @@ impl Nexuses {
 
     /// A reset: every nexus is told, and nobody holds the station shut.
     pub(super) fn reset(&mut self) {
-        for nexus in self.known.values_mut() {
-            *nexus = NexusState::default();
-            nexus.attend(BUS_RESET);
+        self.known.values_mut().for_each(|nexus| nexus.begin_again(BUS_RESET));
+    }
+
+    /// Power off and on: as a reset, told by another name.
+    pub(super) fn power_on(&mut self) {
+        self.known.values_mut().for_each(|nexus| nexus.begin_again(POWER_ON));
+    }
+
+    /// The changer lost sight of `nexus`: that one is told, and no longer holds the station shut.
+    pub(super) fn lose(&mut self, nexus: &ItNexus) {
+        if let Some(state) = self.known.get_mut(nexus) {
+            state.begin_again(NEXUS_LOSS);
         }
     }
 

@@ -23,9 +23,9 @@ mod volume;
 pub use error::{LibraryError, StationError};
 pub use place::{Place, PlaceError};
 
-use crate::{Drive, Event, ItNexus, Randomness, Reply, Status, UnitKind, Units, no_such_unit};
+use crate::{Absence, Drive, Randomness, Unit, UnitKind, Units};
 use bay::Bay;
-use changer::Changer;
+use changer::{Changer, ChangerAtWork};
 use description::Description;
 use robot::Robot;
 use state::StateFile;
@@ -129,29 +129,18 @@ impl Units for Library {
         kinds
     }
 
-    fn execute(&self, unit: usize, nexus: &ItNexus, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Reply {
+    fn visit(&self, unit: usize, act: &mut dyn FnMut(&mut dyn Unit)) -> Result<(), Absence> {
         if unit == self.bays.len() {
-            return self.changer().execute(&self.bays, nexus, cdb, data_out, data_in);
+            act(&mut ChangerAtWork {
+                changer: &mut self.changer(),
+                bays: &self.bays,
+            });
+            return Ok(());
         }
-        let Some(bay) = self.bays.get(unit) else {
-            return no_such_unit();
-        };
-        match bay.enter(PATIENCE) {
-            Some(mut drive) => drive.execute(nexus, cdb, data_out, data_in),
-            None => Reply {
-                status: Status::BUSY,
-                sense: Vec::new(),
-                data_in: 0,
-            },
-        }
-    }
-
-    fn reset(&self, unit: usize) {
-        if unit == self.bays.len() {
-            self.changer().nexuses.reset();
-        } else if let Some(mut drive) = self.bays.get(unit).and_then(|bay| bay.enter(PATIENCE)) {
-            drive.apply(Event::Reset);
-        }
+        let bay = self.bays.get(unit).ok_or(Absence::NoSuchUnit)?;
+        let mut drive = bay.enter(PATIENCE).ok_or(Absence::Busy)?;
+        act(&mut *drive);
+        Ok(())
     }
 }
 

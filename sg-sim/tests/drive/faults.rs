@@ -15,7 +15,7 @@ fn script(text: &str, seed: u64) -> Faults {
     let script: FaultScript = toml::from_str(text).unwrap();
     let mut faults = Faults::new(seed);
     for rule in script.fault {
-        rule.check().unwrap();
+        rule.check(1).unwrap();
         faults.arm(rule);
     }
     faults
@@ -29,7 +29,7 @@ fn once(fault: &str) -> Faults {
 /// What a command comes to behind these faults.
 fn send(host: &mut Initiator, faults: &mut Faults, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Outcome {
     let position = host.drive.status(None).medium.map_or(0, |medium| medium.object);
-    let plan = faults.plan(&host.nexus, cdb, position);
+    let plan = faults.plan(0, &host.nexus, cdb, position);
     plan.carry_out(&mut host.drive, &host.nexus, cdb, data_out, data_in)
 }
 
@@ -120,9 +120,9 @@ fn a_plan_says_how_long_to_wait_and_whether_the_drive_hangs() {
         "#,
         1,
     );
-    let plan = faults.plan(&nexus, &TEST_UNIT_READY, 0);
+    let plan = faults.plan(0, &nexus, &TEST_UNIT_READY, 0);
     assert_eq!((plan.delay().as_millis(), plan.hangs()), (340, false));
-    assert!(faults.plan(&nexus, &TEST_UNIT_READY, 0).hangs());
+    assert!(faults.plan(0, &nexus, &TEST_UNIT_READY, 0).hangs());
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn a_script_with_a_mistake_names_the_place() {
     let path = folder.path().join("faults.toml");
     let refused = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        FaultScript::read(&path).unwrap_err().to_string()
+        FaultScript::read(&path, 1).unwrap_err().to_string()
     };
     let unknown = refused("seed = 1\n\n[[fault]]\ndo = { what = \"rest\" }\n");
     assert!(unknown.contains("line 4") && unknown.contains("rest"), "{unknown}");
@@ -268,7 +268,7 @@ fn a_script_with_a_mistake_names_the_place() {
     assert!(zero.contains("fault 2") && zero.contains("times is 0"), "{zero}");
     std::fs::remove_file(&path).unwrap();
     assert!(
-        FaultScript::read(&path)
+        FaultScript::read(&path, 1)
             .unwrap_err()
             .to_string()
             .contains("faults.toml")
@@ -306,7 +306,7 @@ fn run(seed: u64) -> (Vec<Outcome>, Vec<String>) {
             _ => &[0x08, 0, 0, 0, 3, 0],
         };
         let position = host.drive.status(None).medium.map_or(0, |medium| medium.object);
-        let plan = faults.plan(&host.nexus, cdb, position);
+        let plan = faults.plan(0, &host.nexus, cdb, position);
         struck.extend(plan.struck().iter().map(ToString::to_string));
         let data_out: &[u8] = if number % 4 == 0 { b"abc" } else { b"" };
         outcomes.push(plan.carry_out(&mut host.drive, &host.nexus, cdb, data_out, &mut [0; 64]));

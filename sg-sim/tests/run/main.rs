@@ -3,6 +3,7 @@
 //! Clients made for tapes are in `tests/real-clients`. Here are the rules that hold for any program, with the shell, dd and cat.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod faults;
 mod passing_by;
 mod rules;
 

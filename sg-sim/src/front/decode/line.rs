@@ -4,8 +4,7 @@
 //! Blocks are not kept either way, nor is a random number page.
 
 use super::hex;
-use crate::ItNexus;
-use crate::front::machine::Outcome;
+use crate::front::machine::{Command, Observer, Outcome};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Write};
@@ -32,6 +31,8 @@ const KEY_BYTES: usize = 32;
 pub struct Line {
     /// Its number, from 1.
     pub command: u64,
+    /// For which unit.
+    pub unit: usize,
     /// Who sent it.
     pub nexus: String,
     /// The CDB, hexadecimal.
@@ -63,10 +64,17 @@ pub struct Line {
 impl Line {
     /// Writes one command down, without what must not be.
     #[must_use]
-    pub fn new(command: u64, nexus: &ItNexus, cdb: &[u8], data_out: &[u8], outcome: &Outcome, data_in: &[u8]) -> Self {
+    pub fn new(number: u64, command: &Command<'_>, outcome: &Outcome, data_in: &[u8]) -> Self {
+        let Command {
+            unit,
+            nexus,
+            cdb,
+            data_out,
+        } = *command;
         let (shown, kads) = visible_data_out(cdb, data_out);
         let mut line = Self {
-            command,
+            command: number,
+            unit,
             nexus: nexus.name().to_owned(),
             cdb: hex(cdb),
             out: data_out.len(),
@@ -161,12 +169,14 @@ impl Recorder {
             writing: Mutex::new(Writing { file, commands: 0 }),
         })
     }
+}
 
+impl Observer for Recorder {
     /// Writes one command down. A full disk does not change what the initiator sees.
-    pub fn record(&self, nexus: &ItNexus, cdb: &[u8], data_out: &[u8], outcome: &Outcome, data_in: &[u8]) {
+    fn command(&self, command: &Command<'_>, outcome: &Outcome, data_in: &[u8]) {
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         writing.commands = writing.commands.saturating_add(1);
-        let line = Line::new(writing.commands, nexus, cdb, data_out, outcome, data_in);
+        let line = Line::new(writing.commands, command, outcome, data_in);
         if let Ok(mut text) = serde_json::to_vec(&line) {
             text.push(b'\n');
             // One write for a line, so that a reader that follows sees whole lines.
@@ -178,7 +188,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Reply, Status};
+    use crate::{ItNexus, Reply, Status};
 
     const SPOUT: [u8; 12] = [0xB5, 0x20, 0, 0x10, 0, 0, 0, 0, 0, 0x40, 0, 0];
 
@@ -188,7 +198,13 @@ mod tests {
             sense: vec![],
             data_in: data_in.len(),
         });
-        Line::new(1, &ItNexus::new("host1").unwrap(), cdb, data_out, &outcome, data_in)
+        let command = Command {
+            unit: 0,
+            nexus: &ItNexus::new("host1").unwrap(),
+            cdb,
+            data_out,
+        };
+        Line::new(1, &command, &outcome, data_in)
     }
 
     fn page(kads: &[u8]) -> Vec<u8> {

@@ -19,7 +19,7 @@ const TAPE_DATA_ENCRYPTION: u8 = 0x20;
 /// What to print.
 #[derive(Debug, Args)]
 pub(in crate::front) struct TraceArgs {
-    /// A file that `sg-sim serve --trace` writes or has written
+    /// A file that `--trace` writes or has written
     file: PathBuf,
     /// Go on as the file grows, until interrupted
     #[arg(short, long)]
@@ -38,7 +38,9 @@ pub(in crate::front) enum TraceError {
         source: io::Error,
     },
     /// A line is not one of a trace.
-    #[error("read trace {path:?}: line {number}: {source}\nhint: sg-sim serve --trace writes such files")]
+    #[error(
+        "read trace {path:?}: line {number}: {source}\nhint: the switch --trace of serve, serve-vhost and run writes such files"
+    )]
     Line {
         /// The file.
         path: PathBuf,
@@ -92,7 +94,11 @@ pub(in crate::front) fn run(args: &TraceArgs, out: &mut dyn Write) -> Result<(),
 /// One command in words, its answer behind an arrow.
 fn describe(line: &Line) -> String {
     let cdb = bytes(&line.cdb).unwrap_or_default();
-    let mut text = format!("{:>5} {} {}", line.command, line.nexus, command::describe(&cdb));
+    let mut text = format!("{:>5} {}", line.command, line.nexus);
+    if line.unit > 0 {
+        text += &format!(" unit {}", line.unit);
+    }
+    text += &format!(" {}", command::describe(&cdb));
     if cdb.first() == Some(&SECURITY_PROTOCOL_OUT) && cdb.get(1) == Some(&TAPE_DATA_ENCRYPTION) {
         let (fixed, kads) = (bytes(&line.data_out), bytes(&line.kads));
         text += ": ";

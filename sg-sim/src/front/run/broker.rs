@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -19,14 +20,20 @@ use super::frames::{Answer, Driver, Operation, Request};
 use super::holds::Holds;
 use super::port::Port;
 use super::tape::Tape;
-use crate::{ItNexus, UnitKind, Units};
+use crate::front::machine::{Machine, Outcome};
+use crate::{ItNexus, UnitKind};
 
 const SECURITY_PROTOCOL_OUT: u8 = 0xB5;
+/// How long a command of SG_IO may take that does not say.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// DID_NO_CONNECT: what is said of a command when everything ends.
+const NO_CONNECT: u32 = 1;
 /// The longest message that a program can write to a tape around the shim (through stdio), which is also the longest block of that kind.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// All nodes of one run.
 pub(super) struct Broker {
+    machine: Arc<Machine>,
     nodes: Vec<Node>,
     holds: Holds,
     /// Threads that wait for a request.
@@ -57,10 +64,10 @@ struct Holder {
 }
 
 impl Broker {
-    /// Nodes for all `units`, seen from one nexus, as the nodes of one host are.
-    pub(super) fn new(units: &Arc<dyn Units>, nexus: &ItNexus, holds: Holds) -> Self {
+    /// Nodes for all units, seen from one nexus, as the nodes of one host are.
+    pub(super) fn new(machine: Arc<Machine>, nexus: &ItNexus, holds: Holds) -> Self {
         let node = |(unit, kind): (usize, UnitKind)| {
-            let port = Port::new(Arc::clone(units), unit, nexus.clone());
+            let port = Port::new(Arc::clone(&machine), unit, nexus.clone());
             let station = || Station {
                 tape: Tape::new(port.clone()),
                 holder: None,
@@ -73,7 +80,8 @@ impl Broker {
             }
         };
         Self {
-            nodes: units.kinds().into_iter().enumerate().map(node).collect(),
+            nodes: machine.kinds().iter().copied().enumerate().map(node).collect(),
+            machine,
             holds,
             idle: AtomicUsize::new(0),
         }
@@ -128,7 +136,8 @@ impl Broker {
             (Operation::Open, driver, Some(station)) => self.open(request, station, driver == Driver::Tape),
             (Operation::Released, _, Some(station)) => Ok(released(station, request.handle)),
             (operation, Driver::Generic, station) => {
-                if let Some(station) = station {
+                // Whoever waits for a drive that hangs has its station, and would keep `sg` waiting too.
+                if let Some(station) = station.as_ref().filter(|_| !node.port.hangs()) {
                     lock(station).settle();
                 }
                 pass_through(operation, &node.port, request)
@@ -182,6 +191,7 @@ impl Broker {
 
     /// Closes what is still open, as the end of all processes would.
     pub(super) fn end(&self) {
+        self.machine.hurry();
         for station in self.nodes.iter().filter_map(|node| node.station.as_ref()) {
             let mut station = lock(station);
             station.settle();
@@ -195,18 +205,27 @@ fn pass_through(operation: Operation, port: &Port, request: &Request) -> Result<
     match operation {
         Operation::Scsi => {
             let mut data_in = vec![0; request.allocation];
-            let reply = port.execute(&request.cdb, &request.data_out, &mut data_in);
-            data_in.truncate(reply.data_in);
-            Ok(Answer {
-                scsi_status: reply.status.0,
-                sense: reply.sense,
-                ..Answer::data(data_in)
-            })
+            let [limit_ms, _] = request.numbers;
+            let limit = match limit_ms.cast_unsigned() {
+                0 => TIME_LIMIT,
+                milliseconds => Duration::from_millis(milliseconds.into()),
+            };
+            Ok(
+                match port.execute(&request.cdb, &request.data_out, &mut data_in, limit) {
+                    Outcome::Reply(reply) => {
+                        data_in.truncate(reply.data_in);
+                        Answer {
+                            scsi_status: reply.status.0,
+                            sense: reply.sense,
+                            ..Answer::data(data_in)
+                        }
+                    }
+                    Outcome::Transport(host_status) => Answer::value(u32::from(host_status.get())),
+                    Outcome::Gone => Answer::value(NO_CONNECT),
+                },
+            )
         }
-        Operation::Reset => {
-            port.reset();
-            Ok(Answer::default())
-        }
+        Operation::Reset => port.reset().map(|()| Answer::default()),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -20,10 +20,13 @@ use super::broker::Broker;
 use super::folder::Folder;
 use super::holds::Holds;
 use super::program::{self, ProgramError};
-use super::record::Recorder;
+use super::record::Record;
 use super::shim;
 use crate::front::cli::{RandomnessMaker, RunArgs};
-use crate::{Cartridge, CartridgeError, Drive, ItNexus, Library, LibraryError, LoadError, MediumSpec, Profile, Units};
+use crate::front::conditions::{ConditionError, Sources, open_library, randomness};
+use crate::front::machine::{Clock, Machine};
+use crate::front::trace::Trace;
+use crate::{Cartridge, CartridgeError, Drive, ItNexus, LibraryError, LoadError, MediumSpec, Profile, Units};
 
 /// The cartridge of a run without a described library.
 const BARCODE: &str = "SIM001L8";
@@ -52,6 +55,9 @@ pub(in crate::front) enum RunError {
     /// The drive does not take the cartridge.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The conditions cannot be had.
+    #[error(transparent)]
+    Conditions(#[from] ConditionError),
     /// The folder for cartridges cannot be used.
     #[error("keep cartridges in {path:?}: {source}\nhint: name a folder that you may write to")]
     Keep {
@@ -83,11 +89,11 @@ pub(in crate::front) enum RunError {
     System(#[from] io::Error),
 }
 
-/// Runs the command and gives its exit status, 128 + n for signal n. Each drive draws from what `randomness` makes. Call it while the process has one thread.
+/// Runs the command and gives its exit status, 128 + n for signal n. Drives draw from what `system` makes, unless a seed is asked for. Call it while the process has one thread.
 ///
 /// # Errors
 /// Anything that keeps the command from being started.
-pub(in crate::front) fn run(args: &RunArgs, randomness: RandomnessMaker) -> Result<u8, RunError> {
+pub(in crate::front) fn run(args: &RunArgs, system: RandomnessMaker, clock: Clock) -> Result<u8, RunError> {
     let (name, arguments) = args
         .command
         .split_first()
@@ -97,9 +103,19 @@ pub(in crate::front) fn run(args: &RunArgs, randomness: RandomnessMaker) -> Resu
         return Err(RunError::NoShim);
     }
     let folder = Folder::new()?;
-    let units = units(args, &folder, randomness)?;
+    let sources = Sources {
+        system,
+        clock,
+        seed: args.seed,
+    };
+    let trace = Trace::new(false);
+    let machine = Arc::new(machine(args, &folder, sources, trace)?);
     let nexus = ItNexus::new(NEXUS).map_err(io::Error::other)?;
-    let broker = Arc::new(Broker::new(&units, &nexus, Holds::listen(&folder.path().join("hold"))?));
+    let broker = Arc::new(Broker::new(
+        Arc::clone(&machine),
+        &nexus,
+        Holds::listen(&folder.path().join("hold"))?,
+    ));
     let requests = UnixListener::bind(folder.path().join("ask"))?;
     let object = shim::write(folder.path())?;
 
@@ -107,6 +123,7 @@ pub(in crate::front) fn run(args: &RunArgs, randomness: RandomnessMaker) -> Resu
     let signals = SigSet::from_iter([Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM]);
     signals.thread_block().map_err(io::Error::from)?;
     broker.serve(requests)?;
+    let _control = args.conditions.listen(&machine, trace)?;
     let mut command = Command::new(name);
     command
         .args(arguments)
@@ -121,21 +138,22 @@ pub(in crate::front) fn run(args: &RunArgs, randomness: RandomnessMaker) -> Resu
     Ok(exit_code(status))
 }
 
-/// The units that the command sees, written down if that is asked for.
-fn units(args: &RunArgs, folder: &Folder, randomness: RandomnessMaker) -> Result<Arc<dyn Units>, RunError> {
+/// The units that the command sees, and all that is to happen to them.
+fn machine(args: &RunArgs, folder: &Folder, sources: Sources, trace: Trace) -> Result<Machine, RunError> {
     let units: Arc<dyn Units> = match &args.library {
         Some(description) => {
             let description = moved_to(args.keep.as_deref(), description, folder)?;
-            Arc::new(Library::open(&description, randomness)?)
+            Arc::new(open_library(&description, sources)?)
         }
-        None => Arc::new(Mutex::new(drive(args, folder, randomness)?)),
+        None => Arc::new(Mutex::new(drive(args, folder, sources)?)),
     };
-    let Some(path) = &args.record else { return Ok(units) };
-    let recorder = Recorder::new(units, path).map_err(|source| RunError::Record {
+    let machine = args.conditions.machine(units, sources, trace)?;
+    let Some(path) = &args.record else { return Ok(machine) };
+    let record = Record::create(path).map_err(|source| RunError::Record {
         path: path.clone(),
         source,
     })?;
-    Ok(Arc::new(recorder))
+    Ok(machine.with_observer(Box::new(record)))
 }
 
 /// The description, or one like it in which the cartridges are in the folder to keep them in.
@@ -163,7 +181,7 @@ fn moved_to(keep: Option<&Path>, description: &Path, folder: &Folder) -> Result<
 }
 
 /// One drive with a cartridge in it.
-fn drive(args: &RunArgs, folder: &Folder, randomness: RandomnessMaker) -> Result<Drive, RunError> {
+fn drive(args: &RunArgs, folder: &Folder, sources: Sources) -> Result<Drive, RunError> {
     let keep = args.keep.as_deref();
     if let Some(path) = keep {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -172,7 +190,7 @@ fn drive(args: &RunArgs, folder: &Folder, randomness: RandomnessMaker) -> Result
             source,
         })?;
     }
-    let mut drive = Drive::new(Profile::ibm_lto8(), randomness());
+    let mut drive = Drive::new(Profile::ibm_lto8(), randomness(sources.seed, sources.system));
     let file = format!("{BARCODE}.tape");
     drive.load(cartridge(&keep.unwrap_or(folder.path()).join(file))?)?;
     Ok(drive)

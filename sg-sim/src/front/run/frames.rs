@@ -12,7 +12,7 @@
 //! | 6-7 | CDB length, at most 260 |
 //! | 8-11 | flags of open(2) |
 //! | 12-19 | handle: tells one opening from every other |
-//! | 20-23, 24-27 | two signed numbers: operation and count of MTIOCTOP |
+//! | 20-23, 24-27 | two signed numbers: operation and count of MTIOCTOP; or time limit of SG_IO in milliseconds (unsigned), 0 if it has none |
 //! | 28-31 | data-out length |
 //! | 32-35 | data-in allocation length |
 //! | 36.. | CDB, data-out |

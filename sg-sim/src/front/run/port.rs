@@ -1,28 +1,45 @@
-//! How the `st` model reaches its drive: CDBs in, success or sense out.
+//! How nodes reach their unit: as Linux' SCSI midlayer does, which sends again what is BUSY and gives up what takes too long.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::{ItNexus, Reply, Status, Units};
+use crate::front::machine::{Client, Command, Machine, Outcome};
+use crate::{ItNexus, Status};
 
-/// The kernel asks a drive that is BUSY again, for a minute or so.
-const BUSY_PAUSE: Duration = Duration::from_millis(100);
-const BUSY_TRIES_MAX: u32 = 600;
+/// How long a command waits before it is sent again, the first time; then longer and longer, up to the other.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// TASK SET FULL
+const TASK_SET_FULL: u8 = 0x28;
+/// DID_IMM_RETRY and DID_REQUEUE: the adaptor asks for the command once more.
+const ONCE_MORE: [u8; 2] = [0x0C, 0x0D];
+/// DID_RESET: a command without data is sent again, one with data is an error (seen on Linux 6.1).
+const RESET: u8 = 0x08;
+/// How long `st` lets commands take: those that wind or load the tape, and the others.
+const LONG_TIME_LIMIT: Duration = Duration::from_secs(14_000);
+const TIME_LIMIT: Duration = Duration::from_secs(900);
+/// TEST UNIT READY, REWIND, SPACE, ERASE, LOAD UNLOAD, LOCATE(10)
+const LONG_OPERATIONS: [u8; 6] = [0x00, 0x01, 0x11, 0x19, 0x1B, 0x2B];
 
 /// One unit as seen from one nexus.
 #[derive(Clone)]
 pub(super) struct Port {
-    units: Arc<dyn Units>,
+    machine: Arc<Machine>,
     unit: usize,
     nexus: ItNexus,
+    time_limit: Duration,
+    long_time_limit: Duration,
+    /// The midlayer's `was_reset`, one for all nodes of the unit.
+    was_reset: Arc<AtomicBool>,
 }
 
 /// What a command that was not simply GOOD said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Trouble {
-    /// SENSE KEY; none if there was no sense data (BUSY, RESERVATION CONFLICT).
+    /// SENSE KEY; none if there was no sense data (BUSY, RESERVATION CONFLICT, no SCSI status at all).
     pub(super) key: Option<u8>,
     pub(super) asc: u8,
     pub(super) ascq: u8,
@@ -48,30 +65,86 @@ pub(super) mod key {
 
 impl Port {
     /// The way to `unit` for `nexus`.
-    pub(super) fn new(units: Arc<dyn Units>, unit: usize, nexus: ItNexus) -> Self {
-        Self { units, unit, nexus }
+    pub(super) fn new(machine: Arc<Machine>, unit: usize, nexus: ItNexus) -> Self {
+        Self {
+            machine,
+            unit,
+            nexus,
+            time_limit: TIME_LIMIT,
+            long_time_limit: LONG_TIME_LIMIT,
+            was_reset: Arc::default(),
+        }
     }
 
-    /// Executes a command as it is and gives the drive's whole answer.
-    pub(super) fn execute(&self, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Reply {
-        self.units.execute(self.unit, &self.nexus, cdb, data_out, data_in)
+    /// Executes a command as it is and gives all that came of it, not later than `limit`.
+    pub(super) fn execute(&self, cdb: &[u8], data_out: &[u8], data_in: &mut [u8], limit: Duration) -> Outcome {
+        let command = Command {
+            unit: self.unit,
+            nexus: &self.nexus,
+            cdb,
+            data_out,
+        };
+        // As with Linux, a program that is killed leaves its command behind until that ends.
+        let mut present = || true;
+        let mut client = Client::new(&mut present).no_longer_than(limit);
+        let mut pause = RETRY_PAUSE;
+        loop {
+            let outcome = self.machine.execute(&command, data_in, &mut client);
+            let without_data = data_out.is_empty() && data_in.is_empty();
+            if !is_sent_again(&outcome, without_data) || !self.machine.pause(self.unit, pause, &mut client) {
+                return outcome;
+            }
+            pause = pause.saturating_mul(2).min(RETRY_PAUSE_MAX);
+        }
     }
 
     /// Resets the unit.
-    pub(super) fn reset(&self) {
-        self.units.reset(self.unit);
+    ///
+    /// # Errors
+    /// EIO: it is at work and cannot be reached.
+    pub(super) fn reset(&self) -> Result<(), Errno> {
+        self.was_reset.store(true, Ordering::Release);
+        self.machine.reset(self.unit).map_err(|_| Errno::EIO)
     }
 
-    /// Executes a command, again as long as the drive is BUSY; the number of bytes that came, or what is to be said about it.
-    pub(super) fn command(&self, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Result<usize, Trouble> {
-        let mut reply = self.execute(cdb, data_out, data_in);
-        for _ in 0..BUSY_TRIES_MAX {
-            if reply.status != Status::BUSY {
-                break;
-            }
-            std::thread::sleep(BUSY_PAUSE);
-            reply = self.execute(cdb, data_out, data_in);
+    /// Whether this host has reset the unit, since `forget_reset`. A reset that comes from elsewhere leaves no trace but its unit attention.
+    pub(super) fn was_reset(&self) -> bool {
+        self.was_reset.load(Ordering::Acquire)
+    }
+
+    /// The place is known again.
+    pub(super) fn forget_reset(&self) {
+        self.was_reset.store(false, Ordering::Release);
+    }
+
+    /// Whether the unit hangs, so that what is under way there comes to no end.
+    pub(super) fn hangs(&self) -> bool {
+        self.machine.hang(self.unit).0
+    }
+
+    /// Waits before a drive is asked again whether it is ready; not at all where time is not real.
+    pub(super) fn pause(&self, delay: Duration) {
+        let mut present = || true;
+        // Without a time limit, so it cannot run out.
+        let _ = self.machine.pause(self.unit, delay, &mut Client::new(&mut present));
+    }
+
+    /// How long commands that wind or load the tape may take, or the others.
+    pub(super) const fn set_time_limit(&mut self, long: bool, limit: Duration) {
+        if long {
+            self.long_time_limit = limit;
+        } else {
+            self.time_limit = limit;
         }
+    }
+
+    /// Executes a command as `st` does; the number of bytes that came, or what is to be said about it.
+    pub(super) fn command(&self, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Result<usize, Trouble> {
+        let long = cdb.first().is_some_and(|code| LONG_OPERATIONS.contains(code));
+        let limit = if long { self.long_time_limit } else { self.time_limit };
+        let Outcome::Reply(reply) = self.execute(cdb, data_out, data_in, limit) else {
+            return Err(Trouble::default());
+        };
         if reply.status == Status::GOOD {
             return Ok(reply.data_in);
         }
@@ -82,10 +155,14 @@ impl Port {
         }
         Err(trouble)
     }
+}
 
-    /// A command without data.
-    pub(super) fn order(&self, cdb: &[u8]) -> Result<(), Trouble> {
-        self.command(cdb, &[], &mut []).map(drop)
+fn is_sent_again(outcome: &Outcome, without_data: bool) -> bool {
+    match outcome {
+        Outcome::Reply(reply) => reply.status == Status::BUSY || reply.status.0 == TASK_SET_FULL,
+        Outcome::Transport(host_status) if host_status.get() == RESET => without_data,
+        Outcome::Transport(host_status) => ONCE_MORE.contains(&host_status.get()),
+        Outcome::Gone => false,
     }
 }
 
@@ -143,11 +220,6 @@ impl Trouble {
             && matches!(self.key, Some(key::NO_SENSE | key::RECOVERED_ERROR))
             && self.information.unwrap_or(0) == 0
     }
-
-    /// Whether the drive has been reset since the last command.
-    pub(super) const fn was_reset(&self) -> bool {
-        matches!(self.key, Some(key::UNIT_ATTENTION)) && self.asc == 0x29
-    }
 }
 
 /// All that `st` tells a program about sense data.
@@ -196,6 +268,6 @@ mod tests {
             assert!(!Trouble::decode(&descriptors[..length]).end_of_medium);
         }
         let whole = Trouble::decode(&descriptors);
-        assert!(whole.end_of_medium && whole.deferred && whole.was_reset());
+        assert!(whole.end_of_medium && whole.deferred && whole.asc == 0x29);
     }
 }

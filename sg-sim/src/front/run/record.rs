@@ -6,11 +6,12 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::{ItNexus, Reply, UnitKind, Units};
+use crate::front::machine::{Command, Observer, Outcome};
+use crate::{Reply, Status};
 
 const SECURITY_PROTOCOL_OUT: u8 = 0xB5;
 /// Set Data Encryption page: KEY LENGTH in bytes 18 and 19, the key behind it (SSC-4).
@@ -18,11 +19,8 @@ const KEY_LENGTH_AT: usize = 18;
 /// Data beyond this is counted and not written down.
 const DATA_BYTES_MAX: usize = 512;
 
-/// Units that write down what they are asked.
-pub(super) struct Recorder {
-    units: Arc<dyn Units>,
-    file: Mutex<File>,
-}
+/// Writes down what is asked.
+pub(super) struct Record(Mutex<File>);
 
 #[derive(Serialize)]
 struct Line {
@@ -33,6 +31,8 @@ struct Line {
     data_out_length: usize,
     allocation_length: usize,
     status: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_status: Option<u8>,
     #[serde(skip_serializing_if = "String::is_empty")]
     sense: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -40,26 +40,26 @@ struct Line {
     data_in_length: usize,
 }
 
-impl Recorder {
-    /// Records what `units` are asked in a new file.
+impl Record {
+    /// Records commands in a new file.
     ///
     /// # Errors
     /// The file exists or cannot be written.
-    pub(super) fn new(units: Arc<dyn Units>, path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            units,
-            file: Mutex::new(File::create_new(path)?),
-        })
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self(Mutex::new(File::create_new(path)?)))
     }
 }
 
-impl Units for Recorder {
-    fn kinds(&self) -> Vec<UnitKind> {
-        self.units.kinds()
-    }
-
-    fn execute(&self, unit: usize, nexus: &ItNexus, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Reply {
-        let reply = self.units.execute(unit, nexus, cdb, data_out, data_in);
+impl Observer for Record {
+    fn command(&self, command: &Command<'_>, outcome: &Outcome, data_in: &[u8]) {
+        let Command {
+            unit, cdb, data_out, ..
+        } = *command;
+        let (reply, host_status) = match outcome {
+            Outcome::Reply(reply) => (reply.clone(), None),
+            Outcome::Transport(host_status) => (nothing(), Some(host_status.get())),
+            Outcome::Gone => return,
+        };
         let line = Line {
             unit,
             cdb: hex(cdb),
@@ -67,24 +67,26 @@ impl Units for Recorder {
             data_out_length: data_out.len(),
             allocation_length: data_in.len(),
             status: reply.status.0,
+            host_status,
             sense: hex(&reply.sense),
             data_in: hex(data_in.get(..reply.data_in).unwrap_or_default()),
             data_in_length: reply.data_in,
         };
         if let Ok(mut text) = serde_json::to_string(&line) {
             text.push('\n');
+            let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // A full disk must not change what the program sees of the drive.
-            let _ = self
-                .file
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .write_all(text.as_bytes());
+            let _ = file.write_all(text.as_bytes());
         }
-        reply
     }
+}
 
-    fn reset(&self, unit: usize) {
-        self.units.reset(unit);
+/// What there is of an answer that never came.
+const fn nothing() -> Reply {
+    Reply {
+        status: Status::GOOD,
+        sense: Vec::new(),
+        data_in: 0,
     }
 }
 

@@ -10,7 +10,8 @@ use zeroize::Zeroize;
 
 use super::ring::Chain;
 use super::wire::{Outcome, REQUEST_BYTES, RESPONSE_BYTES, Request, Response};
-use crate::{ItNexus, Units};
+use crate::ItNexus;
+use crate::front::machine::{self, Client, Machine};
 
 /// Longest data of one command, in bytes: 16 MiB, the longest block there is, and 4 KiB. A guest that offers more room does not get more.
 const DATA_BYTES_MAX: usize = (1 << 24) + 4096;
@@ -36,7 +37,7 @@ pub(super) struct Buffers {
     data_in: Vec<u8>,
 }
 
-/// A command that a unit has executed and whose answer has not gone out.
+/// What a command came to, before its answer has gone out.
 pub(super) struct Executed<'a> {
     outcome: Outcome,
     status: u8,
@@ -46,34 +47,47 @@ pub(super) struct Executed<'a> {
 }
 
 impl Buffers {
-    /// Executes the command in `chain` on `unit`.
+    /// Executes the command in `chain` on `unit`. `None`: it was cut off.
     pub(super) fn execute(
         &mut self,
-        units: &dyn Units,
-        unit: usize,
-        nexus: &ItNexus,
+        machine: &Machine,
+        (unit, nexus): (usize, &ItNexus),
         request: &Request,
         chain: &Chain,
-    ) -> Executed<'_> {
+        client: &mut Client<'_>,
+    ) -> Option<Executed<'_>> {
         let Some((data_out_bytes, room)) = self.take_data_out(chain) else {
-            return Executed::failed();
+            return Some(Executed::without_status(Outcome::Failure));
         };
         let data_in_bytes = room.min(DATA_BYTES_MAX);
         let data_out = part(&mut self.data_out, data_out_bytes);
         let data_in = part(&mut self.data_in, data_in_bytes);
-        let reply = units.execute(unit, nexus, request.cdb(), data_out, data_in);
+        let command = machine::Command {
+            unit,
+            nexus,
+            cdb: request.cdb(),
+            data_out,
+        };
+        let outcome = machine.execute(&command, data_in, client);
         if request.cdb().first() == Some(&SECURITY_PROTOCOL_OUT) {
             data_out.zeroize();
         }
+        let reply = match outcome {
+            machine::Outcome::Reply(reply) => reply,
+            machine::Outcome::Transport(host_status) => {
+                return Some(Executed::without_status(Outcome::of_host_status(host_status.get())));
+            }
+            machine::Outcome::Gone => return None,
+        };
         let data_in = data_in.split_at(reply.data_in.min(data_in_bytes)).0;
-        Executed {
+        Some(Executed {
             outcome: Outcome::Ok,
             status: reply.status.0,
             sense: reply.sense,
             // The room of a chain is below 4 GiB. A unit does not say how much of data-out it used, so none of that is ever left over.
             residual: u32::try_from(room - data_in.len()).unwrap_or(u32::MAX),
             data_in,
-        }
+        })
     }
 
     /// Copies data-out from the guest. Returns its length, and the room for data-in behind the response.
@@ -90,9 +104,9 @@ impl Buffers {
 }
 
 impl Executed<'_> {
-    const fn failed() -> Self {
+    const fn without_status(outcome: Outcome) -> Self {
         Self {
-            outcome: Outcome::Failure,
+            outcome,
             status: 0,
             sense: Vec::new(),
             residual: 0,

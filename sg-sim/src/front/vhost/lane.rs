@@ -1,7 +1,7 @@
 //! The way to one logical unit: its commands are executed one after another, in a thread of their own.
 //!
 //! Task management goes past the commands that wait: they are answered without being executed, and the function is answered after them, so
-//! that no command of before is under way once the guest has heard of it.
+//! that no command of before is under way once the guest has heard of it. A command that waits for the end of a hang is one of those that wait.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -11,7 +11,8 @@ use std::thread;
 use super::exchange::{self, Buffers};
 use super::ring::{Chain, Ticket};
 use super::wire::{Outcome, Request};
-use crate::{ItNexus, Units};
+use crate::ItNexus;
+use crate::front::machine::{Client, Machine};
 
 /// Commands that may wait for one unit. A guest cannot have more under way than its queues have entries.
 const WAITING_MAX: usize = 1024;
@@ -43,12 +44,13 @@ enum Task {
     Confirm(Confirmation),
 }
 
-/// Which waiting commands are not to be executed any more: those accepted before the last cut.
+/// Which waiting commands are not to be executed any more: those accepted before the last cut, and those that are aborted by their tag.
 struct Cut(Mutex<LastCut>);
 
 struct LastCut {
     number: u64,
     outcome: Outcome,
+    aborted: Vec<u64>,
 }
 
 impl Cut {
@@ -56,6 +58,7 @@ impl Cut {
         Self(Mutex::new(LastCut {
             number: 0,
             outcome: Outcome::Aborted,
+            aborted: Vec::new(),
         }))
     }
 
@@ -65,16 +68,29 @@ impl Cut {
 
     fn make(&self, outcome: Outcome) {
         let mut last = self.last();
-        *last = LastCut {
-            number: last.number.wrapping_add(1),
-            outcome,
-        };
+        last.number = last.number.wrapping_add(1);
+        last.outcome = outcome;
+    }
+
+    fn abort(&self, tag: u64) {
+        self.last().aborted.push(tag);
+    }
+
+    /// A tag may be used again.
+    fn forget(&self, tag: u64) {
+        let mut last = self.last();
+        if let Some(at) = last.aborted.iter().position(|aborted| *aborted == tag) {
+            last.aborted.swap_remove(at);
+        }
     }
 
     /// What to tell the guest instead of executing a command.
-    fn verdict(&self, accepted: u64) -> Option<Outcome> {
+    fn verdict(&self, accepted: u64, tag: u64) -> Option<Outcome> {
         let last = self.last();
-        (last.number != accepted).then_some(last.outcome)
+        if last.number != accepted {
+            return Some(last.outcome);
+        }
+        last.aborted.contains(&tag).then_some(Outcome::Aborted)
     }
 
     /// Plain values, written whole.
@@ -88,12 +104,12 @@ impl Lane {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(super) fn open(units: Arc<dyn Units>, unit: usize, nexus: ItNexus) -> io::Result<Self> {
+    pub(super) fn open(machine: Arc<Machine>, unit: usize, nexus: ItNexus) -> io::Result<Self> {
         let (tasks, waiting) = sync_channel(WAITING_MAX);
         let (resets, waiting_resets) = sync_channel(RESETS_MAX);
         let cut = Arc::new(Cut::new());
         let worker = Worker {
-            units: Arc::clone(&units),
+            machine: Arc::clone(&machine),
             unit,
             nexus,
             cut: Arc::clone(&cut),
@@ -104,7 +120,7 @@ impl Lane {
             .spawn(move || worker.run(&waiting))?;
         thread::Builder::new()
             .name(format!("reset {unit}"))
-            .spawn(move || reset(units.as_ref(), unit, &waiting_resets, &confirmations))?;
+            .spawn(move || reset(&machine, unit, &waiting_resets, &confirmations))?;
         Ok(Self { tasks, resets, cut })
     }
 
@@ -125,8 +141,17 @@ impl Lane {
         self.confirm(confirmation);
     }
 
-    /// Confirms once every command accepted so far is done. A task cannot be taken out of a unit, only waited for.
-    pub(super) fn confirm(&self, confirmation: Confirmation) {
+    /// Ends a waiting command, and confirms once every command accepted so far is done. What a unit is executing is waited for.
+    pub(super) fn abort(&self, tag: u64, confirmation: Confirmation) {
+        self.cut.abort(tag);
+        let cut = Arc::clone(&self.cut);
+        self.confirm(Box::new(move |outcome| {
+            cut.forget(tag);
+            confirmation(outcome);
+        }));
+    }
+
+    fn confirm(&self, confirmation: Confirmation) {
         if let Err(refused) = self.tasks.try_send(Task::Confirm(confirmation))
             && let (Task::Confirm(confirmation), outcome) = outcome_of(refused)
         {
@@ -152,9 +177,10 @@ fn outcome_of<T>(refused: TrySendError<T>) -> (T, Outcome) {
 }
 
 /// The thread for resets: a reset must reach a unit that hangs in a command.
-fn reset(units: &dyn Units, unit: usize, waiting: &Receiver<Confirmation>, confirmations: &SyncSender<Task>) {
+fn reset(machine: &Machine, unit: usize, waiting: &Receiver<Confirmation>, confirmations: &SyncSender<Task>) {
     for confirmation in waiting {
-        units.reset(unit);
+        // A drive that is at work for minutes hears nothing, and the guest nothing of that.
+        let _ = machine.reset(unit);
         if confirmations.send(Task::Confirm(confirmation)).is_err() {
             return;
         }
@@ -163,7 +189,7 @@ fn reset(units: &dyn Units, unit: usize, waiting: &Receiver<Confirmation>, confi
 
 /// The thread that executes a unit's commands.
 struct Worker {
-    units: Arc<dyn Units>,
+    machine: Arc<Machine>,
     unit: usize,
     nexus: ItNexus,
     cut: Arc<Cut>,
@@ -182,11 +208,20 @@ impl Worker {
 
     fn execute(&self, buffers: &mut Buffers, command: Command, accepted: u64) {
         let Command { request, chain, ticket } = command;
-        if let Some(outcome) = self.cut.verdict(accepted) {
+        let verdict = || self.cut.verdict(accepted, request.tag);
+        if let Some(outcome) = verdict() {
             ticket.finish(|| exchange::answer(&chain, outcome));
             return;
         }
-        let executed = buffers.execute(self.units.as_ref(), self.unit, &self.nexus, &request, &chain);
-        ticket.finish(|| executed.write(&chain));
+        let mut present = || verdict().is_none() && !ticket.is_void();
+        let mut client = Client::new(&mut present);
+        let to = (self.unit, &self.nexus);
+        let executed = buffers.execute(&self.machine, to, &request, &chain, &mut client);
+        match (executed, verdict()) {
+            (Some(executed), _) => ticket.finish(|| executed.write(&chain)),
+            (None, Some(outcome)) => ticket.finish(|| exchange::answer(&chain, outcome)),
+            // The guest has gone, or the server ends.
+            (None, None) => {}
+        }
     }
 }

@@ -25,7 +25,8 @@ use vhost::vhost_user::{Error as ProtocolError, Listener};
 use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
 use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 
-use crate::{ItNexus, Units};
+use crate::ItNexus;
+use crate::front::machine::Machine;
 use device::{Device, Lanes};
 use lane::Lane;
 
@@ -48,17 +49,17 @@ pub enum VhostError {
 )]
 pub struct Broken(DaemonError);
 
-/// Serves the units to one guest after another, as initiator `nexus`: target N is unit N. Comes back only with an error: the system gives no
+/// Serves the units of `machine` to one guest after another, as initiator `nexus`: target N is unit N. Comes back only with an error: the system gives no
 /// thread, or the listener is broken.
 ///
 /// `ended` hears how each connection ended. What a guest did to the units stays when it goes, as with a host that is switched off.
 pub fn serve(
     listener: UnixListener,
-    units: Arc<dyn Units>,
+    machine: &Arc<Machine>,
     nexus: &ItNexus,
     mut ended: impl FnMut(Result<(), Broken>),
 ) -> VhostError {
-    let lanes = match open_lanes(&units, nexus) {
+    let lanes = match open_lanes(machine, nexus) {
         Ok(lanes) => Arc::new(lanes),
         Err(error) => return error.into(),
     };
@@ -71,9 +72,9 @@ pub fn serve(
     }
 }
 
-fn open_lanes(units: &Arc<dyn Units>, nexus: &ItNexus) -> io::Result<Lanes> {
-    (0..units.kinds().len())
-        .map(|unit| Lane::open(Arc::clone(units), unit, nexus.clone()))
+fn open_lanes(machine: &Arc<Machine>, nexus: &ItNexus) -> io::Result<Lanes> {
+    (0..machine.kinds().len())
+        .map(|unit| Lane::open(Arc::clone(machine), unit, nexus.clone()))
         .collect::<io::Result<Vec<Lane>>>()
         .map(Lanes)
 }

@@ -1,9 +1,9 @@
 //! `sg-sim serve-vhost`: sets a drive or a library up, waits for QEMU, and ends on SIGTERM and SIGINT.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use clap::Args;
@@ -13,11 +13,12 @@ use thiserror::Error;
 
 use super::{VhostError, serve};
 use crate::front::cli::{DriveArgs, RandomnessMaker};
+use crate::front::conditions::{ConditionArgs, ConditionError, Sources, open_library};
 use crate::front::listen::{ListenError, Listening};
-use crate::front::machine::Outcome;
-use crate::front::serve::{ServeError, randomness, set_up};
+use crate::front::machine::{Clock, Machine};
+use crate::front::serve::{ServeError, set_up};
 use crate::front::trace::Trace;
-use crate::{Drive, ItNexus, Library, LibraryError, Pace, Reply, UnitKind, Units};
+use crate::{ItNexus, LibraryError, Units};
 
 /// How a guest is served.
 #[derive(Debug, Args)]
@@ -34,6 +35,9 @@ pub(in crate::front) struct ServeVhostArgs {
     /// Name of the I_T nexus that the guest is
     #[arg(long, value_name = "NAME", default_value = "guest", value_parser = ItNexus::new)]
     nexus: ItNexus,
+    /// What goes wrong, how time goes, who gives orders
+    #[command(flatten)]
+    conditions: ConditionArgs,
     /// Trace every command on standard error, never its data
     #[arg(short, long)]
     verbose: bool,
@@ -52,6 +56,9 @@ pub(in crate::front) enum ProgramError {
     /// The library could not be opened.
     #[error(transparent)]
     Library(#[from] LibraryError),
+    /// The conditions cannot be had.
+    #[error(transparent)]
+    Conditions(#[from] ConditionError),
     /// The device ended.
     #[error(transparent)]
     Vhost(#[from] VhostError),
@@ -64,66 +71,39 @@ pub(in crate::front) enum ProgramError {
 ///
 /// # Errors
 /// Anything that keeps the drive or the library from being set up, or the device from being served.
-pub(in crate::front) fn run(args: &ServeVhostArgs, system: RandomnessMaker) -> Result<(), ProgramError> {
+pub(in crate::front) fn run(args: &ServeVhostArgs, system: RandomnessMaker, clock: Clock) -> Result<(), ProgramError> {
     let ends = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     // Blocked before there are threads, so that none of them is interrupted and the wait below gets the signal.
     ends.thread_block().map_err(io::Error::from)?;
     let trace = Trace::new(args.verbose);
-    let served = match &args.library {
-        Some(description) => Served::Library(Arc::new(library(description, args.drive.seed, system)?)),
-        None => Served::Drive(Arc::new(Mutex::new(set_up(&args.drive, system(), Pace::Instant)?))),
+    let sources = Sources {
+        system,
+        clock,
+        seed: args.drive.seed,
     };
+    let units: Arc<dyn Units> = match &args.library {
+        Some(description) => Arc::new(open_library(description, sources)?),
+        None => Arc::new(Mutex::new(set_up(&args.drive, system, args.conditions.time.into())?)),
+    };
+    let machine = Arc::new(args.conditions.machine(units, sources, trace)?);
     let socket = Listening::open(&args.socket)?;
-    let failure = spawn(&socket, served.units(trace), args.nexus.clone(), trace)?;
-    say_ready(&args.socket)?;
+    let failure = spawn(&socket, Arc::clone(&machine), args.nexus.clone(), trace)?;
+    let _control = args.conditions.listen(&machine, trace)?;
+    say_ready(args)?;
     ends.wait().map_err(io::Error::from)?;
     if let Ok(error) = failure.try_recv() {
         return Err(error.into());
     }
-    served.end();
+    machine.end();
     Ok(())
 }
 
-/// What stands behind the targets.
-enum Served {
-    Drive(Arc<Mutex<Drive>>),
-    Library(Arc<Library>),
-}
-
-impl Served {
-    fn units(&self, trace: Trace) -> Arc<dyn Units> {
-        let units: Arc<dyn Units> = match self {
-            Self::Drive(drive) => Arc::clone(drive) as _,
-            Self::Library(library) => Arc::clone(library) as _,
-        };
-        Arc::new(Traced { units, trace })
-    }
-
-    /// Writes out what is not on disk yet. A library keeps nothing back; a drive does while it holds a cartridge.
-    fn end(&self) {
-        if let Self::Drive(drive) = self {
-            let mut drive = drive.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(drive.eject());
-        }
-    }
-}
-
-fn library(description: &Path, seed: Option<u64>, system: RandomnessMaker) -> Result<Library, LibraryError> {
-    let mut drives = 0;
-    Library::open(description, || {
-        // Two drives with the same random numbers would use a nonce twice.
-        let source = randomness(seed.map(|seed| seed.wrapping_add(drives)), system());
-        drives += 1;
-        source
-    })
-}
-
 /// Serves guests in a thread. If that fails, the error comes through the channel, and SIGTERM after it.
-fn spawn(socket: &Listening, units: Arc<dyn Units>, nexus: ItNexus, trace: Trace) -> io::Result<Receiver<VhostError>> {
+fn spawn(socket: &Listening, machine: Arc<Machine>, nexus: ItNexus, trace: Trace) -> io::Result<Receiver<VhostError>> {
     let listener = socket.acceptor()?;
     let (sender, failure) = channel();
     thread::Builder::new().name("vhost-user".to_owned()).spawn(move || {
-        let error = serve(listener, units, &nexus, |ended| match ended {
+        let error = serve(listener, &machine, &nexus, |ended| match ended {
             Ok(()) => trace.note(format_args!("the guest has gone")),
             Err(broken) => trace.alarm(format_args!("{broken}")),
         });
@@ -134,32 +114,9 @@ fn spawn(socket: &Listening, units: Arc<dyn Units>, nexus: ItNexus, trace: Trace
     Ok(failure)
 }
 
-fn say_ready(socket: &Path) -> io::Result<()> {
+fn say_ready(args: &ServeVhostArgs) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "sg-sim: waiting for a guest on {}", socket.display())?;
+    let control = args.conditions.control_on();
+    writeln!(out, "sg-sim: waiting for a guest on {}{control}", args.socket.display())?;
     out.flush()
-}
-
-/// Units whose commands are traced.
-struct Traced {
-    units: Arc<dyn Units>,
-    trace: Trace,
-}
-
-impl Units for Traced {
-    fn kinds(&self) -> Vec<UnitKind> {
-        self.units.kinds()
-    }
-
-    fn execute(&self, unit: usize, nexus: &ItNexus, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Reply {
-        let reply = self.units.execute(unit, nexus, cdb, data_out, data_in);
-        self.trace
-            .command(nexus, cdb, data_out.len(), &Ok(Outcome::Reply(reply.clone())));
-        reply
-    }
-
-    fn reset(&self, unit: usize) {
-        self.trace.note(format_args!("reset of unit {unit}"));
-        self.units.reset(unit);
-    }
 }

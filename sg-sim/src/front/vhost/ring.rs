@@ -70,6 +70,11 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
+    /// Whether the queue was stopped meanwhile, so that nobody waits for the answer.
+    pub(super) fn is_void(&self) -> bool {
+        *self.traffic.stops.read().unwrap_or_else(PoisonError::into_inner) != self.stops_before
+    }
+
     /// Lets `answer` write into the chain, unless the queue was stopped meanwhile, and gives the chain back.
     ///
     /// `answer` returns how many bytes it wrote, counted from the beginning of the writable part.

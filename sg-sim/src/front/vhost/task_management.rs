@@ -36,7 +36,7 @@ pub(super) fn serve(lanes: &Lanes, chain: Chain, ticket: Ticket) {
         (None, _) => confirmation(Outcome::BadTarget),
         (Some(lane), Function::LogicalUnitReset) => lane.reset(confirmation),
         (Some(lane), Function::AbortTaskSet) => lane.abort_all(confirmation),
-        (Some(lane), Function::AbortTask) => lane.confirm(confirmation),
+        (Some(lane), Function::AbortTask(tag)) => lane.abort(tag, confirmation),
         (Some(_), Function::Other(_)) => confirmation(Outcome::FunctionRejected),
     }
 }

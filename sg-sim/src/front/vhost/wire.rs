@@ -26,6 +26,12 @@ pub(super) enum Outcome {
     Reset = 4,
     /// The queue of the target is full.
     Busy = 5,
+    /// The way to the target was lost.
+    TransportFailure = 6,
+    /// The target has failed.
+    TargetFailure = 7,
+    /// The nexus has failed.
+    NexusFailure = 8,
     /// The request cannot be executed as it stands.
     Failure = 9,
     /// The task management function is not supported.
@@ -36,6 +42,20 @@ impl Outcome {
     /// The byte on the wire.
     pub(super) const fn byte(self) -> u8 {
         self as u8
+    }
+
+    /// What a Linux guest's driver makes this host status of, or as near to it as the responses come.
+    pub(super) const fn of_host_status(host_status: u8) -> Self {
+        match host_status {
+            0x01 | 0x04 => Self::BadTarget,
+            0x02 => Self::Busy,
+            0x05 => Self::Aborted,
+            0x08 => Self::Reset,
+            0x0E => Self::TransportFailure,
+            0x10 => Self::TargetFailure,
+            0x11 => Self::NexusFailure,
+            _ => Self::Failure,
+        }
     }
 }
 
@@ -68,6 +88,8 @@ impl Address {
 pub(super) struct Request {
     /// Who is to execute it; `None` if the field names nobody.
     pub(super) address: Option<Address>,
+    /// What the guest calls it.
+    pub(super) tag: u64,
     /// CDB, cut to the length that its operation code says.
     cdb: [u8; CDB_BYTES],
 }
@@ -76,10 +98,12 @@ impl Request {
     /// Reads a header. `None`: too short.
     pub(super) fn decode(header: &[u8]) -> Option<Self> {
         let (lun, rest) = header.split_first_chunk()?;
-        let (_tag_attribute_priority_crn, rest) = rest.split_first_chunk::<11>()?;
+        let (tag, rest) = rest.split_first_chunk()?;
+        let (_attribute_priority_crn, rest) = rest.split_first_chunk::<3>()?;
         let cdb = rest.first_chunk()?;
         Some(Self {
             address: Address::decode(*lun),
+            tag: u64::from_le_bytes(*tag),
             cdb: *cdb,
         })
     }
@@ -165,8 +189,8 @@ pub(super) enum Control {
 /// A task management function (SAM-5, "Task management functions").
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Function {
-    /// ABORT TASK.
-    AbortTask,
+    /// ABORT TASK: the one with this tag.
+    AbortTask(u64),
     /// ABORT TASK SET and CLEAR TASK SET, the same where there is one nexus.
     AbortTaskSet,
     /// LOGICAL UNIT RESET.
@@ -195,9 +219,9 @@ impl Control {
     fn task_management(bytes: &[u8]) -> Option<Self> {
         let (subtype, rest) = bytes.split_first_chunk()?;
         let (lun, rest) = rest.split_first_chunk()?;
-        rest.first_chunk::<8>()?;
+        let tag = rest.first_chunk()?;
         let function = match u32::from_le_bytes(*subtype) {
-            0 => Function::AbortTask,
+            0 => Function::AbortTask(u64::from_le_bytes(*tag)),
             1 | 3 => Function::AbortTaskSet,
             5 => Function::LogicalUnitReset,
             other => Function::Other(other),
@@ -257,6 +281,7 @@ mod tests {
             let request = Request::decode(&header(lun, &[operation_code, 0xEE])).unwrap();
             assert_eq!(request.cdb().len(), length, "{operation_code:02X}h");
             assert_eq!(request.cdb()[..2], [operation_code, 0xEE]);
+            assert_eq!(request.tag, 0xA5A5_A5A5_A5A5_A5A5);
         }
     }
 
@@ -306,7 +331,7 @@ mod tests {
         };
         let address = Some(Address { target: 2, lun: 0 });
         for (subtype, function) in [
-            (0, Function::AbortTask),
+            (0, Function::AbortTask(0xA5A5_A5A5_A5A5_A5A5)),
             (1, Function::AbortTaskSet),
             (2, Function::Other(2)),
             (3, Function::AbortTaskSet),

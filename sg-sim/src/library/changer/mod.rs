@@ -16,7 +16,7 @@ use super::{
     robot::Robot,
 };
 use crate::{
-    ItNexus, Profile, Reply, Status,
+    Drive, Event, ItNexus, Profile, Reply, SenseCode, Status, Unit,
     drive::call::{Call, Cdb, CommandResult, Failure},
     sense::Sense,
 };
@@ -33,6 +33,39 @@ pub(super) struct Changer {
     ranges: [Range; 4],
     drive_identification: DriveIdentification,
     drives: Vec<Profile>,
+}
+
+/// The changer with the drives that its robot may have to enter, for one command.
+pub(super) struct ChangerAtWork<'a> {
+    /// The changer.
+    pub(super) changer: &'a mut Changer,
+    /// The drives.
+    pub(super) bays: &'a [Bay],
+}
+
+impl Unit for ChangerAtWork<'_> {
+    fn execute(&mut self, nexus: &ItNexus, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Reply {
+        self.changer.execute(self.bays, nexus, cdb, data_out, data_in)
+    }
+
+    /// Cartridges stay where they are, whatever happens.
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Reset => self.changer.nexuses.reset(),
+            Event::PowerCycle => self.changer.nexuses.power_on(),
+            Event::ItNexusLoss(nexus) => self.changer.nexuses.lose(&nexus),
+            // It keeps no key.
+            Event::KeyDropped | Event::KeySetByAnotherNexus => {}
+        }
+    }
+
+    fn check_condition(&self, sense: SenseCode, information: Option<i64>, data_in: usize) -> Reply {
+        check_condition(&Sense::from_code(sense).with_information_if(information), data_in)
+    }
+
+    fn drive(&mut self) -> Option<&mut Drive> {
+        None
+    }
 }
 
 impl Changer {
@@ -79,11 +112,7 @@ impl Changer {
                 sense: Vec::new(),
                 data_in,
             },
-            Err(Failure { sense, data_in }) => Reply {
-                status: Status::CHECK_CONDITION,
-                sense: sense.encode_fixed(SENSE_BYTES),
-                data_in,
-            },
+            Err(Failure { sense, data_in }) => check_condition(&sense, data_in),
         }
     }
 
@@ -117,6 +146,14 @@ impl Changer {
         };
         let allocation_length = u32::from(call.cdb.byte(4));
         call.reply(&answer, allocation_length)
+    }
+}
+
+fn check_condition(sense: &Sense, data_in: usize) -> Reply {
+    Reply {
+        status: Status::CHECK_CONDITION,
+        sense: sense.encode_fixed(SENSE_BYTES),
+        data_in,
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Tape {
     /// The node rewinds when it is closed.
     rewinding_node: bool,
     rewind_at_close: bool,
-    /// The drive was reset under an open node: nobody knows where the tape stands.
+    /// This host reset the drive: nobody knows where the tape stands.
     position_unknown: bool,
     door_locked: bool,
 }
@@ -108,12 +108,7 @@ impl Tape {
             port,
             options: Options::default(),
             readiness: Readiness::NotReady,
-            place: Place {
-                file: None,
-                block: None,
-                end: End::None,
-                activity: Activity::Idle,
-            },
+            place: Place::UNKNOWN,
             ahead: Ahead::default(),
             block_length: 0,
             block_length_limits: None,
@@ -128,10 +123,11 @@ impl Tape {
         }
     }
 
-    /// Executes a command and notes a reset of the drive.
+    /// Executes a command. The first that fails after this host has reset the drive tells the driver that it has lost its place; a unit
+    /// attention of somebody else's reset does not (seen on Linux 6.1).
     fn attempt(&mut self, cdb: &[u8], data_out: &[u8], data_in: &mut [u8]) -> Result<usize, Trouble> {
         let result = self.port.command(cdb, data_out, data_in);
-        if result.as_ref().is_err_and(Trouble::was_reset) {
+        if result.is_err() && self.port.was_reset() {
             self.position_unknown = true;
         }
         result
@@ -153,6 +149,13 @@ impl Tape {
 }
 
 impl Place {
+    const UNKNOWN: Self = Self {
+        file: None,
+        block: None,
+        end: End::None,
+        activity: Activity::Idle,
+    };
+
     fn at(&mut self, file: Option<i32>, block: Option<i32>) {
         (self.file, self.block) = (file, block);
     }

@@ -1,5 +1,7 @@
 //! MTIOCTOP: which operation there is, and what happens before it.
 
+use std::time::Duration;
+
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
@@ -63,7 +65,7 @@ const KEEPING_THE_ACTIVITY: [i32; 6] = [
     op::SETPART,
 ];
 /// Operations that make a lost position known again.
-const FINDING_THE_PLACE: [i32; 6] = [op::REW, op::OFFL, op::RETEN, op::ERASE, op::SEEK, op::EOM];
+const FINDING_THE_PLACE: [i32; 7] = [op::REW, op::OFFL, op::LOAD, op::RETEN, op::ERASE, op::SEEK, op::EOM];
 /// Bits of MTSETDRVBUFFER's count that say that it sets options.
 const OPTIONS_MASK: u32 = 0xF000_0000;
 
@@ -124,12 +126,8 @@ impl Tape {
                 return Err(Errno::EIO);
             }
             self.position_unknown = false;
-            self.place = Place {
-                file: None,
-                block: None,
-                end: End::None,
-                activity: Activity::Idle,
-            };
+            self.port.forget_reset();
+            self.place = Place::UNKNOWN;
             return Ok(count);
         }
         let back = matches!(operation, op::BSF | op::BSFM);
@@ -190,6 +188,7 @@ impl Tape {
         const DEFAULT_BLOCK_LENGTH: u32 = 0x5000_0000;
         const DEFAULTS: u32 = 0x6000_0000;
         const TIMEOUTS: u32 = 0x7000_0000;
+        const LONG_TIMEOUT: u32 = 0x10_0000;
         const CLEANING: u32 = 0x8000_0000;
         const NO_DEFAULT: u32 = 0x0FFF_FFFF;
         let value = options & !OPTIONS_MASK;
@@ -206,7 +205,13 @@ impl Tape {
                 Ok(())
             }
             DEFAULTS => self.set_default(value),
-            WRITE_THRESHOLD | TIMEOUTS | CLEANING => Ok(()),
+            TIMEOUTS => {
+                let long = value & LONG_TIMEOUT != 0;
+                let seconds = u64::from(value & !LONG_TIMEOUT);
+                self.port.set_time_limit(long, Duration::from_secs(seconds));
+                Ok(())
+            }
+            WRITE_THRESHOLD | CLEANING => Ok(()),
             _ => Err(Errno::EIO),
         }
     }

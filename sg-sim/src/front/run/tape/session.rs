@@ -9,8 +9,8 @@ use super::super::port::{Trouble, key};
 use super::{Activity, Ahead, End, Readiness, Tape, moved};
 
 /// How often a drive that is becoming ready is asked, and how many times: two minutes, as the driver waits.
-const READY_POLL: Duration = Duration::from_millis(100);
-const READY_POLLS_MAX: u32 = 1200;
+const READY_POLL: Duration = Duration::from_secs(1);
+const READY_POLLS_MAX: u32 = 120;
 /// Unit attentions in a row before the driver gives up.
 const ATTENTIONS_MAX: u32 = 10;
 const MEDIUM_NOT_PRESENT: u8 = 0x3A;
@@ -87,7 +87,7 @@ impl Tape {
     fn test_ready(&mut self, blocking: bool) -> Result<Test, Errno> {
         let (mut attentions, mut polls) = (0, 0);
         loop {
-            match self.port.order(&[0; 6]) {
+            match self.order([0; 6]) {
                 Ok(()) if attentions > 0 => return Ok(Test::NewSession),
                 Ok(()) => return Ok(Test::Ready),
                 Err(Trouble {
@@ -104,7 +104,7 @@ impl Tape {
                     ..
                 }) if blocking && polls < READY_POLLS_MAX => {
                     polls += 1;
-                    std::thread::sleep(READY_POLL);
+                    self.port.pause(READY_POLL);
                 }
                 Err(Trouble {
                     key: Some(key::NOT_READY),

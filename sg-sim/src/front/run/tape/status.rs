@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use super::{End, Readiness, Tape};
+use super::{End, Place, Readiness, Tape};
 
 /// MT_ISSCSI2, which is what the driver calls every modern drive.
 const SCSI_TAPE: u32 = 0x72;
@@ -34,25 +34,30 @@ mod general {
 }
 
 impl Tape {
-    /// MTIOCGET
+    /// MTIOCGET. After a reset it is allowed, and knows no place.
     ///
     /// # Errors
-    /// EIO after a reset of the drive.
+    /// EIO if the tape could not be put where the program believes it is.
     pub(in crate::front::run) fn status(&mut self) -> Result<TapeStatus, Errno> {
-        self.leave_reading(false)?;
+        let place = if self.position_unknown {
+            Place::UNKNOWN
+        } else {
+            self.leave_reading(false)?;
+            self.place
+        };
         Ok(TapeStatus {
             drive_type: SCSI_TAPE,
             drive_status: (u32::from(self.density) << 24) | (self.block_length & 0xFF_FFFF),
-            general_status: self.general_status(),
-            file_number: self.place.file.unwrap_or(-1),
-            block_number: self.place.block.unwrap_or(-1),
+            general_status: self.general_status(place),
+            file_number: place.file.unwrap_or(-1),
+            block_number: place.block.unwrap_or(-1),
         })
     }
 
-    fn general_status(&self) -> u32 {
-        let first_block = self.place.block == Some(0);
-        let first_file = self.place.file == Some(0);
-        let end = self.place.end;
+    fn general_status(&self, place: Place) -> u32 {
+        let first_block = place.block == Some(0);
+        let first_file = place.file == Some(0);
+        let end = place.end;
         let at_end = end == End::Medium;
         // The driver reports itself as buffering in its default settings.
         [

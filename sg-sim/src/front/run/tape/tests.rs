@@ -1,13 +1,16 @@
 //! What st(4) promises where it is hard to see from outside: the end of the tape, resets, fixed blocks half read.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use super::Tape;
+use crate::fault::FaultScript;
+use crate::front::machine::Machine;
 use crate::front::run::port::Port;
-use crate::{Cartridge, Drive, ItNexus, MediumSpec, Profile, SeededRandomness, Units};
+use crate::{Cartridge, Drive, ItNexus, MediumSpec, Pace, Profile, SeededRandomness};
 
 const REWIND: i32 = 6;
 const FORWARD_FILES: i32 = 1;
@@ -19,14 +22,28 @@ const NO_OPERATION: i32 = 8;
 const END_OF_TAPE: u32 = 0x2000_0000;
 const WRITE_PROTECTED: u32 = 0x0400_0000;
 
-fn opened_with(spec: &MediumSpec, flags: OFlag) -> (Tape, Port, Result<(), Errno>) {
+fn machine(spec: &MediumSpec) -> Machine {
     let mut drive = Drive::new(Profile::ibm_lto8(), Box::new(SeededRandomness::new(7)));
     drive.load(Cartridge::in_memory(spec).unwrap()).unwrap();
-    let units: Arc<dyn Units> = Arc::new(Mutex::new(drive));
-    let port = Port::new(units, 0, ItNexus::new("host").unwrap());
+    Machine::new(Arc::new(Mutex::new(drive)))
+}
+
+fn opened_with(spec: &MediumSpec, flags: OFlag) -> (Tape, Port, Result<(), Errno>) {
+    open(Arc::new(machine(spec)), flags)
+}
+
+fn open(machine: Arc<Machine>, flags: OFlag) -> (Tape, Port, Result<(), Errno>) {
+    let port = Port::new(machine, 0, ItNexus::new("host").unwrap());
     let mut tape = Tape::new(port.clone());
     let result = tape.open(flags, false);
     (tape, port, result)
+}
+
+/// A machine with these faults, its time virtual.
+fn machine_with(faults: &str) -> Arc<Machine> {
+    let script: FaultScript = toml::from_str(faults).unwrap();
+    let machine = machine(&MediumSpec::default()).with_faults(script.fault, 1, Box::new(|_| ()));
+    Arc::new(machine.with_pace(Pace::Virtual, || Duration::ZERO))
 }
 
 fn opened() -> (Tape, Port) {
@@ -79,13 +96,42 @@ fn early_warning_lets_the_block_through_then_ends_every_other_write() {
 fn a_reset_makes_the_place_unknown_until_the_tape_is_rewound() {
     let (mut tape, port) = opened();
     tape.write(b"block").unwrap();
-    port.reset();
+    port.reset().unwrap();
     assert_eq!(tape.write(b"block"), Err(Errno::EIO));
     assert_eq!(tape.write(b"block"), Err(Errno::EIO));
-    assert_eq!(tape.status(), Err(Errno::EIO));
+    assert_eq!(place(&mut tape), (-1, -1));
     assert_eq!(operate(&mut tape, NO_OPERATION, 1), Err(Errno::EIO));
     operate(&mut tape, REWIND, 1).unwrap();
     assert_eq!(place(&mut tape), (0, 0));
+    assert_eq!(tape.read(64).unwrap(), b"block");
+}
+
+#[test]
+fn a_reset_by_somebody_else_is_one_error_and_nothing_more() {
+    let machine = machine_with(r#"fault = [{ at = { opcode = 0x08, nth = 2 }, do = { what = "reset" } }]"#);
+    let (mut tape, ..) = open(machine, OFlag::O_RDWR);
+    tape.write(b"block").unwrap();
+    operate(&mut tape, REWIND, 1).unwrap();
+    assert_eq!(tape.read(64).unwrap(), b"block");
+    assert_eq!(tape.read(64), Err(Errno::EIO));
+    // The reset took the tape to its beginning, and the driver lets the program read what it takes for the next block.
+    assert_eq!(tape.read(64).unwrap(), b"block");
+}
+
+#[test]
+fn after_a_reset_between_two_programs_the_first_filemark_loses_the_place() {
+    let (mut tape, port) = opened();
+    tape.write(b"block").unwrap();
+    tape.release().unwrap();
+    port.reset().unwrap();
+    tape.open(OFlag::O_RDWR, false).unwrap();
+    assert_eq!(tape.read(5).unwrap(), b"block");
+    assert_eq!(tape.read(5).unwrap(), b"");
+    assert_eq!(place(&mut tape), (-1, -1));
+    assert_eq!(tape.release(), Err(Errno::EIO));
+    tape.open(OFlag::O_RDWR, false).unwrap();
+    assert_eq!(tape.read(64), Err(Errno::EIO));
+    operate(&mut tape, REWIND, 1).unwrap();
     assert_eq!(tape.read(64).unwrap(), b"block");
 }
 
@@ -94,7 +140,7 @@ fn a_reset_before_open_is_taken_by_open() {
     let (mut tape, port) = opened();
     tape.write(b"block").unwrap();
     tape.release().unwrap();
-    port.reset();
+    port.reset().unwrap();
     tape.open(OFlag::O_RDWR, false).unwrap();
     assert_eq!(place(&mut tape), (0, 0));
 }
@@ -200,4 +246,68 @@ fn operations_that_st_does_not_have_are_named_so() {
     for operation in [0, 14, 23, 99, -1] {
         assert_eq!(operate(&mut tape, operation, 1), Err(Errno::ENOSYS), "{operation}");
     }
+}
+
+#[test]
+fn a_drive_that_hangs_is_given_up_when_the_time_limit_has_passed() {
+    let machine = machine_with(r#"fault = [{ at = { opcode = 0x0A }, do = { what = "hang" } }]"#);
+    let (mut tape, _, opened) = open(Arc::clone(&machine), OFlag::O_RDWR);
+    opened.unwrap();
+    let elapsed = || machine.with_drive(0, |drive| drive.elapsed()).unwrap();
+    let before = elapsed();
+    assert_eq!(tape.write(&[1; 512]), Err(Errno::EIO));
+    assert_eq!(elapsed().saturating_sub(before), Duration::from_secs(900));
+    // MT_ST_SET_TIMEOUT: 5 seconds.
+    operate(&mut tape, SET_OPTIONS, 0x7000_0005).unwrap();
+    let before = elapsed();
+    assert_eq!(tape.write(&[1; 512]), Err(Errno::EIO));
+    assert_eq!(elapsed().saturating_sub(before), Duration::from_secs(5));
+    // The same with MT_ST_SET_LONG_TIMEOUT: 7 seconds.
+    operate(&mut tape, SET_OPTIONS, 0x7010_0007).unwrap();
+    let before = elapsed();
+    assert_eq!(operate(&mut tape, REWIND, 1), Err(Errno::EIO));
+    // A filemark is written first, as after every writing, and given up after 5 seconds.
+    assert_eq!(elapsed().saturating_sub(before), Duration::from_secs(5));
+    machine.set_hang(0, false);
+    operate(&mut tape, REWIND, 1).unwrap();
+    assert_eq!(tape.write(&[1; 512]), Ok(512));
+}
+
+#[test]
+fn a_drive_that_is_busy_is_asked_again_and_a_lost_command_is_not() {
+    let machine = machine_with(
+        r#"fault = [
+            { at = { opcode = 0x0A }, do = { what = "status", status = 8 }, times = 3 },
+            { at = { opcode = 0x0A, nth = 4 }, do = { what = "status", status = 0x28 } },
+            { at = { opcode = 0x0A, nth = 5 }, do = { what = "transport", host_status = 0x0D } },
+            { at = { opcode = 0x0A, nth = 7 }, do = { what = "transport", host_status = 1 } },
+        ]"#,
+    );
+    let (mut tape, ..) = open(Arc::clone(&machine), OFlag::O_RDWR);
+    assert_eq!(tape.write(&[1; 512]), Ok(512));
+    assert_eq!(tape.write(&[1; 512]), Err(Errno::EIO));
+    assert_eq!(tape.write(&[1; 512]), Ok(512));
+    assert_eq!(machine.fault_counts().0, 0);
+}
+
+#[test]
+fn a_drive_that_is_busy_for_ever_is_an_error_in_the_end() {
+    let machine = machine_with(r#"fault = [{ do = { what = "status", status = 8 }, always = true }]"#);
+    let (_, _, opened) = open(machine, OFlag::O_RDWR);
+    assert_eq!(opened, Err(Errno::EIO));
+}
+
+#[test]
+fn a_read_that_meets_a_bad_block_gives_the_good_ones_first() {
+    let machine = machine_with(
+        r#"fault = [{ at = { block = 2, opcode = 0x08 }, do = { what = "medium-error" }, always = true }]"#,
+    );
+    let (mut tape, ..) = open(machine, OFlag::O_RDWR);
+    for _ in 0..4 {
+        tape.write(&[1; 512]).unwrap();
+    }
+    operate(&mut tape, REWIND, 1).unwrap();
+    assert_eq!(tape.read(512).map(|block| block.len()), Ok(512));
+    assert_eq!(tape.read(512).map(|block| block.len()), Ok(512));
+    assert_eq!(tape.read(512), Err(Errno::EIO));
 }

@@ -151,6 +151,10 @@ impl Tape {
 
     /// How many bytes came with a READ that ended with CHECK CONDITION, and what it met.
     fn received_before(&mut self, trouble: Trouble, blocks: usize, unit: usize) -> Result<usize, Errno> {
+        if trouble.key.is_none() {
+            // Nothing is known of what happened, and the driver leaves its idea of the place as it was.
+            return Err(trouble.into());
+        }
         let variable = self.block_length == 0;
         let residue = match trouble.key {
             Some(key::MEDIUM_ERROR) if variable => i32::try_from(blocks).unwrap_or(i32::MAX),

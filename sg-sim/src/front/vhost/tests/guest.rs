@@ -9,6 +9,7 @@ use std::time::Duration;
 use vhost_user_backend::{VhostUserBackend, VringT};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
 
+use crate::front::machine::Machine;
 use crate::front::vhost::device::{Device, Lanes};
 use crate::front::vhost::lane::Lane;
 use crate::front::vhost::ring::{Memory, Vring};
@@ -62,6 +63,12 @@ pub(super) fn drive() -> Arc<Mutex<Drive>> {
         .load(Cartridge::in_memory(&MediumSpec::default()).unwrap())
         .unwrap();
     Arc::new(Mutex::new(drive))
+}
+
+/// The ways to the units of a machine.
+pub(super) fn lanes(machine: &Arc<Machine>) -> Arc<Lanes> {
+    let lane = |unit| Lane::open(Arc::clone(machine), unit, ItNexus::new("guest").unwrap()).unwrap();
+    Arc::new(Lanes((0..machine.kinds().len()).map(lane).collect()))
 }
 
 /// What a chain came back with.
@@ -121,10 +128,7 @@ pub(super) struct Sent {
 impl Guest {
     /// A guest with `queue` of a device in front of `units`.
     pub(super) fn new(units: &Arc<impl Units + 'static>, queue: usize) -> Self {
-        let lanes = (0..units.kinds().len())
-            .map(|unit| Lane::open(Arc::clone(units) as _, unit, ItNexus::new("guest").unwrap()).unwrap())
-            .collect();
-        Self::on(Arc::new(Lanes(lanes)), queue)
+        Self::on(lanes(&Arc::new(Machine::new(Arc::clone(units) as _))), queue)
     }
 
     /// Another queue's guest, with the same lanes.

@@ -4,10 +4,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::guest::{CONTROL, Guest, REQUESTS, header, lun, task_management};
-use crate::front::vhost::device::Lanes;
-use crate::front::vhost::lane::Lane;
-use crate::{ItNexus, Reply, Status, UnitKind, Units};
+use super::guest::{CONTROL, Guest, REQUESTS, header, lanes, lun, task_management};
+use crate::front::machine::Machine;
+use crate::{Absence, Drive, Event, ItNexus, Reply, SenseCode, Status, Unit, UnitKind, Units};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -40,10 +39,22 @@ impl Units for Slow {
         vec![UnitKind::Drive; 2]
     }
 
-    fn execute(&self, unit: usize, _nexus: &ItNexus, cdb: &[u8], _data_out: &[u8], _data_in: &mut [u8]) -> Reply {
-        if unit == 0 {
-            self.begun.lock().unwrap().send(cdb[1]).unwrap();
-            self.go_on.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+    fn visit(&self, unit: usize, act: &mut dyn FnMut(&mut dyn Unit)) -> Result<(), Absence> {
+        act(&mut SlowUnit { slow: self, unit });
+        Ok(())
+    }
+}
+
+struct SlowUnit<'a> {
+    slow: &'a Slow,
+    unit: usize,
+}
+
+impl Unit for SlowUnit<'_> {
+    fn execute(&mut self, _nexus: &ItNexus, cdb: &[u8], _data_out: &[u8], _data_in: &mut [u8]) -> Reply {
+        if self.unit == 0 {
+            self.slow.begun.lock().unwrap().send(cdb[1]).unwrap();
+            self.slow.go_on.lock().unwrap().recv_timeout(PATIENCE).unwrap();
         }
         Reply {
             status: Status::GOOD,
@@ -52,9 +63,17 @@ impl Units for Slow {
         }
     }
 
-    fn reset(&self, unit: usize) {
-        assert_eq!(unit, 0);
-        self.let_one_go_on();
+    fn apply(&mut self, event: Event) {
+        assert_eq!((self.unit, event), (0, Event::Reset));
+        self.slow.let_one_go_on();
+    }
+
+    fn check_condition(&self, _sense: SenseCode, _information: Option<i64>, _data_in: usize) -> Reply {
+        unreachable!("no fault is set up")
+    }
+
+    fn drive(&mut self) -> Option<&mut Drive> {
+        None
     }
 }
 
@@ -76,10 +95,7 @@ fn a_unit_that_is_busy_does_not_keep_another_waiting() {
 #[test]
 fn a_reset_reaches_a_unit_that_hangs_and_ends_what_waits_behind() {
     let (units, begins) = Slow::new();
-    let lanes: Vec<Lane> = (0..2)
-        .map(|unit| Lane::open(Arc::clone(&units) as _, unit, ItNexus::new("guest").unwrap()).unwrap())
-        .collect();
-    let lanes = Arc::new(Lanes(lanes));
+    let lanes = lanes(&Arc::new(Machine::new(Arc::clone(&units) as _)));
     let mut requests = Guest::on(Arc::clone(&lanes), REQUESTS);
     let mut control = Guest::on(lanes, CONTROL);
     let hanging = requests.send(&[&command(0, 1)], 108);
@@ -95,10 +111,7 @@ fn a_reset_reaches_a_unit_that_hangs_and_ends_what_waits_behind() {
 #[test]
 fn an_aborted_task_set_is_confirmed_after_the_command_under_way() {
     let (units, begins) = Slow::new();
-    let lanes: Vec<Lane> = (0..2)
-        .map(|unit| Lane::open(Arc::clone(&units) as _, unit, ItNexus::new("guest").unwrap()).unwrap())
-        .collect();
-    let lanes = Arc::new(Lanes(lanes));
+    let lanes = lanes(&Arc::new(Machine::new(Arc::clone(&units) as _)));
     let mut requests = Guest::on(Arc::clone(&lanes), REQUESTS);
     let mut control = Guest::on(lanes, CONTROL);
     let under_way = requests.send(&[&command(0, 1)], 108);

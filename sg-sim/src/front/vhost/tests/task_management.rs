@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use super::guest::{CONTROL, Guest, REQUESTS, drive, lun, task_management};
-use crate::ItNexus;
-use crate::front::vhost::device::Lanes;
-use crate::front::vhost::lane::Lane;
+use super::guest::{CONTROL, Guest, REQUESTS, drive, lanes, lun, task_management};
+use crate::front::machine::Machine;
 
 #[test]
 fn a_logical_unit_reset_is_told_as_a_unit_attention() {
-    let drive = drive();
-    let lane = Lane::open(Arc::clone(&drive) as _, 0, ItNexus::new("guest").unwrap()).unwrap();
-    let lanes = Arc::new(Lanes(vec![lane]));
+    let lanes = lanes(&Arc::new(Machine::new(drive())));
     let mut requests = Guest::on(Arc::clone(&lanes), REQUESTS);
     let mut control = Guest::on(lanes, CONTROL);
     for _ in 0..2 {

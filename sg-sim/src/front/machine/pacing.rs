@@ -10,7 +10,7 @@ pub type Clock = fn() -> Duration;
 
 /// Keeps a drive's time beside a clock.
 #[derive(Debug)]
-pub struct RealTime {
+pub(super) struct RealTime {
     clock: Clock,
     /// What the clock shows, or will show, when the drive's time has come to where it is.
     reached: Mutex<Duration>,
@@ -18,8 +18,7 @@ pub struct RealTime {
 
 impl RealTime {
     /// From now on.
-    #[must_use]
-    pub fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
             reached: Mutex::new(clock()),

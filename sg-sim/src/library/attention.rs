@@ -8,8 +8,8 @@ const NEXUSES_MAX: usize = 256;
 
 /// Power on, reset, or bus device reset occurred.
 const POWER_ON: SenseCode = SenseCode::new(0x6, 0x29, 0x00);
-/// SCSI bus reset occurred.
-const BUS_RESET: SenseCode = SenseCode::new(0x6, 0x29, 0x02);
+/// Bus device reset function occurred: what SAM-5 has a LOGICAL UNIT RESET told as.
+const RESET: SenseCode = SenseCode::new(0x6, 0x29, 0x03);
 /// Import or export element accessed.
 const IMPORT_EXPORT_ACCESSED: SenseCode = SenseCode::new(0x6, 0x28, 0x01);
 
@@ -65,7 +65,7 @@ impl Nexuses {
     pub(super) fn reset(&mut self) {
         for nexus in self.known.values_mut() {
             *nexus = NexusState::default();
-            nexus.attend(BUS_RESET);
+            nexus.attend(RESET);
         }
     }
 
@@ -99,7 +99,7 @@ mod tests {
         nexuses.reset();
         assert!(!nexuses.prevent_removal());
         let state = nexuses.admit(&nexus).unwrap();
-        assert_eq!(state.take_unit_attention(), Some(BUS_RESET));
+        assert_eq!(state.take_unit_attention(), Some(RESET));
         assert_eq!(state.take_unit_attention(), None);
     }
 }

@@ -145,6 +145,8 @@ fn moved_to(keep: Option<&Path>, description: &Path, folder: &Folder) -> Result<
     let Some(keep) = keep else {
         return Ok(description.to_owned());
     };
+    // Its errors name the lines of the file that the user wrote.
+    Library::check(description)?;
     let text = fs::read_to_string(description).unwrap_or_default();
     let Ok(mut table) = text.parse::<toml::Table>() else {
         return Ok(description.to_owned());

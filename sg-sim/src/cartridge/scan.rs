@@ -11,6 +11,10 @@ use super::{
     record::{MAGIC, OVERHEAD_BYTES, ObjectKind, RecordHeader, RecordKind},
     state::Cut,
 };
+use nix::{
+    errno::Errno,
+    unistd::{Whence, lseek},
+};
 use std::{fs::File, io, os::unix::fs::FileExt};
 
 /// How much is read at once while looking for the next table.
@@ -160,7 +164,8 @@ impl Scanner<'_> {
     fn search_file(&self, file_bytes: u64) -> io::Result<Option<(u64, Found)>> {
         let mut window = Vec::new();
         let mut window_at = self.layout.payload_from().next_multiple_of(PAGE_BYTES);
-        while window_at < file_bytes {
+        while let Some(data_at) = data_from(self.file, window_at)?.filter(|at| *at < file_bytes) {
+            window_at = data_at / PAGE_BYTES * PAGE_BYTES;
             read_up_to(self.file, WINDOW_BYTES, window_at, &mut window)?;
             let pages = (window_at..).step_by(PAGE_STEP).zip(window.chunks(PAGE_STEP));
             for (table_at, _) in pages.filter(|(_, page)| page.starts_with(&MAGIC)) {
@@ -216,6 +221,18 @@ impl Scanner<'_> {
             sequence: self.sequence.max(self.cut.sequence),
             torn_bytes: table.file_bytes.saturating_sub(tail) + before_tail,
         }
+    }
+}
+
+/// Where the next byte is that lies in no hole. A file may be longer than could ever be read, and a hole from end to end.
+fn data_from(file: &File, at: u64) -> io::Result<Option<u64>> {
+    let Ok(from) = i64::try_from(at) else { return Ok(None) };
+    match lseek(file, from, Whence::SeekData) {
+        Ok(found) => u64::try_from(found).map(Some).map_err(io::Error::other),
+        Err(Errno::ENXIO) => Ok(None),
+        // A file system that knows of no holes.
+        Err(Errno::EINVAL) => Ok(Some(at)),
+        Err(error) => Err(error.into()),
     }
 }
 

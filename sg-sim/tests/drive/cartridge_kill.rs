@@ -164,6 +164,28 @@ fn a_tape_is_cut_in_either_table_and_written_on() {
     }
 }
 
+/// A hole of a terabyte behind the last record, as a file that was made longer has one.
+#[test]
+fn a_hole_however_long_is_looked_through_at_once_and_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut host, path) = with_file(directory.path());
+    write_four_objects(&mut host);
+    drop(host);
+    let length = fs::metadata(&path).unwrap().len();
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    let mut host = Initiator::with_empty_drive();
+    host.load(Cartridge::open(&path).unwrap());
+    assert_eq!(objects(&host), 4);
+    host.locate(4);
+    host.write(b"behind").good();
+    assert_eq!(fs::metadata(&path).unwrap().len(), length + 6);
+}
+
 #[test]
 fn killed_between_a_cut_and_its_removal_a_tape_ends_at_the_cut() {
     let directory = tempfile::tempdir().unwrap();

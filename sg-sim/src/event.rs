@@ -7,8 +7,8 @@ use crate::ItNexus;
 pub enum Event {
     /// The drive itself drops every set of encryption parameters; registered nexuses that used one are told 2Ah/12h.
     KeyDropped,
-    /// A hard reset: all sets, scopes and LOCKs are gone, the key instance counter is 0, the tape stands at the beginning. Every nexus
-    /// is told 29h/02h.
+    /// A LOGICAL UNIT RESET: all sets, scopes and LOCKs are gone, the key instance counter is 0, the tape stands at the beginning. Every nexus
+    /// is told 29h/03h, or what [`Quirks::reset_unit_attention`](crate::Quirks) says.
     Reset,
     /// The drive loses sight of one initiator port: its LOCAL set, scope, LOCK and registration are gone. That nexus is told 29h/07h.
     ItNexusLoss(ItNexus),

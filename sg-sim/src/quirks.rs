@@ -3,7 +3,10 @@
 //! The default is the strict reading for an IBM LTO-8 drive. Every leniency and every deviation has a name here.
 
 use crate::SenseCode;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, Unexpected},
+};
 
 /// Who owns data encryption.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -101,6 +104,7 @@ pub struct Quirks {
     /// KADs are stored padded to their maximum length with this byte.
     pub kad_padding: Option<u8>,
     /// AUTHENTICATED of a U-KAD in status pages: 1 (IBM), 2 (Quantum) or 0.
+    #[serde(deserialize_with = "authenticated")]
     pub u_kad_authenticated: u8,
     /// A READ that meets another KAD than the READ before ends with this sense once, the tape as it was (07/74/05 on HP LTO-4).
     pub key_associated_data_changed: Option<SenseCode>,
@@ -118,6 +122,9 @@ pub struct Quirks {
     pub single_key_slot: bool,
     /// Every nexus is told of changed parameters, not only one that has used protocol 20h since its last reset.
     pub every_nexus_is_registered: bool,
+    /// Sense by which every nexus is told of a LOGICAL UNIT RESET. SAM-5 gives it 29h/03h, as Linux' target core does; a drive that makes no
+    /// difference says 29h/02h, SCSI bus reset, or 29h/00h.
+    pub reset_unit_attention: SenseCode,
     /// A reset leaves sets and scopes as they are; LOCK goes all the same.
     pub reset_keeps_keys: bool,
     /// Loss of a nexus leaves its LOCAL set and scope as they are; LOCK goes all the same.
@@ -148,6 +155,16 @@ pub struct Quirks {
     pub fills_allocation_length: bool,
 }
 
+/// AUTHENTICATED of a U-KAD as a file may have it: one of the values that drives are known to report.
+fn authenticated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    let value = u8::deserialize(deserializer)?;
+    if value > 2 {
+        let given = Unexpected::Unsigned(value.into());
+        return Err(D::Error::invalid_value(given, &"0, 1 or 2"));
+    }
+    Ok(value)
+}
+
 impl Default for Quirks {
     fn default() -> Self {
         Self {
@@ -174,6 +191,7 @@ impl Default for Quirks {
             lock_guards_reads: false,
             single_key_slot: false,
             every_nexus_is_registered: false,
+            reset_unit_attention: SenseCode::new(0x6, 0x29, 0x03),
             reset_keeps_keys: false,
             nexus_loss_keeps_keys: false,
             ignores_kad_without_encryption: false,
@@ -206,6 +224,12 @@ mod tests {
             quirks.refuse_security_protocol_out,
             Some(SenseCode::new(0x5, 0x74, 0x21))
         );
-        assert!(toml::from_str::<Quirks>("library-manged = \"off\"").is_err());
+        for refused in [
+            "library-manged = \"off\"",
+            "u-kad-authenticated = 3",
+            "kad-padding = 256",
+        ] {
+            assert!(toml::from_str::<Quirks>(refused).is_err(), "{refused}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 mod library_support;
 
-use library_support::{SMALL, open_in};
+use library_support::{SMALL, Stand, open_in};
 use sg_sim::{Cartridge, Library, LibraryError, MediumSpec, UnitKind, Units};
 use std::{fs, path::Path};
 
@@ -16,6 +16,12 @@ fn refusal(description: &str) -> String {
     assert!(error.contains("library.toml"), "{error}");
     assert!(error.contains("\nhint: "), "{error}");
     error
+}
+
+/// The small library with a switch of its first drive turned.
+fn with_quirk(line: &str) -> String {
+    let serial = "serial = \"1013000101\"";
+    SMALL.replacen(serial, &format!("{serial}\n[drive.quirks]\n{line}"), 1)
 }
 
 #[test]
@@ -32,12 +38,33 @@ fn says_which_key_is_unknown_missing_or_of_another_type() {
         ),
         (SMALL.replace("\"hp\"", "\"acme\""), "acme"),
         (SMALL.replace("\"cleaning\"", "\"washing\""), "washing"),
+        (with_quirk("library-manged = \"off\""), "`library-managed`"),
+        (with_quirk("library-managed = \"hidden\""), "`protocol-hidden`"),
+        (with_quirk("library-managed = \"hidden\""), "line 10"),
+        (with_quirk("refuse-security-protocol-out = \"05/24\""), "05/24"),
+        (with_quirk("u-kad-authenticated = 7"), "expected 0, 1 or 2"),
+        (with_quirk("wrong-key-limit = -1"), "expected u32"),
+        (
+            SMALL.replacen("[[drive]]", "[[drive]]\nmodel = \"hp-lto9\"", 1),
+            "expected `ibm-lto8`",
+        ),
         ("]".to_owned(), "line 1"),
         (String::new(), "cartridges"),
     ] {
         let error = refusal(&description);
         assert!(error.contains(told), "{error}");
     }
+}
+
+#[test]
+fn each_drive_has_its_own_switches() {
+    let stand = Stand::of(&with_quirk("refuse-security-protocol-out = \"05/24/00\""));
+    let mut clear = vec![0x00, 0x10, 0x00, 0x10, 0x40, 0x00, 0, 0, 1];
+    clear.resize(20, 0);
+    let set = [0xB5, 0x20, 0x00, 0x10, 0, 0, 0, 0, 0, 20, 0, 0];
+    let refused = stand.exchange(&stand.nexus, 0, &set, &clear, 0);
+    assert_eq!(refused.sense_code(), (5, 0x24, 0));
+    stand.exchange(&stand.nexus, 1, &set, &clear, 0).good();
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn sense_and_events_strike_the_changer() {
     );
     let wanted = [
         (4, 0x15, 0x01),
-        (6, 0x29, 0x02),
+        (6, 0x29, 0x03),
         (6, 0x29, 0x00),
         (6, 0x29, 0x07),
         (4, 0x15, 0x01),
@@ -97,7 +97,7 @@ fn a_drive_that_hangs_keeps_no_other_unit_waiting() {
     assert_eq!(sense(&machine, CHANGER), None);
     assert_eq!((machine.hang(0), machine.hang(1)), ((true, 0), (false, 0)));
     machine.reset(0).unwrap();
-    assert_eq!(sense(&machine, 0), Some((6, 0x29, 0x02)));
+    assert_eq!(sense(&machine, 0), Some((6, 0x29, 0x03)));
 }
 
 #[test]

@@ -320,9 +320,9 @@ fn tells_each_nexus_of_power_on_and_of_a_reset() {
         .library
         .visit(CHANGER, &mut |changer| changer.apply(Event::Reset))
         .unwrap();
-    assert_eq!(ready(&other).sense_code(), (6, 0x29, 2));
+    assert_eq!(ready(&other).sense_code(), (6, 0x29, 3));
     let told = stand.ask(&[0x03, 0, 0, 0, 18, 0]).good();
-    assert_eq!((told[2], told[12], told[13]), (6, 0x29, 2));
+    assert_eq!((told[2], told[12], told[13]), (6, 0x29, 3));
     ready(&stand.nexus).good();
 }
 

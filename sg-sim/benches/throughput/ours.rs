@@ -23,7 +23,7 @@ fn cdb(opcode: u8, size: usize) -> [u8; 6] {
 }
 
 /// A drive with a loaded cartridge, no unit attention left, and a key with a KAD of 30 bytes in force for all.
-fn keyed(cartridge: Cartridge) -> Drive {
+pub(super) fn keyed(cartridge: Cartridge) -> Drive {
     let mut drive = Drive::new(Profile::ibm_lto8(), Box::new(SeededRandomness::new(1)));
     drive.load(cartridge).unwrap();
     let nexus = ItNexus::new(NEXUS).unwrap();
@@ -38,6 +38,15 @@ fn keyed(cartridge: Cartridge) -> Drive {
     let set = [0xB5, 0x20, 0x00, 0x10, 0, 0, 0, 0, 0, 86, 0, 0];
     assert_eq!(drive.execute(&nexus, &set, &list, &mut []).status, Status::GOOD);
     drive
+}
+
+/// Writes `block` so often.
+pub(super) fn write_blocks(drive: &mut Drive, block: &[u8], count: usize) {
+    let nexus = ItNexus::new(NEXUS).unwrap();
+    for _ in 0..count {
+        let reply = drive.execute(&nexus, &cdb(0x0A, block.len()), block, &mut []);
+        assert_eq!(reply.status, Status::GOOD);
+    }
 }
 
 /// The drive in this process.
@@ -98,11 +107,7 @@ pub(super) fn socket() -> Remote {
     let drive = keyed(Cartridge::in_memory(&MediumSpec::default()).unwrap());
     let machine = Machine::new(Arc::new(Mutex::new(drive)));
     thread::spawn(move || connection::serve(&far, &machine));
-    let mut hello = b"SGSM\x01\x00\x00\x05".to_vec();
-    hello.extend(NEXUS.bytes());
-    (&near).write_all(&hello).unwrap();
-    (&near).read_exact(&mut [0; 8]).unwrap();
-    Remote::new(near)
+    Remote::greeted(near)
 }
 
 /// A client of either socket: frames as `PROTOCOL.md` has them, one command at a time.
@@ -113,7 +118,16 @@ impl Remote {
         Self(stream)
     }
 
-    fn execute(&mut self, cdb: [u8; 6], data_out: &[u8], data_in: &mut [u8]) {
+    /// A client that has said who it is, as the real socket asks.
+    pub(super) fn greeted(mut stream: UnixStream) -> Self {
+        let mut hello = b"SGSM\x01\x00\x00\x05".to_vec();
+        hello.extend(NEXUS.bytes());
+        stream.write_all(&hello).unwrap();
+        stream.read_exact(&mut [0; 8]).unwrap();
+        Self(stream)
+    }
+
+    pub(super) fn execute(&mut self, cdb: [u8; 6], data_out: &[u8], data_in: &mut [u8]) {
         let mut frame = vec![0, 0, 0, 1, 0, 6, 0, 0];
         frame.extend(u32::try_from(data_out.len()).unwrap().to_be_bytes());
         frame.extend(u32::try_from(data_in.len()).unwrap().to_be_bytes());

@@ -46,11 +46,11 @@ pub enum CartridgeError {
         /// What was found instead.
         found: &'static str,
     },
-    /// The file was made by a newer program.
+    /// The file was made by an older or a newer program.
     #[error(
-        "open cartridge {path:?}: format version {version}, and this program knows only version 1\nhint: use the program that wrote it; the file was left as it is"
+        "open cartridge {path:?}: format version {version}, and this program knows only version 2\nhint: use the program that wrote it; the file was left as it is"
     )]
-    NewerVersion {
+    OtherVersion {
         /// The file.
         path: PathBuf,
         /// Its version.

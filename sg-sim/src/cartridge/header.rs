@@ -5,7 +5,7 @@ use super::{MediumSpec, checksum::crc32c};
 /// Length of the header in bytes.
 pub(super) const FILE_HEADER_BYTES: usize = 128;
 /// Version of the format.
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 
 const MAGIC: [u8; 8] = *b"SGSIMLTO";
 
@@ -29,7 +29,7 @@ pub(super) enum HeaderFault {
     Short,
     /// Another magic.
     Foreign,
-    /// A version above ours, or zero.
+    /// Another version than ours.
     Version(u16),
     /// CRC or contents are wrong.
     Damaged,
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn lays_out_the_header_as_documented() {
         let header = medium().encode();
-        assert_eq!(header[..16], *b"SGSIMLTO\0\x01\x5E\0\0\0\0\0");
+        assert_eq!(header[..16], *b"SGSIMLTO\0\x02\x5E\0\0\0\0\0");
         assert_eq!(
             header[16..32],
             [0, 0, 0x0A, 0xE9, 0xF7, 0xBC, 0xC0, 0, 0, 0, 0, 0, 0xEE, 0x6B, 0x28, 0]
@@ -145,9 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn names_a_newer_version() {
-        let mut header = medium().encode();
-        header[9] = 2;
-        assert_eq!(MediumHeader::decode(&header), Err(HeaderFault::Version(2)));
+    fn names_every_other_version() {
+        for version in [0, 1, 3] {
+            let mut header = medium().encode();
+            header[9] = version;
+            assert_eq!(
+                MediumHeader::decode(&header),
+                Err(HeaderFault::Version(u16::from(version)))
+            );
+        }
     }
 }

@@ -7,16 +7,25 @@ const SEGMENT_BYTES: usize = 64 << 20;
 #[derive(Default)]
 pub(super) struct MemoryStore {
     segments: Vec<Vec<u8>>,
-    /// Segment and range of each record.
-    places: Vec<(usize, usize, usize)>,
+    /// Where each record lies.
+    places: Vec<Place>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    segment: usize,
+    start: usize,
+    payload: usize,
+    end: usize,
 }
 
 impl MemoryStore {
-    /// Room for one more record of `record_bytes`, to be filled by the caller. None if it is longer than a segment.
+    /// Room for header and payload of one more record, to be filled by the caller. None if it is longer than a segment.
     ///
     /// What was in the room before is not defined. If the record cannot be filled, [`truncate`](Self::truncate) gives the room back.
-    pub(super) fn append(&mut self, record_bytes: usize) -> Option<&mut [u8]> {
-        let (mut segment, mut start) = self.places.last().map_or((0, 0), |(segment, _, end)| (*segment, *end));
+    pub(super) fn append(&mut self, header_bytes: usize, payload_bytes: usize) -> Option<(&mut [u8], &mut [u8])> {
+        let record_bytes = header_bytes.checked_add(payload_bytes)?;
+        let (mut segment, mut start) = self.places.last().map_or((0, 0), |last| (last.segment, last.end));
         if SEGMENT_BYTES - start < record_bytes {
             (segment, start) = (segment + 1, 0);
         }
@@ -25,14 +34,23 @@ impl MemoryStore {
         }
         let end = start.checked_add(record_bytes)?;
         let room = self.segments.get_mut(segment)?.get_mut(start..end)?;
-        self.places.push((segment, start, end));
-        Some(room)
+        self.places.push(Place {
+            segment,
+            start,
+            payload: start + header_bytes,
+            end,
+        });
+        room.split_at_mut_checked(header_bytes)
     }
 
-    /// The record of an object.
-    pub(super) fn record(&self, object: usize) -> Option<&[u8]> {
-        let (segment, start, end) = *self.places.get(object)?;
-        self.segments.get(segment)?.get(start..end)
+    /// Header and payload of the record of an object.
+    pub(super) fn record(&self, object: usize) -> Option<(&[u8], &[u8])> {
+        let place = *self.places.get(object)?;
+        let segment = self.segments.get(place.segment)?;
+        Some((
+            segment.get(place.start..place.payload)?,
+            segment.get(place.payload..place.end)?,
+        ))
     }
 
     /// Forgets the record of this object and all after it. Their memory is kept for what is written next.
@@ -48,19 +66,20 @@ mod tests {
     #[test]
     fn begins_a_new_segment_when_a_record_does_not_fit_into_the_rest() {
         let mut store = MemoryStore::default();
-        store.append(SEGMENT_BYTES - 1).unwrap().fill(1);
-        store.append(2).unwrap().fill(2);
-        assert_eq!(store.record(0).unwrap().len(), SEGMENT_BYTES - 1);
-        assert_eq!(store.record(1), Some(&[2, 2][..]));
-        assert!(store.append(SEGMENT_BYTES + 1).is_none());
+        store.append(3, SEGMENT_BYTES - 4).unwrap().1.fill(1);
+        store.append(1, 2).unwrap().1.fill(2);
+        assert_eq!(store.record(0).unwrap().1.len(), SEGMENT_BYTES - 4);
+        assert_eq!(store.record(1), Some((&[0][..], &[2, 2][..])));
+        assert!(store.append(1, SEGMENT_BYTES).is_none());
     }
 
     #[test]
     fn reuses_the_memory_of_what_was_overwritten() {
         let mut store = MemoryStore::default();
-        store.append(3).unwrap().copy_from_slice(b"old");
+        store.append(0, 3).unwrap().1.copy_from_slice(b"old");
         store.truncate(0);
-        store.append(3).unwrap().copy_from_slice(b"new");
-        assert_eq!((store.record(0), store.segments.len()), (Some(&b"new"[..]), 1));
+        store.append(0, 3).unwrap().1.copy_from_slice(b"new");
+        let kept = store.record(0).unwrap().1;
+        assert_eq!((kept, store.segments.len()), (&b"new"[..], 1));
     }
 }

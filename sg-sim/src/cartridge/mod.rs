@@ -2,52 +2,63 @@
 //!
 //! This room stores and finds objects. It must never decide whether a block may be read or written, and never sees a key's bytes.
 //!
-//! # The file, version 1
+//! # The file, version 2
 //!
-//! All integers are unsigned and big-endian, lengths are in bytes, CRC is CRC-32C. Reserved bytes are zero.
+//! All integers are unsigned and big-endian, lengths and places are in bytes, CRC is CRC-32C. Reserved bytes are zero.
 //!
 //! | bytes | content |
 //! |---|---|
 //! | 0-127 | header, written once: 0-7 `SGSIMLTO`; 8-9 version; 10 density code; 11-15 reserved; 16-23 capacity; 24-31 early warning distance; 32-63 medium serial number, ASCII padded with spaces; 64-123 reserved; 124-127 CRC of 0-123 (the *seed* below) |
 //! | 4096, 20480 | two copies of the state, 16 KiB of room each: `SGST`; sequence (8); body length (4); body; CRC of all before it. The whole copy with the higher sequence counts |
-//! | 36864.. | records, one behind the other, to the end of the file |
+//! | 36864 | the first table of record headers |
+//! | behind it | payloads, and more tables where one was full |
 //!
-//! State body: load count (8), bytes written (8), bytes read (8), flags (1; bit 0 write-protected), then kept attributes: identifier (2), format
-//! (1), length (2), value: those that hosts wrote, the last four drives (020Ah to 020Dh) and the volume change reference (0009h).
+//! State body: load count (8), bytes written (8), bytes read (8), flags (1; bit 0 write-protected), the last cut: object number (8) and sequence
+//! (8), then kept attributes: identifier (2), format (1), length (2), value: those that hosts wrote, the last four drives (020Ah to 020Dh) and
+//! the volume change reference (0009h).
 //!
-//! | record bytes | content |
+//! A table begins at a multiple of 4096, is 64 KiB long, and holds headers one behind the other, as many as there are objects; the rest is zeros.
+//! When it has no room for one more header and a link, a link follows, and the headers go on in the table that it names. A payload lies
+//! behind its table and behind every payload before it. If its length is a multiple of 4096, its place is a multiple of the largest power of two
+//! that its length is a multiple of, 1 MiB at most; otherwise it follows without a gap. What lies in gaps means nothing; in a file of its own they are holes.
+//!
+//! | header bytes | content |
 //! |---|---|
 //! | 0-3 | `SGRC` |
-//! | 4-11 | sequence: rises with every record ever written, so that a record left over from before an overwrite is known for what it is |
+//! | 4-11 | sequence: rises with every record ever written, so that a record left over from before an overwrite is known for what it is. A link has that of the record behind it |
 //! | 12-27 | tag of a sealed block, else zero |
 //! | 28-39 | nonce of a sealed block, else zero |
 //! | 40-43 | CRC of the payload of a plain block, else zero |
-//! | 44-51 | object number: position on the tape, from 0; blocks and filemarks count alike |
-//! | 52 | kind: 1 plain block, 2 sealed block, 3 filemark |
-//! | 53 | algorithm of a sealed block: 1 AES-256-GCM |
-//! | 54 | flags: bit 0 raw-enabled |
-//! | 55 | KAD format |
-//! | 56-59 | payload length P |
-//! | 60-61 | KAD length K |
-//! | 62-63 | reserved |
-//! | 64-71 | key check: HMAC-SHA-256 (key, `sg-sim key check v1`), first 8 bytes |
-//! | 72.. | K bytes of KAD descriptors (type, reserved, length (2), data), as they were given with the key |
-//! | 72+K | CRC of (seed, then bytes 0 to 71+K); continuing the CRC of the header from its value |
-//! | 76+K.. | P bytes of payload: the block, or its cipher text of the same length |
-//! | 76+K+P | the CRC before, every bit inverted: a record without it is torn |
+//! | 44-51 | place of the payload in the file; of a filemark: where one would begin; of a link: place of the next table |
+//! | 52-59 | object number: position on the tape, from 0; blocks and filemarks count alike. Of a link: that of the record behind it |
+//! | 60 | kind: 1 plain block, 2 sealed block, 3 filemark, 4 link |
+//! | 61 | algorithm of a sealed block: 1 AES-256-GCM |
+//! | 62 | flags: bit 0 raw-enabled |
+//! | 63 | KAD format |
+//! | 64-67 | payload length: the block's, or that of its cipher text, which is the same |
+//! | 68-69 | KAD length K |
+//! | 70-71 | reserved |
+//! | 72-79 | key check: HMAC-SHA-256 (key, `sg-sim key check v1`), first 8 bytes |
+//! | 80.. | K bytes of KAD descriptors (type, reserved, length (2), data), as they were given with the key |
+//! | 80+K | CRC of (seed, then bytes 0 to 79+K); continuing the CRC of the header from its value |
 //!
-//! A sealed block is AES-256-GCM with the record's nonce and tag; additional authenticated data are bytes 44 to 71+K of the record. So object
+//! A sealed block is AES-256-GCM with the header's nonce and tag; additional authenticated data are bytes 52 to 79+K of the header. So object
 //! number, raw mark, all KADs (also the "unauthenticated" one), lengths and key check are bound to the cipher text. A nonce is 8 random bytes, drawn each
-//! time a key is taken into use, and a counter.
+//! time a key is taken into use, and a counter. The payload of sealed blocks has no CRC of its own: its tag tells.
 //!
-//! A tape that is overwritten in the middle is first cut there, then written on; killed between the two, it ends at the cut. The payload of sealed
-//! blocks has no CRC of its own: its tag tells.
+//! # What a killed process leaves
+//!
+//! A payload is written before its header, and a link before the header behind it, so a record is there when its header is whole, and never
+//! earlier. A tape that is overwritten in the middle is first cut there: the state is written with the cut, which takes
+//! all records from its object number on with a sequence up to its own, wherever their bytes still lie; then those are removed, and then it is
+//! written on. Killed between any two of these, the tape ends at the cut.
 
 mod checksum;
 mod error;
 mod file;
 mod header;
 mod index;
+mod layout;
 mod memory;
 mod record;
 mod scan;
@@ -63,8 +74,8 @@ pub(crate) use state::HostAttribute;
 use file::{FileStore, Opened};
 use header::MediumHeader;
 use memory::MemoryStore;
-use record::{OVERHEAD_BYTES, Place, record_bytes, write_block, write_filemark};
-use state::CartridgeState;
+use record::{OVERHEAD_BYTES, Place, header_bytes, write_block, write_filemark};
+use state::{CartridgeState, Cut};
 use std::{fmt, io, path::Path};
 
 /// MAM identifier of the barcode.
@@ -84,6 +95,8 @@ pub struct Cartridge {
     seed: u32,
     /// The volume change reference is that of this load.
     contents_marked: bool,
+    /// What was left of a torn record when the file was opened.
+    torn_bytes: u64,
 }
 
 enum Store {
@@ -133,7 +146,7 @@ impl Cartridge {
     /// Opens a cartridge file and locks it against other drives. The file is not changed by this.
     ///
     /// # Errors
-    /// The file is not a cartridge, is of a newer version, is damaged, or is in use.
+    /// The file is not a cartridge, is of another version, is damaged, or is in use.
     pub fn open(path: &Path) -> Result<Self, CartridgeError> {
         FileStore::open(path).map(Self::from_file)
     }
@@ -141,7 +154,7 @@ impl Cartridge {
     /// Opens a cartridge file to read it, also one that may not be written and one that a drive holds; whether one does comes with it.
     ///
     /// # Errors
-    /// The file is not a cartridge, is of a newer version, is damaged, or cannot be read.
+    /// The file is not a cartridge, is of another version, is damaged, or cannot be read.
     pub(crate) fn open_to_look(path: &Path) -> Result<(Self, bool), CartridgeError> {
         let (opened, in_use) = FileStore::open_to_look(path)?;
         Ok((Self::from_file(opened), in_use))
@@ -151,11 +164,12 @@ impl Cartridge {
         Self {
             medium: opened.medium,
             state: opened.state,
-            index: opened.scan.index,
+            index: opened.index,
             store: Store::File(opened.store),
-            sequence: opened.scan.sequence,
+            sequence: opened.sequence,
             seed: opened.seed,
             contents_marked: false,
+            torn_bytes: opened.torn_bytes,
         }
     }
 
@@ -182,6 +196,7 @@ impl Cartridge {
             sequence: 0,
             seed,
             contents_marked: false,
+            torn_bytes: 0,
         }
     }
 
@@ -213,6 +228,11 @@ impl Cartridge {
     /// The file cannot be written.
     pub fn set_write_protected(&mut self, write_protected: bool) -> io::Result<()> {
         self.change_state(|state| state.write_protected = write_protected)
+    }
+
+    /// How many bytes a torn record has left, in the file as it was opened.
+    pub(crate) const fn torn_bytes(&self) -> u64 {
+        self.torn_bytes
     }
 
     /// Density code.
@@ -337,14 +357,14 @@ impl Cartridge {
     /// See [`TapeFault`]. On any the tape is as before.
     pub(crate) fn append_block(&mut self, plain: &[u8], seal: Option<&Seal<'_>>) -> Result<(), TapeFault> {
         let block_bytes = u32::try_from(plain.len()).map_err(|_| TapeFault::Failed)?;
-        let length = record_bytes(plain.len(), seal.map_or(0, |seal| seal.attributes.kads.len()));
+        let header = header_bytes(seal.map_or(0, |seal| seal.attributes.kads.len()));
         let kind = if seal.is_some() {
             ObjectKind::Sealed
         } else {
             ObjectKind::Plain
         };
-        self.append(kind, block_bytes, length, |out, place| {
-            write_block(out, place, plain, seal).map_err(|_| io::ErrorKind::InvalidInput.into())
+        self.append(kind, header, block_bytes, |head, payload, place| {
+            write_block(head, payload, place, plain, seal).map_err(|_| io::ErrorKind::InvalidInput.into())
         })?;
         self.state.written_bytes += u64::from(block_bytes);
         Ok(())
@@ -355,33 +375,36 @@ impl Cartridge {
     /// # Errors
     /// See [`TapeFault`]. On any the tape is as before.
     pub(crate) fn append_filemark(&mut self) -> Result<(), TapeFault> {
-        self.append(ObjectKind::Filemark, 0, OVERHEAD_BYTES, |out, place| {
-            write_filemark(out, place).map_err(|_| io::ErrorKind::InvalidInput.into())
+        self.append(ObjectKind::Filemark, OVERHEAD_BYTES, 0, |head, _, place| {
+            write_filemark(head, place).map_err(|_| io::ErrorKind::InvalidInput.into())
         })
     }
 
     fn append(
         &mut self,
         kind: ObjectKind,
+        header: usize,
         block_bytes: u32,
-        length: usize,
-        fill: impl FnOnce(&mut [u8], Place) -> io::Result<()>,
+        fill: impl FnOnce(&mut [u8], &mut [u8], Place) -> io::Result<()>,
     ) -> Result<(), TapeFault> {
-        let record_length = u64::try_from(length).map_err(|_| TapeFault::Failed)?;
+        let payload = usize::try_from(block_bytes).map_err(|_| TapeFault::Failed)?;
+        let record_length = u64::try_from(header + payload).map_err(|_| TapeFault::Failed)?;
         if record_length > self.remaining_bytes() {
             return Err(TapeFault::Full);
         }
-        let (start, object) = (self.index.end(), self.index.objects());
+        let object = self.index.objects();
         let place = |payload_crc| Place {
             object,
             sequence: self.sequence + 1,
             seed: self.seed,
+            payload_at: 0,
             payload_crc,
         };
         match &mut self.store {
-            Store::File(store) => store.append(start, length, |out| fill(out, place(true)))?,
+            Store::File(store) => store.append(header, payload, place(true), fill)?,
             Store::Memory(store) => {
-                let filled = fill(store.append(length).ok_or(TapeFault::Failed)?, place(false));
+                let (head, payload) = store.append(header, payload).ok_or(TapeFault::Failed)?;
+                let filled = fill(head, payload, place(false));
                 filled.inspect_err(|_| store.truncate(usize::try_from(object).unwrap_or(usize::MAX)))?;
             }
         }
@@ -393,13 +416,19 @@ impl Cartridge {
     /// Makes object `number` the end of data: forgets it and all after it.
     ///
     /// # Errors
-    /// The file cannot be shortened. The tape is as before.
+    /// The file cannot be written. The tape is as before.
     pub(crate) fn truncate(&mut self, number: u64) -> Result<(), TapeFault> {
-        let Some((start, _)) = self.index.extent(number) else {
+        if number >= self.index.objects() {
             return Ok(());
+        }
+        let sequence = self.sequence;
+        let cut = Cut {
+            object: number,
+            sequence,
         };
+        self.change_state(|state| state.cut = cut)?;
         match &mut self.store {
-            Store::File(store) => store.truncate(start)?,
+            Store::File(store) => store.truncate(number),
             Store::Memory(store) => store.truncate(usize::try_from(number).map_err(|_| TapeFault::Failed)?),
         }
         self.index.truncate(number);
@@ -411,23 +440,18 @@ impl Cartridge {
     /// # Errors
     /// There is none, it is damaged, or the file cannot be read.
     pub(crate) fn record(&mut self, number: u64) -> Result<Record<'_>, TapeFault> {
-        let known = self
-            .index
-            .object(number)
-            .is_some_and(|object| object.kind != ObjectKind::Damaged);
-        let (start, end) = self
-            .index
-            .extent(number)
-            .filter(|_| known)
-            .ok_or(TapeFault::Unreadable)?;
-        let (bytes, in_file) = match &mut self.store {
-            Store::File(store) => (store.record(start, end)?, true),
+        let object = self.index.object(number);
+        if object.is_none_or(|object| object.kind == ObjectKind::Damaged) {
+            return Err(TapeFault::Unreadable);
+        }
+        let ((head, payload), in_file) = match &mut self.store {
+            Store::File(store) => (store.record(number)?, true),
             Store::Memory(store) => {
                 let position = usize::try_from(number).map_err(|_| TapeFault::Failed)?;
                 (store.record(position).ok_or(TapeFault::Unreadable)?, false)
             }
         };
-        let record = Record::parse(bytes, self.seed).ok_or(TapeFault::Unreadable)?;
+        let record = Record::join(head, payload, self.seed).ok_or(TapeFault::Unreadable)?;
         if in_file && !record.payload_intact() {
             return Err(TapeFault::Unreadable);
         }

@@ -1,12 +1,12 @@
-//! One record: a block or a filemark, as it lies in a cartridge. The layout is described in the room's front page ([`super`]).
+//! One record: a block or a filemark, as it lies in a cartridge, or a link to where records go on. The layout is described in the room's front page ([`super`]).
 
 use super::checksum::{crc32c, extend};
 use crate::cipher::{BlockKey, CipherError, KEY_CHECK_BYTES, KeyCheck, NONCE_BYTES, TAG_BYTES};
 
 /// Length of the fixed part of a record's header.
-pub(super) const HEADER_BYTES: usize = 72;
-/// What a record without KADs and payload takes: header, CRC, trailer.
-pub(super) const OVERHEAD_BYTES: usize = HEADER_BYTES + 4 + 4;
+pub(super) const HEADER_BYTES: usize = 80;
+/// What a record without KADs and payload takes: header and its CRC.
+pub(super) const OVERHEAD_BYTES: usize = HEADER_BYTES + 4;
 /// Beginning of every record.
 pub(super) const MAGIC: [u8; 4] = *b"SGRC";
 
@@ -22,14 +22,15 @@ mod field {
     pub(super) const TAG: Range<usize> = 12..28;
     pub(super) const NONCE: Range<usize> = 28..40;
     pub(super) const PAYLOAD_CRC: Range<usize> = 40..44;
-    pub(super) const OBJECT: Range<usize> = 44..52;
-    pub(super) const KIND: usize = 52;
-    pub(super) const ALGORITHM: usize = 53;
-    pub(super) const FLAGS: usize = 54;
-    pub(super) const KAD_FORMAT: usize = 55;
-    pub(super) const PAYLOAD_LENGTH: Range<usize> = 56..60;
-    pub(super) const KAD_LENGTH: Range<usize> = 60..62;
-    pub(super) const KEY_CHECK: Range<usize> = 64..72;
+    pub(super) const PAYLOAD_AT: Range<usize> = 44..52;
+    pub(super) const OBJECT: Range<usize> = 52..60;
+    pub(super) const KIND: usize = 60;
+    pub(super) const ALGORITHM: usize = 61;
+    pub(super) const FLAGS: usize = 62;
+    pub(super) const KAD_FORMAT: usize = 63;
+    pub(super) const PAYLOAD_LENGTH: Range<usize> = 64..68;
+    pub(super) const KAD_LENGTH: Range<usize> = 68..70;
+    pub(super) const KEY_CHECK: Range<usize> = 72..80;
 }
 
 /// Offset in a header where the authenticated part begins.
@@ -48,21 +49,32 @@ pub(crate) enum ObjectKind {
     Damaged,
 }
 
-impl ObjectKind {
+/// What the header of a record says that it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum RecordKind {
+    /// An object on the tape, not damaged.
+    Object(ObjectKind),
+    /// No object: the headers go on in another table, whose place is the header's payload place.
+    Link,
+}
+
+impl RecordKind {
     const fn code(self) -> u8 {
         match self {
-            Self::Damaged => 0,
-            Self::Plain => 1,
-            Self::Sealed => 2,
-            Self::Filemark => 3,
+            Self::Object(ObjectKind::Damaged) => 0,
+            Self::Object(ObjectKind::Plain) => 1,
+            Self::Object(ObjectKind::Sealed) => 2,
+            Self::Object(ObjectKind::Filemark) => 3,
+            Self::Link => 4,
         }
     }
 
     const fn from_code(code: u8) -> Option<Self> {
         match code {
-            1 => Some(Self::Plain),
-            2 => Some(Self::Sealed),
-            3 => Some(Self::Filemark),
+            1 => Some(Self::Object(ObjectKind::Plain)),
+            2 => Some(Self::Object(ObjectKind::Sealed)),
+            3 => Some(Self::Object(ObjectKind::Filemark)),
+            4 => Some(Self::Link),
             _ => None,
         }
     }
@@ -98,27 +110,30 @@ pub(super) struct Place {
     pub(super) object: u64,
     /// Sequence number of the record: rises with every record ever written.
     pub(super) sequence: u64,
-    /// Seed of the record's CRC: the CRC of the file's header.
+    /// Seed of the header's CRC: the CRC of the file's header.
     pub(super) seed: u32,
+    /// Where in the file the payload lies; 0 in memory.
+    pub(super) payload_at: u64,
     /// Whether plain payload is given a CRC; a cartridge in memory needs none.
     pub(super) payload_crc: bool,
 }
 
-/// Length of a record with this payload and these KADs.
-pub(super) const fn record_bytes(payload: usize, kads: usize) -> usize {
-    OVERHEAD_BYTES + kads + payload
+/// Length of a record's header with these KADs and its CRC.
+pub(super) const fn header_bytes(kads: usize) -> usize {
+    OVERHEAD_BYTES + kads
 }
 
 /// The fixed header plus KADs, before tag, nonce and CRCs are filled in.
 fn header(
     place: Place,
-    kind: ObjectKind,
+    kind: RecordKind,
     payload_length: u32,
     attributes: Option<(&SealAttributes, KeyCheck)>,
 ) -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     header[field::MAGIC].copy_from_slice(&MAGIC);
     header[field::SEQUENCE].copy_from_slice(&place.sequence.to_be_bytes());
+    header[field::PAYLOAD_AT].copy_from_slice(&place.payload_at.to_be_bytes());
     header[field::OBJECT].copy_from_slice(&place.object.to_be_bytes());
     header[field::KIND] = kind.code();
     header[field::PAYLOAD_LENGTH].copy_from_slice(&payload_length.to_be_bytes());
@@ -133,64 +148,71 @@ fn header(
     header
 }
 
-/// Writes a whole record into `out`, which is exactly [`record_bytes`] long.
+/// Writes a block's header, KADs and CRC into `head`, which is exactly [`header_bytes`] long, and the block as it is stored into `payload`, which
+/// has the block's length.
 ///
 /// # Errors
 /// The lengths do not agree, or the cipher library refuses the block.
 pub(super) fn write_block(
-    out: &mut [u8],
+    head: &mut [u8],
+    payload: &mut [u8],
     place: Place,
     plain: &[u8],
     seal: Option<&Seal<'_>>,
 ) -> Result<(), CipherError> {
     let payload_length = u32::try_from(plain.len()).map_err(|_| CipherError)?;
+    if payload.len() != plain.len() {
+        return Err(CipherError);
+    }
     let kads: &[u8] = seal.map_or(&[], |seal| &seal.attributes.kads);
-    let (head, rest) = out.split_at_mut_checked(HEADER_BYTES + kads.len()).ok_or(CipherError)?;
-    let (crc, rest) = rest.split_at_mut_checked(4).ok_or(CipherError)?;
-    let (payload, trailer) = rest.split_at_mut_checked(plain.len()).ok_or(CipherError)?;
-    let (fixed, kad_area) = head.split_first_chunk_mut::<HEADER_BYTES>().ok_or(CipherError)?;
-    kad_area.copy_from_slice(kads);
+    let (head, crc) = head
+        .split_at_mut_checked(HEADER_BYTES + kads.len())
+        .ok_or(CipherError)?;
+    let (fixed, kads_area) = head.split_first_chunk_mut::<HEADER_BYTES>().ok_or(CipherError)?;
+    kads_area.copy_from_slice(kads);
     if let Some(seal) = seal {
-        *fixed = header(
-            place,
-            ObjectKind::Sealed,
-            payload_length,
-            Some((seal.attributes, seal.key.check())),
-        );
+        let kind = RecordKind::Object(ObjectKind::Sealed);
+        *fixed = header(place, kind, payload_length, Some((seal.attributes, seal.key.check())));
         fixed[field::NONCE].copy_from_slice(&seal.nonce);
         let tag = seal
             .key
             .seal(seal.nonce, head.get(AAD_START..).ok_or(CipherError)?, plain, payload)?;
         head.get_mut(field::TAG).ok_or(CipherError)?.copy_from_slice(&tag);
     } else {
-        *fixed = header(place, ObjectKind::Plain, payload_length, None);
+        *fixed = header(place, RecordKind::Object(ObjectKind::Plain), payload_length, None);
         let payload_crc = if place.payload_crc { crc32c(plain) } else { 0 };
         fixed[field::PAYLOAD_CRC].copy_from_slice(&payload_crc.to_be_bytes());
         payload.copy_from_slice(plain);
     }
-    close(place.seed, head, crc, trailer)
+    close(place.seed, head, crc)
 }
 
-/// Writes a filemark into `out`, which is exactly [`OVERHEAD_BYTES`] long.
+/// Writes a filemark into `head`, which is exactly [`OVERHEAD_BYTES`] long.
 ///
 /// # Errors
 /// The length is another one.
-pub(super) fn write_filemark(out: &mut [u8], place: Place) -> Result<(), CipherError> {
-    let (head, rest) = out.split_at_mut_checked(HEADER_BYTES).ok_or(CipherError)?;
-    let (crc, trailer) = rest.split_at_mut_checked(4).ok_or(CipherError)?;
-    head.copy_from_slice(&header(place, ObjectKind::Filemark, 0, None));
-    close(place.seed, head, crc, trailer)
+pub(super) fn write_filemark(head: &mut [u8], place: Place) -> Result<(), CipherError> {
+    write_bare(head, place, RecordKind::Object(ObjectKind::Filemark))
 }
 
-fn close(seed: u32, head: &[u8], crc_area: &mut [u8], trailer_area: &mut [u8]) -> Result<(), CipherError> {
-    let crc = extend(seed, head);
-    *crc_area.first_chunk_mut().ok_or(CipherError)? = crc.to_be_bytes();
-    *trailer_area.first_chunk_mut().ok_or(CipherError)? = (!crc).to_be_bytes();
-    if trailer_area.len() == 4 {
-        Ok(())
-    } else {
-        Err(CipherError)
-    }
+/// A record that says: from `place.object` on, headers lie in the table at `place.payload_at`.
+pub(super) fn link(place: Place) -> [u8; OVERHEAD_BYTES] {
+    let mut head = [0; OVERHEAD_BYTES];
+    // The length is right, which is all that can be wrong.
+    let _ = write_bare(&mut head, place, RecordKind::Link);
+    head
+}
+
+fn write_bare(head: &mut [u8], place: Place, kind: RecordKind) -> Result<(), CipherError> {
+    let (head, crc) = head.split_at_mut_checked(HEADER_BYTES).ok_or(CipherError)?;
+    head.copy_from_slice(&header(place, kind, 0, None));
+    close(place.seed, head, crc)
+}
+
+fn close(seed: u32, head: &[u8], crc_area: &mut [u8]) -> Result<(), CipherError> {
+    let crc_area = <&mut [u8; 4]>::try_from(crc_area).map_err(|_| CipherError)?;
+    *crc_area = extend(seed, head).to_be_bytes();
+    Ok(())
 }
 
 /// Header and KADs of a record, checked.
@@ -198,30 +220,34 @@ fn close(seed: u32, head: &[u8], crc_area: &mut [u8], trailer_area: &mut [u8]) -
 pub(crate) struct RecordHeader<'a> {
     fixed: &'a [u8; HEADER_BYTES],
     with_kads: &'a [u8],
-    crc: u32,
+    kind: RecordKind,
 }
 
 impl<'a> RecordHeader<'a> {
-    /// How many bytes header and KADs take, from the first [`HEADER_BYTES`] of a record. None if that is no header.
-    pub(super) fn length(fixed: &[u8; HEADER_BYTES]) -> Option<usize> {
-        let known = fixed[field::MAGIC] == MAGIC && ObjectKind::from_code(fixed[field::KIND]).is_some();
-        known.then(|| HEADER_BYTES + usize::from(be_u16(fixed[60], fixed[61])))
-    }
-
-    /// Takes the header at the beginning of `record`. None if it is none, or its CRC does not fit.
-    pub(super) fn parse(record: &'a [u8], seed: u32) -> Option<Self> {
-        let fixed = record.first_chunk()?;
-        let (with_kads, rest) = record.split_at_checked(Self::length(fixed)?)?;
+    /// Takes the header at the beginning of `bytes`, whatever lies behind it. None if it is none, or its CRC does not fit.
+    pub(super) fn parse(bytes: &'a [u8], seed: u32) -> Option<Self> {
+        let fixed = bytes.first_chunk()?;
+        let kind = RecordKind::from_code(fixed[field::KIND]).filter(|_| fixed[field::MAGIC] == MAGIC)?;
+        let kads = usize::from(be_u16(fixed[68], fixed[69]));
+        let (with_kads, rest) = bytes.split_at_checked(HEADER_BYTES + kads)?;
         let crc = u32::from_be_bytes(*rest.first_chunk()?);
-        (crc == extend(seed, with_kads)).then_some(Self { fixed, with_kads, crc })
+        (crc == extend(seed, with_kads)).then_some(Self { fixed, with_kads, kind })
     }
 
     /// What the record is.
-    pub(crate) fn kind(&self) -> ObjectKind {
-        ObjectKind::from_code(self.fixed[field::KIND]).unwrap_or(ObjectKind::Damaged)
+    pub(super) const fn record_kind(&self) -> RecordKind {
+        self.kind
     }
 
-    /// Number of the object on the tape.
+    /// What the object is.
+    pub(crate) const fn kind(&self) -> ObjectKind {
+        match self.kind {
+            RecordKind::Object(kind) => kind,
+            RecordKind::Link => ObjectKind::Damaged,
+        }
+    }
+
+    /// Number of the object on the tape; of a link, of the first object behind it.
     pub(super) fn object(&self) -> u64 {
         be_u64(self.fixed, field::OBJECT.start)
     }
@@ -231,18 +257,18 @@ impl<'a> RecordHeader<'a> {
         be_u64(self.fixed, field::SEQUENCE.start)
     }
 
+    /// Where the payload lies in the file; of a link, where the next table lies.
+    pub(super) fn payload_at(&self) -> u64 {
+        be_u64(self.fixed, field::PAYLOAD_AT.start)
+    }
+
     /// Length of the payload in bytes.
     pub(super) const fn payload_length(&self) -> u32 {
-        u32::from_be_bytes([self.fixed[56], self.fixed[57], self.fixed[58], self.fixed[59]])
+        u32::from_be_bytes([self.fixed[64], self.fixed[65], self.fixed[66], self.fixed[67]])
     }
 
-    /// The last four bytes that the record must have.
-    pub(super) const fn trailer(&self) -> [u8; 4] {
-        (!self.crc).to_be_bytes()
-    }
-
-    /// Length of header, KADs and CRC: where the payload begins.
-    pub(super) const fn payload_start(&self) -> usize {
+    /// Length of header, KADs and CRC.
+    pub(super) const fn length(&self) -> usize {
         self.with_kads.len() + 4
     }
 
@@ -300,12 +326,12 @@ pub(crate) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Takes the record that fills `bytes`. None if header, length or trailer do not fit.
-    pub(super) fn parse(bytes: &'a [u8], seed: u32) -> Option<Self> {
-        let header = RecordHeader::parse(bytes, seed)?;
-        let payload_length = usize::try_from(header.payload_length()).ok()?;
-        let (payload, trailer) = bytes.get(header.payload_start()..)?.split_at_checked(payload_length)?;
-        (trailer == header.trailer()).then_some(Self { header, payload })
+    /// Takes the record whose header fills `head` and whose block is `payload`. None if it is no object, or a length does not fit.
+    pub(super) fn join(head: &'a [u8], payload: &'a [u8], seed: u32) -> Option<Self> {
+        let header = RecordHeader::parse(head, seed)?;
+        let object = matches!(header.kind, RecordKind::Object(_));
+        let fits = header.length() == head.len() && usize::try_from(header.payload_length()) == Ok(payload.len());
+        (object && fits).then_some(Self { header, payload })
     }
 
     /// Whether plain payload is what was written.
@@ -343,6 +369,7 @@ mod tests {
         object: 5,
         sequence: 9,
         seed: 0x0102_0304,
+        payload_at: 0x0A0B,
         payload_crc: true,
     };
 
@@ -355,39 +382,42 @@ mod tests {
         }
     }
 
-    fn sealed(dirt: u8) -> Vec<u8> {
+    /// Header and payload of a sealed block.
+    fn sealed(dirt: u8) -> (Vec<u8>, Vec<u8>) {
         let (key, attributes) = (BlockKey::new(&Zeroizing::new([7; 32])).unwrap(), attributes());
-        let mut record = vec![dirt; record_bytes(5, attributes.kads.len())];
+        let (mut head, mut payload) = (vec![dirt; header_bytes(attributes.kads.len())], vec![dirt; 5]);
         let seal = Seal {
             key: &key,
             nonce: [3; NONCE_BYTES],
             attributes: &attributes,
         };
-        write_block(&mut record, PLACE, b"hello", Some(&seal)).unwrap();
-        record
+        write_block(&mut head, &mut payload, PLACE, b"hello", Some(&seal)).unwrap();
+        (head, payload)
     }
 
     #[test]
     fn writes_every_byte_whatever_lay_there_before() {
         assert_eq!(sealed(0xA5), sealed(0x00));
         let with_dirt = |dirt| {
-            let (mut plain, mut filemark) = (vec![dirt; record_bytes(5, 0)], vec![dirt; OVERHEAD_BYTES]);
-            write_block(&mut plain, PLACE, b"hello", None).unwrap();
+            let (mut plain, mut payload, mut filemark) =
+                (vec![dirt; OVERHEAD_BYTES], vec![dirt; 5], vec![dirt; OVERHEAD_BYTES]);
+            write_block(&mut plain, &mut payload, PLACE, b"hello", None).unwrap();
             write_filemark(&mut filemark, PLACE).unwrap();
-            [plain, filemark]
+            [plain, payload, filemark]
         };
         assert_eq!(with_dirt(0xA5), with_dirt(0x00));
     }
 
     #[test]
     fn gives_back_what_was_sealed_with_all_that_lies_beside_it() {
-        let bytes = sealed(0);
-        let record = Record::parse(&bytes, PLACE.seed).unwrap();
+        let (head, payload) = sealed(0);
+        let record = Record::join(&head, &payload, PLACE.seed).unwrap();
+        let header = record.header;
         assert_eq!(
-            (record.header.kind(), record.header.object(), record.header.sequence()),
-            (ObjectKind::Sealed, 5, 9)
+            (header.kind(), header.object(), header.sequence(), header.payload_at()),
+            (ObjectKind::Sealed, 5, 9, 0x0A0B)
         );
-        assert_eq!(record.header.attributes(), attributes());
+        assert_eq!(header.attributes(), attributes());
         let mut plain = [0xA5; 5];
         record
             .open(&BlockKey::new(&Zeroizing::new([7; 32])).unwrap(), &mut plain)
@@ -397,35 +427,53 @@ mod tests {
 
     #[test]
     fn refuses_every_truncation_trailing_bytes_and_the_records_of_another_cartridge() {
-        let mut bytes = sealed(0);
-        for length in 0..bytes.len() {
-            assert!(Record::parse(&bytes[..length], PLACE.seed).is_none(), "{length}");
+        let (mut head, mut payload) = sealed(0);
+        let taken = |head: &[u8], payload: &[u8], seed| Record::join(head, payload, seed).is_some();
+        assert!(taken(&head, &payload, PLACE.seed));
+        for length in 0..head.len() {
+            assert!(!taken(&head[..length], &payload, PLACE.seed), "{length}");
         }
-        assert!(Record::parse(&bytes, PLACE.seed + 1).is_none());
-        bytes.push(0);
-        assert!(Record::parse(&bytes, PLACE.seed).is_none());
+        assert!(!taken(&head, &payload, PLACE.seed + 1));
+        assert!(!taken(&head, &payload[..4], PLACE.seed));
+        payload.push(0);
+        assert!(!taken(&head, &payload, PLACE.seed));
+        head.push(0);
+        assert!(!taken(&head, &payload[..5], PLACE.seed));
     }
 
     #[test]
     fn notices_every_flipped_bit() {
-        let (bytes, key) = (sealed(0), BlockKey::new(&Zeroizing::new([7; 32])).unwrap());
-        for bit in 0..bytes.len() * 8 {
-            let mut flipped = bytes.clone();
+        let ((head, payload), key) = (sealed(0), BlockKey::new(&Zeroizing::new([7; 32])).unwrap());
+        let whole: Vec<u8> = [head.as_slice(), &payload].concat();
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            let opened =
-                Record::parse(&flipped, PLACE.seed).is_some_and(|record| record.open(&key, &mut [0; 5]).is_ok());
-            assert!(!opened, "bit {bit}");
+            let (head, payload) = flipped.split_at(head.len());
+            let record = Record::join(head, payload, PLACE.seed);
+            let refused = record.is_none_or(|record| record.open(&key, &mut [0; 5]).is_err());
+            assert!(refused, "bit {bit}");
         }
     }
 
     #[test]
     fn refuses_room_of_another_length() {
-        for length in [0, OVERHEAD_BYTES, record_bytes(5, 0) - 1, record_bytes(5, 0) + 1] {
-            assert!(
-                write_block(&mut vec![0; length], PLACE, b"hello", None).is_err(),
-                "{length}"
-            );
+        for (head, payload) in [
+            (0, 5),
+            (OVERHEAD_BYTES - 1, 5),
+            (OVERHEAD_BYTES + 1, 5),
+            (OVERHEAD_BYTES, 4),
+        ] {
+            let (mut head, mut payload) = (vec![0; head], vec![0; payload]);
+            assert!(write_block(&mut head, &mut payload, PLACE, b"hello", None).is_err());
         }
         assert!(write_filemark(&mut [0; OVERHEAD_BYTES + 1], PLACE).is_err());
+    }
+
+    #[test]
+    fn a_link_is_no_object() {
+        let head = link(PLACE);
+        let header = RecordHeader::parse(&head, PLACE.seed).unwrap();
+        assert_eq!((header.record_kind(), header.payload_at()), (RecordKind::Link, 0x0A0B));
+        assert!(Record::join(&head, &[], PLACE.seed).is_none());
     }
 }

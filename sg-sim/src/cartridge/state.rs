@@ -1,4 +1,4 @@
-//! What a cartridge keeps besides its records: counters, the write-protect tab and the host's attributes (the part of MAM that is not
+//! What a cartridge keeps besides its records: counters, the write-protect tab, the last cut and the host's attributes (the part of MAM that is not
 //! computed). It lies twice in the file, and the older copy is the one that is overwritten, so that one of them is always whole.
 
 use super::checksum::crc32c;
@@ -20,6 +20,22 @@ pub(crate) struct HostAttribute {
     pub(crate) value: Vec<u8>,
 }
 
+/// Where the tape was cut last. Of the records that lie about, those of objects from `object` on with a sequence up to `sequence` are gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Cut {
+    /// The first object that went.
+    pub(super) object: u64,
+    /// Sequence number of the last record written before the cut.
+    pub(super) sequence: u64,
+}
+
+impl Cut {
+    /// Whether a record with this object number and sequence number is gone.
+    pub(super) const fn took(self, object: u64, sequence: u64) -> bool {
+        object >= self.object && sequence <= self.sequence
+    }
+}
+
 /// The changing part of a cartridge that is not on the tape.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct CartridgeState {
@@ -31,6 +47,8 @@ pub(crate) struct CartridgeState {
     pub(crate) read_bytes: u64,
     /// The write-protect tab is set.
     pub(crate) write_protected: bool,
+    /// Where the tape was cut last.
+    pub(super) cut: Cut,
     /// Attributes that hosts wrote, by identifier.
     pub(crate) host_attributes: BTreeMap<u16, HostAttribute>,
 }
@@ -43,6 +61,9 @@ impl CartridgeState {
             body.extend_from_slice(&number.to_be_bytes());
         }
         body.push(if self.write_protected { WRITE_PROTECTED } else { 0 });
+        for number in [self.cut.object, self.cut.sequence] {
+            body.extend_from_slice(&number.to_be_bytes());
+        }
         for (identifier, attribute) in &self.host_attributes {
             body.extend_from_slice(&identifier.to_be_bytes());
             body.push(attribute.format);
@@ -70,14 +91,19 @@ impl CartridgeState {
     }
 
     fn decode_body(body: &[u8]) -> Option<Self> {
-        let (numbers, rest) = body.split_at_checked(24)?;
-        let (flags, mut rest) = rest.split_first()?;
-        let number = |index: usize| Some(u64::from_be_bytes(*numbers.get(index * 8..)?.first_chunk()?));
+        let (counters, rest) = body.split_at_checked(24)?;
+        let (flags, rest) = rest.split_first()?;
+        let (cut, mut rest) = rest.split_at_checked(16)?;
+        let number = |index: usize| Some(u64::from_be_bytes(*counters.get(index * 8..)?.first_chunk()?));
         let mut state = Self {
             load_count: number(0)?,
             written_bytes: number(1)?,
             read_bytes: number(2)?,
             write_protected: flags & WRITE_PROTECTED != 0,
+            cut: Cut {
+                object: u64::from_be_bytes(*cut.first_chunk()?),
+                sequence: u64::from_be_bytes(*cut.last_chunk()?),
+            },
             host_attributes: BTreeMap::new(),
         };
         while !rest.is_empty() {
@@ -111,6 +137,10 @@ mod tests {
             written_bytes: 1 << 40,
             read_bytes: 7,
             write_protected: true,
+            cut: Cut {
+                object: 5,
+                sequence: 77,
+            },
             host_attributes: BTreeMap::from([
                 (0x0806, barcode),
                 (

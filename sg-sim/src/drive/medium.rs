@@ -272,6 +272,7 @@ impl Drive {
             Seat::Out | Seat::Held if hold => self.medium.seat = Seat::Held,
             Seat::Out | Seat::Held => {
                 self.thread();
+                // Who sent LOAD knows; HP's manual of its LTO drives says so, too ("Load/Unload specific status").
                 self.nexuses
                     .others_mut(call.nexus)
                     .for_each(|nexus| nexus.attend(MEDIUM_CHANGED));

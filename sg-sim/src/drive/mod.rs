@@ -33,7 +33,7 @@ use encryption::Encryption;
 use log::{Statistics, TapeAlerts};
 use medium::Medium;
 use mode::ModeParameters;
-use nexuses::{BUS_RESET, MEDIUM_CHANGED, NEXUS_LOSS, Nexuses, POWER_ON};
+use nexuses::{MEDIUM_CHANGED, NEXUS_LOSS, Nexuses, POWER_ON};
 use thiserror::Error;
 use time::Timeline;
 use timestamp::Timestamp;
@@ -237,13 +237,12 @@ impl Drive {
                 self.mode = ModeParameters::default();
                 self.medium.rewind();
                 self.reservation = None;
+                let told = self.quirks.reset_unit_attention;
                 if self.quirks.reset_keeps_keys {
-                    self.nexuses
-                        .all_mut()
-                        .for_each(|nexus| nexus.reset_keeping_keys(BUS_RESET));
+                    self.nexuses.all_mut().for_each(|nexus| nexus.reset_keeping_keys(told));
                 } else {
                     self.encryption.reset();
-                    self.nexuses.all_mut().for_each(|nexus| nexus.reset(BUS_RESET));
+                    self.nexuses.all_mut().for_each(|nexus| nexus.reset(told));
                 }
             }
             Event::PowerCycle => {

@@ -9,8 +9,6 @@ const NEXUSES_MAX: usize = 256;
 
 /// Power on, reset, or bus device reset occurred.
 pub(super) const POWER_ON: SenseCode = SenseCode::new(0x6, 0x29, 0x00);
-/// SCSI bus reset occurred.
-pub(super) const BUS_RESET: SenseCode = SenseCode::new(0x6, 0x29, 0x02);
 /// I_T nexus loss occurred.
 pub(super) const NEXUS_LOSS: SenseCode = SenseCode::new(0x6, 0x29, 0x07);
 /// Not ready to ready change, medium may have changed.

@@ -4,8 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -15,9 +13,6 @@ use super::trace::Hex;
 use crate::cartridge::{Object, ObjectKind};
 use crate::{Cartridge, CartridgeError};
 
-/// Where the records begin in a cartridge file of version 1 (front page of the room `cartridge`).
-const RECORDS_AT: u64 = 36_864;
-
 /// Why a file could not be looked into.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -25,14 +20,6 @@ pub(super) enum InspectError {
     /// It is no cartridge, or cannot be opened.
     #[error(transparent)]
     Cartridge(#[from] CartridgeError),
-    /// The file was opened and then could not be read.
-    #[error("inspect {path}: {source}\nhint: is the disk in order?")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
     /// The report could not be written as JSON.
     #[error("inspect {path}: write JSON: {source}\nhint: a bug in the simulator")]
     Json {
@@ -116,13 +103,6 @@ pub(super) fn run(file: &Path, json: bool) -> Result<String, InspectError> {
 impl Report {
     fn of(file: &Path) -> Result<Self, InspectError> {
         let (mut cartridge, in_use) = Cartridge::open_to_look(file)?;
-        let length = fs::metadata(file)
-            .map_err(|source| InspectError::File {
-                path: file.to_owned(),
-                source,
-            })?
-            .len();
-        let torn_bytes = length.saturating_sub(RECORDS_AT.saturating_add(cartridge.index().end()));
         let numbers = 0..cartridge.index().objects();
         let objects: Vec<Entry> = numbers
             .map(|object| Entry {
@@ -152,7 +132,7 @@ impl Report {
             filemarks: count(FILEMARK),
             damaged: count(DAMAGED),
             block_bytes: objects.iter().filter_map(|entry| entry.what.bytes).map(u64::from).sum(),
-            torn_bytes,
+            torn_bytes: cartridge.torn_bytes(),
             objects,
         })
     }

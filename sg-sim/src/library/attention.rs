@@ -8,8 +8,8 @@ const NEXUSES_MAX: usize = 256;
 
 /// Power on, reset, or bus device reset occurred.
 const POWER_ON: SenseCode = SenseCode::new(0x6, 0x29, 0x00);
-/// SCSI bus reset occurred.
-const BUS_RESET: SenseCode = SenseCode::new(0x6, 0x29, 0x02);
+/// Bus device reset function occurred: what SAM-5 has a LOGICAL UNIT RESET told as.
+const RESET: SenseCode = SenseCode::new(0x6, 0x29, 0x03);
 /// I_T nexus loss occurred.
 const NEXUS_LOSS: SenseCode = SenseCode::new(0x6, 0x29, 0x07);
 /// Import or export element accessed.
@@ -70,7 +70,7 @@ impl Nexuses {
 
     /// A reset: every nexus is told, and nobody holds the station shut.
     pub(super) fn reset(&mut self) {
-        self.known.values_mut().for_each(|nexus| nexus.begin_again(BUS_RESET));
+        self.known.values_mut().for_each(|nexus| nexus.begin_again(RESET));
     }
 
     /// Power off and on: as a reset, told by another name.
@@ -115,7 +115,7 @@ mod tests {
         nexuses.reset();
         assert!(!nexuses.prevent_removal());
         let state = nexuses.admit(&nexus).unwrap();
-        assert_eq!(state.take_unit_attention(), Some(BUS_RESET));
+        assert_eq!(state.take_unit_attention(), Some(RESET));
         assert_eq!(state.take_unit_attention(), None);
     }
 }

@@ -4,11 +4,12 @@
 
 use super::{
     LibraryError, Place,
+    drive::{DescribedDrive, DriveTable},
     model::{ChangerModel, Range},
     place::ElementType,
     tape::Tape,
 };
-use crate::{Profile, SenseCode};
+use crate::SenseCode;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
@@ -51,23 +52,6 @@ struct Addresses {
     drive: Option<u16>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct DriveTable {
-    #[serde(default)]
-    model: DriveModel,
-    serial: String,
-}
-
-/// What kind of drive is in a bay.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum DriveModel {
-    /// IBM LTO-8, full height.
-    #[default]
-    IbmLto8,
-}
-
 /// What READ ELEMENT STATUS with DVCID says about a drive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -97,7 +81,7 @@ pub(super) struct Description {
     /// A move out of a drive whose tape is threaded ends with this sense. None: the library unloads the tape.
     pub(super) unloaded_by_host: Option<SenseCode>,
     /// The drives in bay order.
-    pub(super) drives: Vec<Profile>,
+    pub(super) drives: Vec<DescribedDrive>,
     /// The cartridges.
     pub(super) tapes: Vec<Tape>,
 }
@@ -229,15 +213,12 @@ impl Checked<'_> {
         Ok(())
     }
 
-    fn drives(&self, tables: &[DriveTable]) -> Result<Vec<Profile>, LibraryError> {
+    fn drives(&self, tables: &[DriveTable]) -> Result<Vec<DescribedDrive>, LibraryError> {
         let mut seen = BTreeSet::new();
         let mut drives = Vec::new();
         for (number, table) in tables.iter().enumerate() {
             let key = || format!("serial of [[drive]] {number}");
-            let model = match table.model {
-                DriveModel::IbmLto8 => Profile::ibm_lto8(),
-            };
-            let profile = model.with_serial_number(&table.serial).map_err(|_| {
+            let drive = table.described().ok_or_else(|| {
                 let hint = "write 10 printable ASCII characters, like 1013000101";
                 self.refused(key(), &table.serial, "not a drive's serial number", hint)
             })?;
@@ -245,7 +226,7 @@ impl Checked<'_> {
                 let hint = "give each drive its own";
                 return Err(self.refused(key(), &table.serial, "another drive has it", hint));
             }
-            drives.push(profile);
+            drives.push(drive);
         }
         Ok(drives)
     }

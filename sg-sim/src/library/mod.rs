@@ -10,6 +10,7 @@ mod attention;
 mod bay;
 mod changer;
 mod description;
+mod drive;
 mod error;
 mod model;
 mod place;
@@ -73,7 +74,11 @@ impl Library {
         let bays: Vec<Bay> = description
             .drives
             .iter()
-            .map(|profile| Bay::new(Drive::new(profile.clone(), randomness())))
+            .map(|described| {
+                let mut drive = Drive::new(described.profile.clone(), randomness());
+                *drive.quirks() = described.quirks.clone();
+                Bay::new(drive)
+            })
             .collect();
         robot.fill_drives(&bays)?;
         robot.write_down().map_err(|source| LibraryError::Io {
@@ -85,6 +90,14 @@ impl Library {
             bays,
             changer: Mutex::new(Changer::new(description, robot)),
         })
+    }
+
+    /// Reads and checks a description without opening anything.
+    ///
+    /// # Errors
+    /// The description is wrong.
+    pub fn check(description: &Path) -> Result<(), LibraryError> {
+        Description::read(description).map(drop)
     }
 
     /// Does something with the drive in bay `bay` while nobody else uses it. None if there is no such bay, or the drive is at work for minutes.

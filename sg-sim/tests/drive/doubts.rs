@@ -184,12 +184,23 @@ fn a_reset_may_leave_the_key_and_never_the_lock() {
             host.drive.quirks().reset_keeps_keys = keeps;
             host.load_key(scope, 0x40, [2, 2], &KEY, &[]).good();
             host.drive.apply(Event::Reset);
-            assert_eq!(host.send(&[0; 6]).sense_code(), (6, 0x29, 2));
+            assert_eq!(host.send(&[0; 6]).sense_code(), (6, 0x29, 3));
             assert_eq!(host.status_page()[5], if keeps { 2 } else { 0 });
             host.drive.apply(Event::KeySetByAnotherNexus);
             host.send(&[0; 6]);
             host.write(b"not locked any more").good();
         }
+    }
+}
+
+#[test]
+fn a_reset_is_told_as_the_drive_is_set_up() {
+    let mut host = Initiator::with_blank_tape();
+    for told in [(6, 0x29, 3), (6, 0x29, 2), (6, 0x29, 0)] {
+        host.drive.quirks().reset_unit_attention = SenseCode::new(told.0, told.1, told.2);
+        host.drive.apply(Event::Reset);
+        assert_eq!(host.send(&[0; 6]).sense_code(), told);
+        host.send(&[0; 6]).good();
     }
 }
 

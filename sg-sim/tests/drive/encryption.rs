@@ -267,7 +267,7 @@ fn a_key_that_the_drive_drops_is_missed_at_once() {
 
 #[test]
 fn a_reset_and_a_power_cycle_leave_no_key() {
-    for (event, told) in [(Event::Reset, (6, 0x29, 0x02)), (Event::PowerCycle, (6, 0x29, 0x00))] {
+    for (event, told) in [(Event::Reset, (6, 0x29, 0x03)), (Event::PowerCycle, (6, 0x29, 0x00))] {
         let mut host = Initiator::with_blank_tape();
         host.encrypt_with(&KEY, &[]);
         host.write(b"secret").good();

@@ -128,7 +128,7 @@ fn a_plan_says_how_long_to_wait_and_whether_the_drive_hangs() {
 #[test]
 fn events_happen_before_the_command_which_then_reports_them() {
     for (fault, told) in [
-        ("reset", (6, 0x29, 2)),
+        ("reset", (6, 0x29, 3)),
         ("nexus-loss", (6, 0x29, 7)),
         ("power-cycle", (6, 0x29, 0)),
         ("key-dropped", (6, 0x2A, 0x12)),

@@ -9,6 +9,8 @@
 
 mod any_command;
 mod cartridge_file;
+mod cartridge_kill;
+mod cartridge_reader;
 mod commands;
 mod documented;
 mod doubts;

@@ -1,10 +1,9 @@
 //! What becomes of each kind of block in each mode: the tables of READ by decryption mode and WRITE by encryption mode, cell by cell.
 
+use crate::cartridge_reader::headers;
 use crate::initiator::{Answer, Initiator, KEY, OTHER_KEY};
 use sg_sim::{Cartridge, MediumSpec};
 use std::{fs, path::Path};
-
-const RECORDS_AT: usize = 36_864;
 
 /// DECRYPTION MODE.
 const MODES: [u8; 4] = [0, 1, 2, 3];
@@ -29,25 +28,12 @@ fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
     })
 }
 
-/// Where each record begins; no record here has KADs.
-fn records(bytes: &[u8]) -> Vec<usize> {
-    let mut places = vec![];
-    let mut at = RECORDS_AT;
-    while at < bytes.len() {
-        places.push(at);
-        at += 80 + usize::try_from(u32::from_be_bytes(bytes[at + 56..at + 60].try_into().unwrap())).unwrap();
-    }
-    places
-}
-
-/// Gives the record at `at` another algorithm and a header that is whole again.
+/// Gives the record whose header is at `at` another algorithm and a header that is whole again; it has no KADs.
 fn set_algorithm(bytes: &mut [u8], at: usize) {
-    bytes[at + 53] = 9;
+    bytes[at + 61] = 9;
     let seed = u32::from_be_bytes(bytes[124..128].try_into().unwrap());
-    let crc = crc32c(seed, &bytes[at..at + 72]);
-    let payload = usize::try_from(u32::from_be_bytes(bytes[at + 56..at + 60].try_into().unwrap())).unwrap();
-    bytes[at + 72..at + 76].copy_from_slice(&crc.to_be_bytes());
-    bytes[at + 76 + payload..at + 80 + payload].copy_from_slice(&(!crc).to_be_bytes());
+    let crc = crc32c(seed, &bytes[at..at + 80]);
+    bytes[at + 80..at + 84].copy_from_slice(&crc.to_be_bytes());
 }
 
 /// A tape with one object of each kind, the head at its beginning.
@@ -72,16 +58,15 @@ fn tape_of_every_kind(folder: &Path) -> Initiator {
     host.clear_key();
     host.drive.eject();
     let mut bytes = fs::read(&path).unwrap();
-    let places = records(&bytes);
+    let places: Vec<usize> = headers(&bytes).iter().map(|header| header.at).collect();
     bytes[places[usize::from(BAD_TAG)] + 12] ^= 1;
     set_algorithm(&mut bytes, places[usize::from(UNKNOWN_ALGORITHM)]);
     set_algorithm(&mut bytes, places[usize::from(UNKNOWN_ALGORITHM_RAW_ENABLED)]);
     // The tag is under the header's CRC too.
     let seed = u32::from_be_bytes(bytes[124..128].try_into().unwrap());
     let at = places[usize::from(BAD_TAG)];
-    let crc = crc32c(seed, &bytes[at..at + 72]);
-    bytes[at + 72..at + 76].copy_from_slice(&crc.to_be_bytes());
-    bytes[at + 81..at + 85].copy_from_slice(&(!crc).to_be_bytes());
+    let crc = crc32c(seed, &bytes[at..at + 80]);
+    bytes[at + 80..at + 84].copy_from_slice(&crc.to_be_bytes());
     fs::write(&path, bytes).unwrap();
     host.load(Cartridge::open(&path).unwrap());
     host

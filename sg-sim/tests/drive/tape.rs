@@ -413,13 +413,13 @@ fn unit_attentions_wait_for_a_command_that_reports_them() {
     host.ask(&[0xA0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0]).good();
     assert_eq!(
         host.send(&[0xFF; 6]).sense_code(),
-        (6, 0x29, 2),
+        (6, 0x29, 3),
         "even by one that does not exist"
     );
     assert_eq!(host.send(&[0xFF; 6]).sense_code(), (5, 0x20, 0));
     host.drive.apply(Event::Reset);
     let sense = host.ask(&[0x03, 0, 0, 0, 252, 0]).good();
-    assert_eq!((sense.len(), sense[2], sense[12], sense[13]), (36, 6, 0x29, 2));
+    assert_eq!((sense.len(), sense[2], sense[12], sense[13]), (36, 6, 0x29, 3));
     let sense = host.ask(&[0x03, 1, 0, 0, 252, 0]).good();
     assert_eq!(sense, [0x72, 0, 0, 0, 0, 0, 0, 0]);
 }

@@ -4,8 +4,10 @@ use super::{Target, commands::assert_sense, mutation::Lots};
 use sg_sim::{Cartridge, Drive, ItNexus, MediumSpec, Profile, Reply, SeededRandomness, Status};
 use std::{fs, path::Path};
 
-/// Where the records begin.
-const RECORDS_AT: usize = 36_864;
+/// Where the headers begin, and how many bytes are looked at from there: more than a file of this test fills.
+const HEADERS: (usize, usize) = (36_864, 1024);
+/// Where the payloads begin.
+const PAYLOADS_AT: usize = 102_400;
 const KEY: [u8; 32] = [0x4B; 32];
 /// What was written, by object number; none for a filemark.
 const BLOCKS: [Option<&[u8]>; 7] = [
@@ -27,7 +29,7 @@ pub(crate) struct Cartridges {
 impl Cartridges {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let vector: serde_json::Value = serde_json::from_str(include_str!("../vectors/cartridge-v1.json")).unwrap();
+        let vector: serde_json::Value = serde_json::from_str(include_str!("../vectors/cartridge-v2.json")).unwrap();
         let mut described = vec![];
         for part in vector["parts"].as_array().unwrap() {
             described.resize(usize::try_from(part["at"].as_u64().unwrap()).unwrap(), 0);
@@ -44,18 +46,20 @@ impl Cartridges {
         let which = lots.below(self.whole.len());
         let mut bytes = self.whole[which].clone();
         for _ in 0..=lots.below(3) {
-            let at = match lots.below(6) {
+            let at = match lots.below(9) {
                 0 => lots.below(128),
                 1 => 4096 + lots.below(200),
                 2 => 20_480 + lots.below(200),
                 3 => lots.below(bytes.len()),
-                _ => RECORDS_AT + lots.below(bytes.len().saturating_sub(RECORDS_AT)),
+                4..=6 => HEADERS.0 + lots.below(HEADERS.1),
+                _ => PAYLOADS_AT + lots.below(bytes.len().saturating_sub(PAYLOADS_AT)),
             };
             match lots.below(8) {
                 0 => bytes.truncate(at),
                 1 => {
-                    let from = RECORDS_AT.min(bytes.len());
-                    let copied = bytes[from..].to_vec();
+                    // Headers again, where the next table could be.
+                    let copied: Vec<u8> = bytes.iter().skip(HEADERS.0).take(HEADERS.1).copied().collect();
+                    bytes.resize(bytes.len().next_multiple_of(4096), 0);
                     bytes.extend(&copied[..lots.below(copied.len() + 1)]);
                 }
                 2..=4 => {

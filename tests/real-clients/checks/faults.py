@@ -126,7 +126,7 @@ def hang_and_slow():
 
 
 def events():
-    for what, words in [("reset", "SCSI bus reset occurred"), ("nexus-loss", "I_T nexus loss occurred"),
+    for what, words in [("reset", "Bus device reset function occurred"), ("nexus-loss", "I_T nexus loss occurred"),
                         ("power-cycle", "Power on, reset, or bus device reset occurred")]:
         fault(what, {"opcode": TUR})
         expect(f"{what}: told as a unit attention", sg_raw(), 6, "Unit Attention", words)

@@ -91,7 +91,7 @@ fn pointer(text: &mut String, specific: &[u8]) {
 }
 
 /// Names of the codes that this drive and its faults send most (SPC-4, "ASC and ASCQ assignments").
-const NAMES: [([u8; 2], &str); 46] = [
+const NAMES: [([u8; 2], &str); 47] = [
     ([0x00, 0x01], "filemark detected"),
     ([0x00, 0x02], "end of partition or medium detected"),
     ([0x00, 0x04], "beginning of partition or medium detected"),
@@ -115,6 +115,7 @@ const NAMES: [([u8; 2], &str); 46] = [
     ([0x28, 0x00], "medium may have changed"),
     ([0x29, 0x00], "power on, reset or bus device reset occurred"),
     ([0x29, 0x02], "SCSI bus reset occurred"),
+    ([0x29, 0x03], "bus device reset function occurred"),
     ([0x29, 0x07], "I_T nexus loss occurred"),
     ([0x2A, 0x01], "mode parameters changed"),
     ([0x2A, 0x10], "timestamp changed"),

@@ -26,6 +26,7 @@ use crate::front::cli::{RandomnessMaker, RunArgs};
 use crate::front::conditions::{ConditionError, Sources, open_library, randomness};
 use crate::front::machine::{Clock, Machine};
 use crate::front::trace::Trace;
+use crate::library::Library;
 use crate::{Cartridge, CartridgeError, Drive, ItNexus, LibraryError, LoadError, MediumSpec, Profile, Units};
 
 /// The cartridge of a run without a described library.
@@ -163,6 +164,8 @@ fn moved_to(keep: Option<&Path>, description: &Path, folder: &Folder) -> Result<
     let Some(keep) = keep else {
         return Ok(description.to_owned());
     };
+    // Its errors name the lines of the file that the user wrote.
+    Library::check(description)?;
     let text = fs::read_to_string(description).unwrap_or_default();
     let Ok(mut table) = text.parse::<toml::Table>() else {
         return Ok(description.to_owned());

@@ -78,7 +78,7 @@ impl Changer {
             serial: description.serial,
             ranges: description.ranges,
             drive_identification: description.drive_identification,
-            drives: description.drives,
+            drives: description.drives.into_iter().map(|drive| drive.profile).collect(),
         }
     }
 

@@ -38,7 +38,7 @@ fn sense_status_and_events_reach_the_guest() {
     assert_eq!(guest.command(&TEST_UNIT_READY, 0).sense_code(), (4, 0x44, 0));
     let busy = guest.command(&TEST_UNIT_READY, 0);
     assert_eq!((busy.outcome(), busy.status()), (0, 8));
-    assert_eq!(guest.command(&TEST_UNIT_READY, 0).sense_code(), (6, 0x29, 2));
+    assert_eq!(guest.command(&TEST_UNIT_READY, 0).sense_code(), (6, 0x29, 3));
     assert_eq!(strikes.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
 }
 

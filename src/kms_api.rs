@@ -19,7 +19,7 @@ pub use answers::{
 pub use audit_head::{AuditHead, AuditHeadError};
 pub use names::{GroupName, KeyName, NameError, TAPE_PREFIX, VolumeName};
 pub use operations::{
-    CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, ServiceStatus, SnapshotList, SnapshotRecord,
+    CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, ServiceStatus, SnapshotForm, SnapshotList, SnapshotRecord,
 };
 pub use requests::{
     BackupKeyRequest, CreateGroup, CreateKey, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,

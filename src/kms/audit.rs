@@ -65,6 +65,8 @@ pub enum Action {
     RotateGroup,
     /// A snapshot of the store.
     CreateSnapshot,
+    /// A recovery kit with all keys.
+    CreateKit,
     /// The store came out of a snapshot.
     RestoreStore,
     /// One more quiesce.
@@ -88,6 +90,7 @@ impl Action {
             Self::MoveKey => "move_key",
             Self::RotateGroup => "rotate_group",
             Self::CreateSnapshot => "create_snapshot",
+            Self::CreateKit => "create_kit",
             Self::RestoreStore => "restore_store",
             Self::Quiesce => "quiesce",
             Self::Unquiesce => "unquiesce",
@@ -108,6 +111,7 @@ impl Action {
             | Self::BackupKey
             | Self::RestoreKeys
             | Self::CreateSnapshot
+            | Self::CreateKit
             | Self::RestoreStore
             | Self::Quiesce
             | Self::Unquiesce

@@ -9,6 +9,7 @@ mod candidates;
 pub mod command;
 pub mod config;
 pub mod init;
+pub mod kit;
 pub mod model;
 pub mod pki;
 mod restore;

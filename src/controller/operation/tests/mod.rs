@@ -11,6 +11,7 @@ use super::*;
 use crate::controller::step::Receipt;
 use crate::drive::{DecryptionMode, EncryptionMode, KeyInForce, Proof, Scope};
 use crate::kad::{KeyId, OurKad};
+use crate::keysource::KeyFacts;
 use crate::keysource::{GroupName, KeyServer, KeyState};
 use crate::kms_api::KeyServerKind;
 use crate::secret::DataKey;

@@ -242,6 +242,8 @@ fn for_a_tape_of_other_software_the_drive_decides_and_wrong_keys_are_counted() {
     assert!(job["key"]["given_by"]["uid"].is_number() && job["key"]["id"].is_null());
     let mut tape = Tape::open(&stage.sims[0].socket(), NEXUS);
     assert_eq!(tape.read().unwrap(), BLOCK);
+    tape.rewind();
+    drop(tape);
     stage.good(&["clear", "d1"]);
     for wrong in 3..=8 {
         assert_eq!(give(&stage, &[wrong; 32]).0, 1);

@@ -285,6 +285,59 @@ async fn a_kit_alone_gives_the_very_key_that_the_service_gave_for_a_volume() {
 }
 
 #[tokio::test]
+async fn a_kit_makes_a_whole_new_service_that_gives_the_old_volumes_their_keys() {
+    let mut scene = Scene::new().await;
+    scene.create("never-used").await;
+    scene.make_kit();
+    scene.activate("first").await.unwrap();
+    let host = scene.home.client("media-server-1", scene.address);
+    let given = host.backup_key("ENCR_daily", &volume("A00001L8")).await.unwrap();
+    scene.stop().await;
+    let kit = scene.kit();
+    let new = Home::empty_beside(&scene.home);
+    let folder = new.folder();
+    let words = [
+        "recover",
+        "--kit",
+        text(&kit),
+        "--into",
+        text(&folder),
+        "--passphrase-fd",
+        "0",
+    ];
+    assert!(fails(b"another", &words).contains("does not open") && !folder.exists());
+    let said = String::from_utf8(says(WORDS.as_bytes(), &words).stdout).unwrap();
+    assert!(said.contains("Made a new KMS with 1 groups and 2 keys"), "{said}");
+    assert!(fails(WORDS.as_bytes(), &words).contains("is not empty"));
+
+    says(b"", &["verify", text(&folder)]);
+    let running = new.serve().await;
+    let admin = new.client("admin-1", running.address);
+    let keys = admin.keys(Some(&group("ENCR_daily"))).await.unwrap();
+    let states: Vec<_> = keys.iter().map(|key| (key.name.as_str(), key.state)).collect();
+    assert_eq!(
+        states,
+        [("first", KeyState::Inactive), ("never-used", KeyState::Inactive)]
+    );
+    let host = new.client("media-server-1", running.address);
+    let restored = host.restore_keys(&given.kad.encode(), None).await.unwrap();
+    assert!(restored.keys[0].key == given.key);
+    assert_eq!(
+        admin.status().await.unwrap().keys_in_no_snapshot,
+        2,
+        "the old kit counts for nothing here"
+    );
+    running.stop().await;
+    let audit = new.audit();
+    let record = audit.iter().find(|record| record.action == "restore_store").unwrap();
+    assert!(record.detail.as_deref().unwrap().starts_with("from kit "), "{record:?}");
+    assert_eq!(
+        record.outcome,
+        "done: 1 groups, 2 keys; 2 prelive ones are inactive now"
+    );
+}
+
+#[tokio::test]
 async fn a_kit_that_was_typed_again_serves_and_a_wrong_line_is_named() {
     let mut scene = Scene::new().await;
     let made = scene.make_kit();

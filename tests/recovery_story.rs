@@ -78,8 +78,7 @@ fn inside_the_drive(folder: &Path, start: &str, script: &str) -> String {
 }
 
 /// Waits until the daemon of the script before answers; a person looks and types again.
-const ONCE_READY: &str =
-    "for attempt in $(seq 600); do [ -S $PWD/tapekeyd.sock ] && break; read -t 0.1 <> <(:) || true; done\n";
+const ONCE_READY: &str = "for attempt in $(seq 600); do grep -q 'tapekeyd is ready' tapekeyd.log && break; read -t 0.1 <> <(:) || true; done\n";
 
 fn back_up(folder: &Path) {
     fs::create_dir_all(folder.join("data/inner")).unwrap();

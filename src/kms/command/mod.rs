@@ -82,7 +82,7 @@ async fn carry_out(verb: Verb, machine: Machine, out: &mut dyn Write, err: &mut 
         Verb::Snapshot(arguments) => snapshot::snapshot(&arguments, machine, out).await,
         Verb::Restore(arguments) => snapshot::run_restore(&arguments, &machine, out, err),
         Verb::Kit(arguments) => kit::run(&arguments, machine, out).await,
-        Verb::Recover(arguments) => recover::run(&arguments, out, err),
+        Verb::Recover(arguments) => recover::run(&arguments, machine, out, err).await,
         Verb::Verify(arguments) => verify::run(&arguments, &machine, out, err),
         Verb::Audit(verb) => audit::run(&verb, out),
     }

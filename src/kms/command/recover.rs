@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 use serde::Serialize;
 
-use super::Done;
+use super::{Done, Machine, print_made};
 use crate::clock::to_text;
 use crate::kad::{BlockKads, KeyId};
+use crate::kms::kit::into::make_kms;
 use crate::kms::kit::recover::{Found, RecoverError, Recovered, from_kit, from_passphrase};
 use crate::kms::kit::{Collector, Contents, Given, Head, SealedKit, next_line, read};
 use crate::kms_api::{GroupRecord, KadMatch, KeyRecord};
@@ -24,7 +25,7 @@ const STANDARD_ERROR: u32 = 2;
 /// What `recover` is told.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("from").required(true).args(["kit", "passphrase_key"]))]
-#[command(group = ArgGroup::new("what").required(true).args(["key_fd", "list"]))]
+#[command(group = ArgGroup::new("what").required(true).args(["key_fd", "list", "into"]))]
 pub(super) struct RecoverArguments {
     /// The kit: its file, or what a scanner made of it; - to type its lines
     #[arg(long, value_name = "FILE")]
@@ -50,6 +51,12 @@ pub(super) struct RecoverArguments {
     /// Show what is in the kit, without any key
     #[arg(long, requires = "kit")]
     list: bool,
+    /// Make a whole new KMS of the kit in this folder, which must be empty or not exist
+    #[arg(long, value_name = "DIR", requires = "kit", conflicts_with_all = ["kad", "a_kad", "key"])]
+    into: Option<PathBuf>,
+    /// A name or address under which hosts reach the new KMS (repeatable); it goes into the server's certificate
+    #[arg(long = "host", value_name = "NAME", requires = "into")]
+    hosts: Vec<String>,
     /// Print the list as JSON
     #[arg(long, requires = "list")]
     json: bool,
@@ -72,7 +79,16 @@ fn key_id(text: &str) -> Result<KeyId, String> {
         .map_err(|error| format!("a key id is a UUID: {error}"))
 }
 
-pub(super) fn run(arguments: &RecoverArguments, out: &mut dyn Write, err: &mut dyn Write) -> Done {
+pub(super) async fn run(
+    arguments: &RecoverArguments,
+    machine: Machine,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Done {
+    if let Some(folder) = &arguments.into {
+        let (kit, contents) = opened(arguments, err)?;
+        return into(arguments, folder, (kit.head(), contents), machine, out).await;
+    }
     let Some(descriptor) = arguments.key_fd else {
         let (kit, contents) = opened(arguments, err)?;
         return list(kit.head(), &contents, arguments.json, out);
@@ -93,6 +109,52 @@ pub(super) fn run(arguments: &RecoverArguments, out: &mut dyn Write, err: &mut d
         chosen(from_kit(contents, &kads)?, arguments.key, err)?
     };
     hand_over(&key, to, descriptor)
+}
+
+async fn into(
+    arguments: &RecoverArguments,
+    folder: &Path,
+    (head, contents): (&Head, Contents),
+    machine: Machine,
+    out: &mut dyn Write,
+) -> Done {
+    let made = make_kms(
+        (head, contents),
+        folder,
+        &arguments.hosts,
+        machine.clock,
+        machine.entropy,
+    )
+    .await?;
+    print_made(&made, out)?;
+    let folder = folder.display();
+    writeln!(
+        out,
+        "\nMade a new KMS with {} groups and {} keys as of {}.",
+        head.groups,
+        head.keys,
+        to_text(head.made)
+    )?;
+    writeln!(out, "What to do next:")?;
+    writeln!(
+        out,
+        "  1. Give each bundle under {folder}/clients to its holder: those of the lost KMS are good no longer."
+    )?;
+    writeln!(
+        out,
+        "  2. Move {folder}/root-ca/key.pem off-line, and keep a copy of the host master key apart from copies of the store."
+    )?;
+    writeln!(out, "  3. Start the service: tapekey-kms serve {folder}")?;
+    writeln!(
+        out,
+        "  4. Take a snapshot on another disk, or make a new kit: this one counts for no key of the new store."
+    )?;
+    writeln!(
+        out,
+        "  5. Activate a key in each group that has none: prelive keys became inactive, since they may have been used after the kit."
+    )?;
+    out.flush()?;
+    Ok(())
 }
 
 fn source(arguments: &RecoverArguments) -> Source {

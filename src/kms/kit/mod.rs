@@ -7,6 +7,7 @@
 mod base32;
 mod content;
 mod error;
+pub mod into;
 mod lines;
 pub mod make;
 pub mod recover;

@@ -96,11 +96,15 @@ struct Wrong {
     number: Option<u32>,
     given: u64,
     what: String,
+    /// It fits its check, and so does another line of its number.
+    conflict: bool,
 }
 
 impl fmt::Display for Wrong {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, given, what } = self;
+        let Self {
+            number, given, what, ..
+        } = self;
         match number {
             Some(number) => write!(formatter, "line {number} (line {given} of what was given): {what}"),
             None => write!(formatter, "line {given} of what was given: {what}"),
@@ -113,9 +117,9 @@ impl Collector {
     pub fn take(&mut self, text: &str) -> Given {
         self.given += 1;
         let given = self.given;
-        let (number, what) = match understand(text) {
+        let (number, what, conflict) = match understand(text) {
             Understood::Other => return Given::Other,
-            Understood::Wrong { number, what } => (number, what),
+            Understood::Wrong { number, what } => (number, what, false),
             Understood::Line { mark, number, data } => {
                 let lines = self.kits.entry(mark).or_default();
                 let (former, at) = lines.entry(number).or_insert_with(|| (data.clone(), given));
@@ -125,10 +129,16 @@ impl Collector {
                 (
                     None,
                     format!("it fits its check as line {number}, and so does another line {number}, in line {at}"),
+                    true,
                 )
             }
         };
-        let wrong = Wrong { number, given, what };
+        let wrong = Wrong {
+            number,
+            given,
+            what,
+            conflict,
+        };
         let text = wrong.to_string();
         if self.wrong.len() < NOTED_MAX {
             self.wrong.push(wrong);
@@ -189,10 +199,11 @@ impl Collector {
             .filter(|number| !lines.contains_key(number))
             .take(NOTED_MAX)
             .collect();
-        // What was typed wrong and then right is no problem.
+        // Where every line is there, one that went wrong was typed again, or its number was misread; it harms nothing.
         let open = |wrong: &&Wrong| match wrong.number {
-            Some(number) => !lines.contains_key(&number),
-            None => !missing.is_empty() || wrong.what.starts_with("it fits"),
+            _ if wrong.conflict => true,
+            Some(number) => !missing.is_empty() && !lines.contains_key(&number),
+            None => !missing.is_empty(),
         };
         problems.extend(self.wrong.iter().filter(open).map(Wrong::to_string));
         let named_above: BTreeSet<u32> = self.wrong.iter().filter_map(|wrong| wrong.number).collect();

@@ -106,6 +106,9 @@ fn each_wrong_character_is_named_by_its_line_and_a_right_one_heals_it() {
         wrong.push(right.clone());
         assert_eq!(read(&wrong).unwrap(), sealed());
     }
+    let misread = lines[0].replacen("0001", "7001", 1);
+    assert!(said([&lines[1..], std::slice::from_ref(&misread)].concat()).contains("line 7001"));
+    assert_eq!(read([&lines[..], &[misread]].concat()).unwrap(), sealed());
 }
 
 #[test]

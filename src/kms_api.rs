@@ -25,8 +25,8 @@ pub use lifecycle::{
 };
 pub use names::{GroupName, KeyName, NameError, ServerName, TAPE_PREFIX, VolumeName};
 pub use operations::{
-    ClearedCache, CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, ServiceStatus, SnapshotList, SnapshotRecord,
-    SnapshotSchedule,
+    ClearedCache, CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, ServiceStatus, SnapshotForm, SnapshotList,
+    SnapshotRecord, SnapshotSchedule,
 };
 pub use requests::{
     BackupKeyRequest, CreateGroup, CreateKey, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,

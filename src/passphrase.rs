@@ -30,9 +30,41 @@ pub const PASSPHRASE_LENGTH_MAX: usize = 1024;
 /// 2048 short words, made for this program.
 const WORDS: &str = include_str!("passphrase/words.txt");
 
-const MEMORY_KIB: u32 = 64 * 1024;
-const PASSES: u32 = 3;
-const LANES: u32 = 1;
+/// What Argon2id is told to spend. Numbers that come out of a file are refused beyond what a machine of today can bear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Memory, in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl Cost {
+    /// What every passphrase is turned into a key with.
+    pub const OURS: Self = Self {
+        memory_kib: 64 * 1024,
+        passes: 3,
+        lanes: 1,
+    };
+
+    /// Most that is spent: 1 GiB, 64 passes, 16 lanes.
+    const MOST: Self = Self {
+        memory_kib: 1024 * 1024,
+        passes: 64,
+        lanes: 16,
+    };
+
+    fn is_bearable(self) -> bool {
+        let Self {
+            memory_kib,
+            passes,
+            lanes,
+        } = self;
+        memory_kib <= Self::MOST.memory_kib && passes <= Self::MOST.passes && lanes <= Self::MOST.lanes
+    }
+}
 
 /// A passphrase in the form that is hashed: UTF-8, NFC, without the newline it was typed with. No `Debug`: it is as good as the key.
 pub struct Passphrase(Zeroizing<String>);
@@ -58,9 +90,20 @@ pub enum PassphraseError {
         "the passphrase has a control character in it, such as a tab or a second line\nhint: one line of text, with spaces between words"
     )]
     ControlCharacter,
-    /// Argon2 needs its 64 MiB.
-    #[error("make a key of the passphrase: no 64 MiB of memory\nhint: free some memory and try again")]
-    NoMemory,
+    /// Argon2 needs its memory.
+    #[error("make a key of the passphrase: no {mebibytes} MiB of memory\nhint: free some memory and try again")]
+    NoMemory {
+        /// How much it needs.
+        mebibytes: u32,
+    },
+    /// Numbers that Argon2 does not take, or that nobody can mean.
+    #[error(
+        "make a key of the passphrase: {} KiB of memory, {} passes and {} lanes are asked for, which is not possible here\nhint: what asks for it is damaged, or not from this program", cost.memory_kib, cost.passes, cost.lanes
+    )]
+    Cost {
+        /// What was asked for.
+        cost: Cost,
+    },
 }
 
 impl Passphrase {
@@ -139,22 +182,34 @@ impl Passphrase {
     /// # Errors
     /// [`PassphraseError::NoMemory`].
     pub fn derive(&self, id: KeyId) -> Result<DataKey, PassphraseError> {
+        self.derive_with(&id.0, Cost::OURS)
+    }
+
+    /// The key that follows with `salt` at that `cost`: Argon2id, version 13h, 32 bytes.
+    ///
+    /// # Errors
+    /// [`PassphraseError::NoMemory`]; [`PassphraseError::Cost`] before anything is spent.
+    pub fn derive_with(&self, salt: &[u8; 16], cost: Cost) -> Result<DataKey, PassphraseError> {
         let mut key = Zeroizing::new([0; KEY_LENGTH]);
-        let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(KEY_LENGTH)).map_err(|_| PassphraseError::NoMemory)?;
+        let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(KEY_LENGTH)).ok();
+        let params = params
+            .filter(|_| cost.is_bearable())
+            .ok_or(PassphraseError::Cost { cost })?;
+        let no_memory = PassphraseError::NoMemory {
+            mebibytes: cost.memory_kib.div_ceil(1024),
+        };
         let mut blocks: Vec<Block> = Vec::new();
-        blocks
-            .try_reserve_exact(params.block_count())
-            .map_err(|_| PassphraseError::NoMemory)?;
+        blocks.try_reserve_exact(params.block_count()).map_err(|_| no_memory)?;
         blocks.resize(params.block_count(), Block::default());
         let hashed = Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into_with_memory(
             self.0.as_bytes(),
-            &id.0,
+            salt,
             key.as_mut_slice(),
             blocks.as_mut_slice(),
         );
         blocks.iter_mut().for_each(Zeroize::zeroize);
         // Nothing but memory can be wrong: lengths of salt and key are within what Argon2 takes, and so is the passphrase's.
-        hashed.map_err(|_| PassphraseError::NoMemory)?;
+        hashed.map_err(|_| no_memory)?;
         Ok(DataKey::take(&mut key))
     }
 }
@@ -244,6 +299,29 @@ mod tests {
             assert_eq!(Passphrase::read(bad).err(), Some(error), "{bad:?}");
         }
         assert!(Passphrase::read(&[b'x'; PASSPHRASE_LENGTH_MAX]).is_ok());
+    }
+
+    #[test]
+    fn what_a_file_asks_argon2_to_spend_is_bounded_before_it_is_spent() {
+        let passphrase = read("a b c");
+        for (memory_kib, passes, lanes) in [
+            (u32::MAX, 3, 1),
+            (1024 * 1024 + 1, 1, 1),
+            (64, u32::MAX, 1),
+            (64, 65, 1),
+            (1024, 1, 17),
+            (0, 1, 1),
+            (64, 0, 1),
+            (64, 1, 0),
+        ] {
+            let cost = Cost {
+                memory_kib,
+                passes,
+                lanes,
+            };
+            let refused = passphrase.derive_with(&[0; 16], cost).err();
+            assert_eq!(refused, Some(PassphraseError::Cost { cost }), "{cost:?}");
+        }
     }
 
     #[test]

@@ -1,12 +1,24 @@
 //! The only owner of plaintext key bytes: every key that can encrypt a block or open a sealed record lives in a type of this file.
 //!
 //! No type here has `Debug`, `Display`, `Clone` or `Serialize`, so no type that holds one can derive them; bytes are wiped on drop and
-//! compared in constant time. Nothing here reads a file, a socket or a clock.
+//! compared in constant time. Nothing here reads a file or a clock; a key that somebody brings comes through a pipe whose descriptor is handed
+//! over (SCM_RIGHTS, unix(7)) and is read here.
+#![expect(
+    unsafe_code,
+    reason = "the kernel hands descriptors over as numbers, and here they get an owner"
+)]
+
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::entropy::{Entropy, EntropyError, random_bytes};
@@ -87,6 +99,108 @@ pub fn keep_in_this_process() -> nix::Result<()> {
     use nix::sys::resource::{Resource, setrlimit};
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     nix::sys::prctl::set_dumpable(false)
+}
+
+/// Most descriptors that the kernel hands over at once (SCM_MAX_FD, unix(7)). With room for fewer, those that fit would have no owner.
+const DESCRIPTORS_MAX: usize = 253;
+
+/// What came over a Unix socket.
+pub struct Received {
+    /// How many bytes; 0 is the other side's end.
+    pub length: usize,
+    /// A descriptor that came with them. Of several the first; the others are closed.
+    pub descriptor: Option<OwnedFd>,
+}
+
+/// Reads once from the Unix socket `stream`, with what is handed over beside the bytes.
+///
+/// # Errors
+/// As recvmsg(2); `WouldBlock` if the socket does not wait and nothing is there.
+pub fn receive(stream: &impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut space = nix::cmsg_space!([RawFd; DESCRIPTORS_MAX]);
+    let mut parts = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(stream.as_fd().as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let mut descriptors = Vec::new();
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(numbers) = control {
+            // SAFETY: the kernel has just made each of these descriptors in this process for us alone, and nobody else knows its number yet.
+            descriptors.extend(
+                numbers
+                    .into_iter()
+                    .map(|number| unsafe { OwnedFd::from_raw_fd(number) }),
+            );
+        }
+    }
+    Ok(Received {
+        length: message.bytes,
+        descriptor: descriptors.into_iter().next(),
+    })
+}
+
+/// No key came through a pipe. No variant holds a byte of what came.
+#[derive(Debug, Error)]
+pub enum PipeKeyError {
+    /// Files, terminals and sockets are refused: a key in a file stays there.
+    #[error(
+        "take the key from the descriptor: it is no pipe that can be read: {source}\nhint: tapekey-kms recover … --key-fd 1 | tapekey unlock DRIVE --key-fd 0"
+    )]
+    NotAPipe {
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// Nothing, or not all of it, came in time.
+    #[error(
+        "take the key from the pipe: it was not there after {seconds} s\nhint: the program on its other end must write the key and end"
+    )]
+    TimedOut {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Something else than a key came.
+    #[error("take the key from the pipe: {0}")]
+    WrongLength(#[from] WrongKeyLength),
+    /// More than a key came.
+    #[error(
+        "take the key from the pipe: more than {KEY_LENGTH} bytes came\nhint: the pipe must give the 32 bytes of the key and nothing else"
+    )]
+    TooLong,
+    /// The system refused.
+    #[error("take the key from the pipe: {0}\nhint: try again")]
+    System(#[from] io::Error),
+}
+
+/// Takes a key out of a pipe: exactly its 32 bytes, then the end, within `limit`. Buffers are wiped.
+///
+/// # Errors
+/// [`PipeKeyError`].
+pub async fn take_from_pipe(descriptor: OwnedFd, limit: Duration) -> Result<DataKey, PipeKeyError> {
+    let mut pipe = pipe::Receiver::from_owned_fd(descriptor).map_err(|source| PipeKeyError::NotAPipe { source })?;
+    // One byte more than a key, so that a longer one is seen.
+    let mut bytes = Zeroizing::new([0; KEY_LENGTH + 1]);
+    let reading = async {
+        let mut length = 0;
+        while let Some(room) = bytes.get_mut(length..).filter(|room| !room.is_empty()) {
+            match pipe.read(room).await? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        Ok::<usize, io::Error>(length)
+    };
+    let length = match tokio::time::timeout(limit, reading).await {
+        Ok(length) => length?,
+        Err(_) => {
+            return Err(PipeKeyError::TimedOut {
+                seconds: limit.as_secs(),
+            });
+        }
+    };
+    if length > KEY_LENGTH {
+        return Err(PipeKeyError::TooLong);
+    }
+    let came = bytes.get_mut(..length).unwrap_or_default();
+    Ok(DataKey::take_slice(came)?)
 }
 
 /// Something offered as a key has the wrong length.
@@ -263,6 +377,63 @@ mod tests {
             sealed.sealed[byte] ^= 1;
         }
         assert!(key.open_key(&sealed, b"fields").is_err(), "ten bytes are no key");
+    }
+
+    async fn through_a_pipe(bytes: &[u8], close: bool) -> Result<DataKey, PipeKeyError> {
+        use std::io::Write;
+        let (read, mut write) = io::pipe().unwrap();
+        write.write_all(bytes).unwrap();
+        let held = (!close).then_some(write);
+        let taken = take_from_pipe(read.into(), Duration::from_secs(30)).await;
+        drop(held);
+        taken
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_comes_through_a_pipe_whole_and_alone_or_not_at_all() {
+        let key = through_a_pipe(&[7; KEY_LENGTH], true).await.ok().unwrap();
+        assert!(key == DataKey::take(&mut [7; KEY_LENGTH]));
+        let said = async |bytes: &[u8], close| through_a_pipe(bytes, close).await.err().unwrap().to_string();
+        assert!(said(&[7; KEY_LENGTH + 1], true).await.contains("more than 32 bytes"));
+        assert!(said(&[7; 9000], false).await.contains("more than 32 bytes"));
+        assert!(said(&[7; KEY_LENGTH - 1], true).await.contains("this one 31"));
+        assert!(said(b"", true).await.contains("this one 0"));
+        assert!(
+            said(&[7; KEY_LENGTH], false).await.contains("after 30 s"),
+            "without an end more may come"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_file_is_no_pipe() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let refused = take_from_pipe(file.into(), Duration::from_secs(1)).await.err().unwrap();
+        assert!(matches!(refused, PipeKeyError::NotAPipe { .. }), "{refused}");
+    }
+
+    #[test]
+    fn of_several_descriptors_handed_over_one_is_kept_and_none_leaks() {
+        use nix::sys::socket::{ControlMessage, sendmsg};
+        let count = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let numbers = [file.as_raw_fd(); DESCRIPTORS_MAX];
+        let parts = [io::IoSlice::new(b"line")];
+        sendmsg::<()>(
+            one.as_raw_fd(),
+            &parts,
+            &[ControlMessage::ScmRights(&numbers)],
+            MsgFlags::empty(),
+            None,
+        )
+        .unwrap();
+        let mut buffer = [0; 16];
+        let before = count();
+        let received = receive(&other, &mut buffer).unwrap();
+        assert_eq!((received.length, received.descriptor.is_some()), (4, true));
+        drop(received);
+        // Other tests of this process open descriptors too, but not a hundred.
+        assert!(count() <= before + 100, "{before} before");
     }
 
     #[test]

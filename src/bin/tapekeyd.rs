@@ -22,7 +22,10 @@ use tapekey::controller::runtime::Daemon;
 use tapekey::controller::runtime::lane::Opener;
 use tapekey::controller::runtime::start::{Given, GivenDrive};
 use tapekey::drive::{Drive, DriveError, SetScope};
+use tapekey::keysource::KeySource;
 use tapekey::keysource::kms::Kms;
+use tapekey::keysource::none::NoKms;
+use tapekey::kms_client::KmsClient;
 use tapekey::secret::keep_in_this_process;
 use tapekey::transport::sg_io::SgNode;
 use tapekey::transport::sim::SimSocket;
@@ -84,19 +87,27 @@ fn keep_secrets_in() -> Result<(), Box<dyn Error>> {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let clock: Arc<dyn Clock> = Arc::new(real::clock::SystemClock::start());
     let (config, client) = check(&arguments.config, &clock)?;
-    let nodes = u32::try_from(config.kms.addresses.len())?;
-    let limit = config.kms.timeout.saturating_mul(nodes).saturating_add(KMS_MARGIN);
     let daemon = Daemon::new(Given {
         state_directory: config.state_directory.clone(),
         drives: config.drives.iter().map(|drive| given(&config, drive)).collect(),
         clock,
-        keys: Arc::new(Kms::new(client, limit)),
+        keys: keys(&config, client)?,
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(serve(daemon, &config));
     // A drive or a disk that hangs must not keep us from ending.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+fn keys(config: &Config, client: Option<KmsClient>) -> Result<Arc<dyn KeySource>, Box<dyn Error>> {
+    let (Some(kms), Some(client)) = (&config.kms, client) else {
+        tracing::warn!("the configuration names no KMS: keys come from tapekey unlock --key-fd alone");
+        return Ok(Arc::new(NoKms));
+    };
+    let nodes = u32::try_from(kms.addresses.len())?;
+    let limit = kms.timeout.saturating_mul(nodes).saturating_add(KMS_MARGIN);
+    Ok(Arc::new(Kms::new(client, limit)))
 }
 
 async fn serve(daemon: Arc<Daemon>, config: &Config) -> Result<(), Box<dyn Error>> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::output::{Exit, Failure, Output};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, DEFAULT_FILE, load};
+use crate::config::{Config, ConfigError, DEFAULT_FILE, KmsConfig, load};
 use crate::kms_client::{AddressError, ClientConfig, KmsClient, SetupError};
 
 /// Check configuration files
@@ -47,14 +47,18 @@ pub enum CheckError {
 }
 
 /// Reads and checks everything that the daemon needs to start: the file, the files that it names, certificates and their dates.
-/// Nothing is sent.
+/// Nothing is sent. Without a KMS in the file there is no client.
 ///
 /// # Errors
 /// [`CheckError`] names file, key and remedy.
-pub fn check(file: &Path, clock: &Arc<dyn Clock>) -> Result<(Config, KmsClient), CheckError> {
+pub fn check(file: &Path, clock: &Arc<dyn Clock>) -> Result<(Config, Option<KmsClient>), CheckError> {
     let config = load(file)?;
-    let addresses = config
-        .kms
+    let client = config.kms.as_ref().map(|kms| client(file, kms, clock)).transpose()?;
+    Ok((config, client))
+}
+
+fn client(file: &Path, kms: &KmsConfig, clock: &Arc<dyn Clock>) -> Result<KmsClient, CheckError> {
+    let addresses = kms
         .addresses
         .iter()
         .map(|address| address.parse())
@@ -64,16 +68,15 @@ pub fn check(file: &Path, clock: &Arc<dyn Clock>) -> Result<(Config, KmsClient),
             file: file.into(),
             error,
         })?,
-        ca: config.kms.ca.clone(),
-        certificate: config.kms.certificate.clone(),
-        key: config.kms.key.clone(),
-        timeout: config.kms.timeout,
+        ca: kms.ca.clone(),
+        certificate: kms.certificate.clone(),
+        key: kms.key.clone(),
+        timeout: kms.timeout,
     };
-    let client = KmsClient::new(&client, clock).map_err(|error| CheckError::Certificate {
+    KmsClient::new(&client, clock).map_err(|error| CheckError::Certificate {
         file: file.into(),
         error,
-    })?;
-    Ok((config, client))
+    })
 }
 
 #[derive(Serialize)]
@@ -89,15 +92,16 @@ pub(super) fn run(verb: ConfigVerb, clock: &Arc<dyn Clock>, output: &mut Output<
     let (config, _) = check(&file, clock).map_err(|error| Failure::new(Exit::Usage, error))?;
     let checked = Checked {
         drives: config.drives.into_iter().map(|drive| drive.name).collect(),
-        kms_addresses: config.kms.addresses,
+        kms_addresses: config.kms.map(|kms| kms.addresses).unwrap_or_default(),
         socket: config.control.socket,
         file,
     };
     output.answer(&checked, |checked| {
         let (file, drives) = (checked.file.display(), checked.drives.join(", "));
-        format!(
-            "{file}: good; drives: {drives}; KMS: {}",
-            checked.kms_addresses.join(", ")
-        )
+        let kms = match checked.kms_addresses.as_slice() {
+            [] => "none; keys come from tapekey unlock --key-fd alone".to_owned(),
+            addresses => addresses.join(", "),
+        };
+        format!("{file}: good; drives: {drives}; KMS: {kms}")
     })
 }

@@ -1,11 +1,13 @@
 //! The daemon as subcommands ask it.
 
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::output::{Exit, Failure, Output};
 use super::{job_failure, show};
-use crate::control::client::{ClientError, ask};
+use crate::control::client::{ClientError, ask, ask_with};
+use crate::control::messages::job::JobRecord;
 use crate::control::messages::{Answer, Command, RefusalCode};
 
 /// How long a job may take: a volume becomes ready within ten minutes, and no drive or KMS is waited for without limit.
@@ -25,10 +27,21 @@ impl DaemonAt {
 
     /// Has a job done, prints it, and fails if it was refused or failed.
     pub(super) fn job(&self, command: Command, output: &mut Output<'_>) -> Result<(), Failure> {
-        match ask(&self.0, command, JOB_MAX).map_err(failure)? {
+        let job = self.printed_job(command, None, output)?;
+        job_failure(&job)
+    }
+
+    /// Has a job done, handing `descriptor` over with it, and prints it however it ended.
+    pub(super) fn printed_job(
+        &self,
+        command: Command,
+        descriptor: Option<BorrowedFd<'_>>,
+        output: &mut Output<'_>,
+    ) -> Result<Box<JobRecord>, Failure> {
+        match ask_with(&self.0, command, descriptor, JOB_MAX).map_err(failure)? {
             Answer::Job(job) => {
                 output.answer(&job, |job| show::job(job))?;
-                job_failure(&job)
+                Ok(job)
             }
             other => Err(unexpected(&other)),
         }

@@ -53,6 +53,8 @@ pub(super) fn job(job: &JobRecord) -> String {
     ]);
     table.row(["volume".to_owned(), job.volume.to_string()]);
     optional(&mut table, "pool on medium", job.volume.pool_on_medium.clone());
+    optional(&mut table, "KAD on the tape", job.volume.kad.clone());
+    optional(&mut table, "A-KAD on the tape", job.volume.a_kad.clone());
     optional(&mut table, "pool", job.pool.clone());
     key_rows(&mut table, job);
     optional(&mut table, "KMS", job.kms.as_ref().map(kms));
@@ -89,11 +91,15 @@ fn key_rows(table: &mut Table, job: &JobRecord) {
         (JobKind::Load | JobKind::Unlock, _) => ", as the volume is encrypted",
         (JobKind::Clear, _) => "",
     };
-    table.row([
-        "key".to_owned(),
-        format!("{} of group {} ({}){origin}", key.name, key.group, key.state),
-    ]);
-    table.row(["key id".to_owned(), key.id.clone()]);
+    if let (Some(name), Some(group)) = (&key.name, &key.group) {
+        let state = key.state.as_deref().unwrap_or("unknown state");
+        table.row(["key".to_owned(), format!("{name} of group {group} ({state}){origin}")]);
+    }
+    if let Some(by) = &key.given_by {
+        let text = format!("given by descriptor, by process {} of user {}{origin}", by.pid, by.uid);
+        table.row(["key".to_owned(), text]);
+    }
+    optional(table, "key id", key.id.clone());
     table.row(["KAD".to_owned(), key.kad.clone()]);
     if let Some(a_kad) = &key.a_kad {
         table.row(["A-KAD".to_owned(), a_kad.clone()]);

@@ -37,7 +37,7 @@ pub(super) fn check(file: &Path, raw: RawConfig) -> Result<Config, ConfigError> 
     let config = Config {
         state_directory,
         drives: drives(&mut problems, raw.drive, raw.allow_simulated_drives),
-        kms: kms(&mut problems, raw.kms),
+        kms: raw.kms.map(|raw| kms(&mut problems, raw)),
         control: control(&mut problems, raw.control),
         policy: policy(&mut problems, &raw.policy, raw.pool),
     };

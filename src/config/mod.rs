@@ -31,8 +31,8 @@ pub struct Config {
     pub state_directory: PathBuf,
     /// The drives, in the order of the file, at least one; names and paths are unique.
     pub drives: Vec<DriveConfig>,
-    /// Where keys come from.
-    pub kms: KmsConfig,
+    /// Where keys come from; without it, only from whoever gives one with `tapekey unlock --key-fd`.
+    pub kms: Option<KmsConfig>,
     /// Where commands come from.
     pub control: ControlConfig,
     /// What to do where the operator has a choice.

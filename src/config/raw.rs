@@ -13,7 +13,7 @@ pub(super) struct RawConfig {
     pub(super) allow_simulated_drives: bool,
     #[serde(default)]
     pub(super) drive: Vec<RawDrive>,
-    pub(super) kms: RawKms,
+    pub(super) kms: Option<RawKms>,
     #[serde(default)]
     pub(super) control: RawControl,
     #[serde(default)]

@@ -55,6 +55,19 @@ impl Host {
 }
 
 #[test]
+fn a_host_without_a_kms_is_good_and_half_a_kms_is_not() {
+    let host = Host::new();
+    let text = host.text();
+    let (before, after) = (
+        text.split("[kms]").next().unwrap(),
+        text.split("[control]").nth(1).unwrap(),
+    );
+    let without = host.load(&format!("{before}[control]{after}")).unwrap();
+    assert_eq!(without.kms, None);
+    assert!(host.load(&format!("{before}[kms]\n[control]{after}")).is_err());
+}
+
+#[test]
 fn a_good_file_means_what_it_says() {
     let host = Host::new();
     let config = host.load(&host.text()).unwrap();
@@ -70,7 +83,7 @@ fn a_good_file_means_what_it_says() {
     assert!(config.policy.finish_volumes);
     assert_eq!(config.policy.plain_blocks(Some("ENCR_mixed")), PlainBlocks::Allow);
     assert_eq!(config.policy.plain_blocks(Some("ENCR_other")), PlainBlocks::Refuse);
-    assert_eq!(config.kms.timeout, Duration::from_secs(10));
+    assert_eq!(config.kms.as_ref().unwrap().timeout, Duration::from_secs(10));
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The command line's end of the control socket: one request, one reply, with a limit on the wait. Blocks.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, IoSlice, Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use thiserror::Error;
 
 use super::messages::{Answer, Body, Command, REPLY_LENGTH_MAX, Refusal, Reply, Request, VERSION};
@@ -46,6 +48,19 @@ pub enum ClientError {
 /// # Errors
 /// [`ClientError`]; after `NoAnswer` and `NotAReply` the command may have been carried out.
 pub fn ask(socket: &Path, command: Command, limit: Duration) -> Result<Answer, ClientError> {
+    ask_with(socket, command, None, limit)
+}
+
+/// The same, and hands `descriptor` over to the daemon beside the request (SCM_RIGHTS).
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_with(
+    socket: &Path,
+    command: Command,
+    descriptor: Option<BorrowedFd<'_>>,
+    limit: Duration,
+) -> Result<Answer, ClientError> {
     let unreachable = |source| ClientError::Unreachable {
         socket: socket.into(),
         source,
@@ -67,7 +82,7 @@ pub fn ask(socket: &Path, command: Command, limit: Duration) -> Result<Answer, C
     let mut line = serde_json::to_vec(&request).map_err(|error| not_a_reply(error.to_string()))?;
     line.push(b'\n');
     // Whoever is turned away is told so and cut off: the reply is worth more than the failed write.
-    let sent = stream.write_all(&line);
+    let sent = send(&mut stream, &line, descriptor);
     let reply = match read_reply(&stream) {
         Ok(reply) if reply.is_empty() => match sent {
             Err(error) => return Err(unreachable(error)),
@@ -89,6 +104,18 @@ pub fn ask(socket: &Path, command: Command, limit: Duration) -> Result<Answer, C
         Body::Answer(_) if reply.id != request.id => Err(not_a_reply(format!("a reply to request {} came", reply.id))),
         Body::Answer(answer) => Ok(answer),
     }
+}
+
+/// The descriptor goes with the first bytes of the line.
+fn send(stream: &mut UnixStream, line: &[u8], descriptor: Option<BorrowedFd<'_>>) -> std::io::Result<()> {
+    let Some(descriptor) = descriptor else {
+        return stream.write_all(line);
+    };
+    let numbers = [descriptor.as_raw_fd()];
+    let rights = [ControlMessage::ScmRights(&numbers)];
+    let parts = [IoSlice::new(line)];
+    let length = sendmsg::<()>(stream.as_raw_fd(), &parts, &rights, MsgFlags::MSG_NOSIGNAL, None)?;
+    stream.write_all(line.get(length..).unwrap_or_default())
 }
 
 fn read_reply(stream: &UnixStream) -> std::io::Result<Vec<u8>> {

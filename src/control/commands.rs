@@ -2,24 +2,40 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::messages::{Answer, Command, JOBS_MAX, Refusal, RefusalCode};
-use super::peer::Peer;
-use super::server::{Commands, Executing};
+use super::server::{Caller, Commands, Executing};
+use crate::controller::job::JobGiver;
 use crate::controller::operation::Wish;
 use crate::controller::pool::Pool;
 use crate::controller::runtime::{CommandError, Daemon};
+use crate::secret::take_from_pipe;
+
+/// How long a key may take to come through its pipe. The command line hands the pipe over only once something is in it.
+const KEY_COMES_WITHIN: Duration = Duration::from_secs(10);
 
 impl Commands for Daemon {
-    fn execute(self: Arc<Self>, peer: Peer, command: Command) -> Executing<'static> {
-        Box::pin(execute(self, peer, command))
+    fn execute(self: Arc<Self>, caller: Caller, command: Command) -> Executing<'static> {
+        Box::pin(execute(self, caller, command))
     }
 }
 
-async fn execute(daemon: Arc<Daemon>, peer: Peer, command: Command) -> Result<Answer, Refusal> {
+async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Result<Answer, Refusal> {
     let (drive, wish) = match command {
         Command::Load { drive, pool, barcode } => (drive, load(pool.as_deref(), barcode)?),
-        Command::Unlock { drive } => (drive, Wish::Unlock),
+        Command::Unlock { drive, .. } => match caller.handed {
+            None => (drive, Wish::Unlock),
+            Some(pipe) => {
+                let key = take_from_pipe(pipe, KEY_COMES_WITHIN).await;
+                let key = key.map_err(|error| refusal(RefusalCode::NoKeyCame, &error, "try again"))?;
+                let by = JobGiver {
+                    uid: caller.peer.uid,
+                    pid: caller.peer.pid,
+                };
+                return Ok(Answer::Job(Box::new(daemon.unlock_with(&drive, key, by).await?)));
+            }
+        },
         Command::Clear { drive } => (drive, Wish::Clear),
         Command::Status { drive, look } => {
             return Ok(Answer::Status(daemon.status(drive.as_deref(), look).await?));
@@ -38,7 +54,9 @@ async fn execute(daemon: Arc<Daemon>, peer: Peer, command: Command) -> Result<An
             });
         }
     };
-    Ok(Answer::Job(Box::new(daemon.carry_out(&drive, wish, peer.uid).await?)))
+    Ok(Answer::Job(Box::new(
+        daemon.carry_out(&drive, wish, caller.peer.uid).await?,
+    )))
 }
 
 fn load(pool: Option<&str>, barcode: Option<String>) -> Result<Wish, Refusal> {

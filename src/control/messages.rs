@@ -54,6 +54,9 @@ pub enum Command {
     Unlock {
         /// Name of the drive.
         drive: String,
+        /// The key comes through a pipe whose descriptor is handed over beside the request (SCM_RIGHTS), not from the KMS.
+        #[serde(default, skip_serializing_if = "is_false")]
+        key_by_descriptor: bool,
     },
     /// Takes the key out of a drive. Answered by the job, when it has ended.
     Clear {
@@ -87,6 +90,20 @@ pub enum Command {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+impl Command {
+    /// Whether a descriptor must be handed over beside it.
+    #[must_use]
+    pub fn needs_descriptor(&self) -> bool {
+        matches!(
+            self,
+            Self::Unlock {
+                key_by_descriptor: true,
+                ..
+            }
+        )
+    }
 }
 
 /// What comes back for a request.
@@ -166,6 +183,8 @@ pub enum RefusalCode {
     DriveHangs,
     /// Too many clients are connected.
     TooManyClients,
+    /// No key came through the descriptor.
+    NoKeyCame,
     /// The state directory failed.
     State,
     /// A code that this client does not know.
@@ -189,8 +208,18 @@ mod tests {
                 r#"{"version":1,"id":7,"command":{"load":{"drive":"d0","pool":"ENCR_daily"}}}"#,
             ),
             (
-                Command::Unlock { drive: "d0".into() },
+                Command::Unlock {
+                    drive: "d0".into(),
+                    key_by_descriptor: false,
+                },
                 r#"{"version":1,"id":7,"command":{"unlock":{"drive":"d0"}}}"#,
+            ),
+            (
+                Command::Unlock {
+                    drive: "d0".into(),
+                    key_by_descriptor: true,
+                },
+                r#"{"version":1,"id":7,"command":{"unlock":{"drive":"d0","key_by_descriptor":true}}}"#,
             ),
             (
                 Command::Clear { drive: "d0".into() },

@@ -13,6 +13,8 @@ pub struct Peer {
     pub uid: u32,
     /// Its effective group.
     pub gid: u32,
+    /// Its process id.
+    pub pid: i32,
 }
 
 impl Peer {
@@ -25,6 +27,7 @@ impl Peer {
         Ok(Self {
             uid: credentials.uid(),
             gid: credentials.gid(),
+            pid: credentials.pid(),
         })
     }
 
@@ -55,10 +58,18 @@ mod tests {
         let stranger = Peer {
             uid: 4_000_001,
             gid: 4_000_001,
+            pid: 1,
         };
-        assert!(Peer { uid: 0, gid: 0 }.may_command(7, None));
-        assert!(Peer { uid: 7, gid: 9 }.may_command(7, None));
-        assert!(Peer { uid: 4_000_001, gid: 9 }.may_command(7, Some(9)));
+        assert!(Peer { uid: 0, gid: 0, pid: 1 }.may_command(7, None));
+        assert!(Peer { uid: 7, gid: 9, pid: 1 }.may_command(7, None));
+        assert!(
+            Peer {
+                uid: 4_000_001,
+                gid: 9,
+                pid: 1
+            }
+            .may_command(7, Some(9))
+        );
         assert!(!stranger.may_command(7, None));
         assert!(
             !stranger.may_command(7, Some(9)),

@@ -3,16 +3,18 @@
 //! Each connection is its own task: a client that waits for a hung drive, sends nothing or reads nothing stops no other.
 
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt, BufReader};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::incoming::Incoming;
 use super::lines::{self, Line};
 use super::messages::{Answer, Body, Command, REQUEST_LENGTH_MAX, Refusal, RefusalCode, Reply, Request, VERSION};
 use super::peer::Peer;
@@ -31,8 +33,17 @@ pub type Executing<'a> = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + 
 
 /// Carries out commands.
 pub trait Commands: Send + Sync + 'static {
-    /// Carries out `command` for `peer`, who may command. A client that goes away does not end what it began.
-    fn execute(self: Arc<Self>, peer: Peer, command: Command) -> Executing<'static>;
+    /// Carries out `command` for `caller`, who may command. A client that goes away does not end what it began.
+    fn execute(self: Arc<Self>, caller: Caller, command: Command) -> Executing<'static>;
+}
+
+/// Who asks, and what they handed over.
+#[derive(Debug)]
+pub struct Caller {
+    /// The process.
+    pub peer: Peer,
+    /// The descriptor beside the request; there is one if, and only if, the command needs it.
+    pub handed: Option<OwnedFd>,
 }
 
 /// Who may command, beside root.
@@ -103,7 +114,7 @@ async fn welcome(stream: UnixStream, allowed: Allowed, commands: Arc<dyn Command
 
 async fn converse(stream: UnixStream, peer: Peer, commands: Arc<dyn Commands>) {
     let (from, mut to) = stream.into_split();
-    let mut from = BufReader::new(from);
+    let mut from = BufReader::new(Incoming::new(from));
     while let Some((reply, go_on)) = one_request(&mut from, peer, &commands).await {
         if !send(&mut to, &reply).await || !go_on {
             return;
@@ -113,7 +124,7 @@ async fn converse(stream: UnixStream, peer: Peer, commands: Arc<dyn Commands>) {
 
 /// The reply to the next request and whether there may be another one; `None` once the client has gone.
 async fn one_request(
-    from: &mut BufReader<OwnedReadHalf>,
+    from: &mut BufReader<Incoming>,
     peer: Peer,
     commands: &Arc<dyn Commands>,
 ) -> Option<(Reply, bool)> {
@@ -136,7 +147,14 @@ async fn one_request(
         },
     };
     let id = request.id;
-    let body = match commands.clone().execute(peer, request.command).await {
+    let handed = from.get_mut().take_handed();
+    if request.command.needs_descriptor() != handed.is_some() {
+        let what = "a descriptor came with a command that takes none, or none with one that does";
+        let hint = "use the tapekey of the daemon's version";
+        return Some((refusal(id, RefusalCode::BadRequest, what, hint), false));
+    }
+    let caller = Caller { peer, handed };
+    let body = match commands.clone().execute(caller, request.command).await {
         Ok(answer) => Body::Answer(answer),
         Err(refusal) => Body::Error(refusal),
     };
@@ -224,7 +242,7 @@ mod tests {
     struct Echo;
 
     impl Commands for Echo {
-        fn execute(self: Arc<Self>, _: Peer, command: Command) -> Executing<'static> {
+        fn execute(self: Arc<Self>, _: Caller, command: Command) -> Executing<'static> {
             Box::pin(async move {
                 match command {
                     Command::JobList { limit: 0, .. } => std::future::pending().await,

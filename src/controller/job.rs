@@ -127,6 +127,12 @@ pub struct JobVolume {
     /// Pool written on the medium, MAM 0808h.
     #[serde(default)]
     pub pool_on_medium: Option<String>,
+    /// The KAD that stands beside its first block, in hex, whoever wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kad: Option<String>,
+    /// The authenticated KAD there, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub a_kad: Option<String>,
 }
 
 impl fmt::Display for JobVolume {
@@ -142,14 +148,18 @@ impl fmt::Display for JobVolume {
 /// The key of a job, without its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobKey {
-    /// Key group.
-    pub group: String,
+    /// Key group; unknown of a key that somebody gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Id of the group's key, as in the KAD.
-    pub id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Name of the group's key.
-    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// `active` or `inactive`, as the KMS said.
-    pub state: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
     /// The KAD that stands beside each block, in hex; empty if other software wrote an authenticated one alone.
     pub kad: String,
     /// The authenticated KAD, in hex; blocks of ours have none.
@@ -157,6 +167,18 @@ pub struct JobKey {
     pub a_kad: Option<String>,
     /// Whether this job asked for a new key, or took the one that the volume is encrypted under.
     pub new: bool,
+    /// Who gave the key through a descriptor; absent if it came from the KMS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_by: Option<JobGiver>,
+}
+
+/// The process that gave a key through a descriptor, as the kernel says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobGiver {
+    /// Its effective user.
+    pub uid: u32,
+    /// Its process id.
+    pub pid: i32,
 }
 
 /// Which server gave the key.

@@ -2,9 +2,9 @@
 
 use super::step::Change;
 use crate::clock::Timestamp;
-use crate::controller::job::{JobInForce, JobKey, JobKms, JobMessage, JobProof, JobRecord, Level};
+use crate::controller::job::{JobGiver, JobInForce, JobKey, JobKms, JobMessage, JobProof, JobRecord, Level};
 use crate::drive::{DecryptionMode, EncryptionMode, KeyInForce, Scope};
-use crate::kad::BlockKads;
+use crate::kad::{BlockKads, OurKad};
 use crate::keysource::{CandidateFacts, KeyFacts, KeyServer};
 
 /// Writes `change`, which happened at `now`, into `record`.
@@ -22,10 +22,15 @@ pub fn apply(record: &mut JobRecord, change: Change, now: Timestamp) {
             record.volume.barcode = volume.barcode;
             record.volume.pool_on_medium = volume.pool;
         }
+        Change::FirstBlock(kads) => {
+            record.volume.kad = hex_if_any(&kads.unauthenticated);
+            record.volume.a_kad = hex_if_any(&kads.authenticated);
+        }
         Change::Barcode(barcode) => record.volume.barcode = Some(barcode),
         Change::Pool(pool) => record.pool = Some(pool),
         Change::Key { facts, new } => set_key(record, facts, new),
         Change::Candidate { facts, kads } => set_candidate(record, facts, &kads),
+        Change::GivenKey { kads, by } => set_given(record, &kads, by),
         Change::WrongKeys(ids) => record.wrong_keys = ids.iter().map(ToString::to_string).collect(),
         Change::InForce(in_force) => record.in_force = Some(in_force_words(&in_force)),
         Change::Proof(proof) => {
@@ -48,29 +53,49 @@ fn set_key(record: &mut JobRecord, facts: KeyFacts, new: bool) {
     record.pool = Some(facts.group.to_string());
     record.kms = Some(kms(facts.server));
     record.key = Some(JobKey {
-        group: facts.group.into(),
-        id: facts.kad.key_id().to_string(),
-        name: facts.key_name,
-        state: facts.state.to_string(),
+        group: Some(facts.group.into()),
+        id: Some(facts.kad.key_id().to_string()),
+        name: Some(facts.key_name),
+        state: Some(facts.state.to_string()),
         kad: facts.kad.to_string(),
         a_kad: None,
         new,
+        given_by: None,
     });
 }
 
 /// The volume belongs to no pool of ours, whichever group its key is in.
 fn set_candidate(record: &mut JobRecord, facts: CandidateFacts, kads: &BlockKads) {
     record.kms = Some(kms(facts.server));
-    let a_kad = &kads.authenticated;
     record.key = Some(JobKey {
-        group: facts.group.into(),
-        id: facts.key_id.to_string(),
-        name: facts.key_name,
-        state: facts.state.to_string(),
+        group: Some(facts.group.into()),
+        id: Some(facts.key_id.to_string()),
+        name: Some(facts.key_name),
+        state: Some(facts.state.to_string()),
         kad: hex::encode(&kads.unauthenticated),
-        a_kad: (!a_kad.is_empty()).then(|| hex::encode(a_kad)),
+        a_kad: hex_if_any(&kads.authenticated),
         new: false,
+        given_by: None,
     });
+}
+
+/// Of a key that somebody gave nothing is known but the KADs it is for.
+fn set_given(record: &mut JobRecord, kads: &BlockKads, by: JobGiver) {
+    let ours = OurKad::decode(&kads.unauthenticated).filter(|_| kads.authenticated.is_empty());
+    record.key = Some(JobKey {
+        group: None,
+        id: ours.map(|kad| kad.key_id().to_string()),
+        name: None,
+        state: None,
+        kad: hex::encode(&kads.unauthenticated),
+        a_kad: hex_if_any(&kads.authenticated),
+        new: false,
+        given_by: Some(by),
+    });
+}
+
+fn hex_if_any(bytes: &[u8]) -> Option<String> {
+    (!bytes.is_empty()).then(|| hex::encode(bytes))
 }
 
 fn kms(server: KeyServer) -> JobKms {

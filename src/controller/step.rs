@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::controller::job::{Level, Outcome};
+use crate::controller::job::{JobGiver, Level, Outcome};
 use crate::drive::{
     Beginning, DriveError, DriveIdentity, Fit, KeyInForce, KeyLoaded, KeyParameters, LoadKeyError, Proof, Readiness,
     Refusal, VolumeIdentity,
@@ -67,6 +67,11 @@ pub enum Ask {
         /// The volume, if it has a name.
         volume: Option<VolumeName>,
     },
+    /// Whether the key that somebody gave is that of the KADs, as far as their check value can tell.
+    CheckGiven {
+        /// The KADs.
+        kads: BlockKads,
+    },
     /// Put the key that came last into the drive. The record is durable before that.
     LoadKey(KeyParameters),
     /// Put a candidate that came last into the drive and see whether it fits. The record is durable before that.
@@ -115,6 +120,15 @@ pub enum Event {
         wrong: Vec<KeyId>,
         /// What each server said.
         outcomes: Vec<ServerOutcome>,
+    },
+    /// To [`Ask::CheckGiven`]: it fits this KAD of ours.
+    GivenFits(OurKad),
+    /// To [`Ask::CheckGiven`]: only the drive can tell.
+    GivenUnchecked {
+        /// What stands for it among the keys that were wrong.
+        id: KeyId,
+        /// Those that the drive has refused while this volume was mounted.
+        wrong: Vec<KeyId>,
     },
     /// To [`Ask::LoadKey`].
     Loaded(Receipt),
@@ -281,6 +295,15 @@ pub enum Change {
         facts: CandidateFacts,
         /// The KADs on the tape.
         kads: BlockKads,
+    },
+    /// The KADs beside the volume's first block.
+    FirstBlock(BlockKads),
+    /// The key that somebody gave through a descriptor.
+    GivenKey {
+        /// The KADs on the tape.
+        kads: BlockKads,
+        /// Who gave it.
+        by: JobGiver,
     },
     /// The keys that count as wrong while this volume is mounted.
     WrongKeys(Vec<KeyId>),

@@ -1,10 +1,11 @@
 //! Where the daemon's keys come from, as the controller sees it: a key for a new volume, or the key that a KAD names.
 //!
-//! The one real source is the KMS ([`kms`]). What comes from here has been checked: the key fits its KAD; only the candidates for
+//! The one real source is the KMS ([`kms`]); a host that only recovers has [`none`]. What comes from here has been checked: the key fits its KAD; only the candidates for
 //! a KAD of other software cannot be. Keys travel in
 //! [`DataKey`]s beside their [`KeyFacts`], so that everything but the drive call handles the facts alone.
 
 pub mod kms;
+pub mod none;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -94,6 +95,11 @@ pub enum KeySourceError {
     /// The KMS refused, or none of its addresses answered.
     #[error(transparent)]
     Kms(#[from] KmsClientError),
+    /// The configuration names no KMS.
+    #[error(
+        "there is no KMS in this host's configuration to ask for a key\nhint: add a [kms] section to it; to read a volume whose key you have, tapekey unlock DRIVE --key-fd N"
+    )]
+    NotConfigured,
     /// The whole request took too long.
     #[error("ask the KMS: no answer in {seconds} s\nhint: check that tapekey-kms runs and that this host can reach it")]
     TimedOut {

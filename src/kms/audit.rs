@@ -90,6 +90,8 @@ pub enum Action {
     DeleteSnapshot,
     /// A snapshot of the store.
     CreateSnapshot,
+    /// A recovery kit with all keys.
+    CreateKit,
     /// The store came out of a snapshot.
     RestoreStore,
     /// One more quiesce.
@@ -123,6 +125,7 @@ impl Action {
             Self::BeginRotation => "begin_rotation",
             Self::DeleteSnapshot => "delete_snapshot",
             Self::CreateSnapshot => "create_snapshot",
+            Self::CreateKit => "create_kit",
             Self::RestoreStore => "restore_store",
             Self::Quiesce => "quiesce",
             Self::Unquiesce => "unquiesce",
@@ -152,6 +155,7 @@ impl Action {
             | Self::RestoreKeys
             | Self::CreateSnapshot
             | Self::DeleteSnapshot
+            | Self::CreateKit
             | Self::RestoreStore
             | Self::Quiesce
             | Self::Unquiesce

@@ -96,7 +96,7 @@ fn how(stored: &StoredKey, kad: &[u8]) -> KadMatch {
 }
 
 /// The key ids that a KAD may spell: its 16 bytes, padded or not, or a UUID as text.
-fn ids_in(kad: &[u8]) -> Vec<KeyId> {
+pub(super) fn ids_in(kad: &[u8]) -> Vec<KeyId> {
     let mut ids = Vec::new();
     if let Some((id, padding)) = kad.split_first_chunk::<ID_LENGTH>()
         && without_padding(padding).is_empty()

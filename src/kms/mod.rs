@@ -10,6 +10,7 @@ pub mod command;
 pub mod config;
 pub mod connector;
 pub mod init;
+pub mod kit;
 mod lifecycle;
 pub mod model;
 pub mod pki;

@@ -19,11 +19,40 @@ pub struct CreateSnapshot {
     pub same_filesystem: bool,
 }
 
-/// A snapshot that was made of the store.
+/// In which form keys were brought to another disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapshotForm {
+    /// A copy of the store, as sealed as it was.
+    Snapshot,
+    /// A recovery kit: all keys under a passphrase of its own.
+    Kit,
+}
+
+impl SnapshotForm {
+    /// The form's name on the wire and in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Kit => "kit",
+        }
+    }
+
+    /// The form of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Snapshot, Self::Kit].into_iter().find(|form| form.name() == name)
+    }
+}
+
+/// A snapshot or recovery kit that was made of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotRecord {
     /// Its id, a UUID.
     pub id: String,
+    /// What it is.
+    pub form: SnapshotForm,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub made: OffsetDateTime,
@@ -39,9 +68,9 @@ pub struct SnapshotRecord {
     pub groups: u64,
     /// Keys in it.
     pub keys: u64,
-    /// Length of the database in it, in bytes.
+    /// Length of the database in it, or of the kit, in bytes.
     pub bytes: u64,
-    /// SHA-256 of the database in it, in hex.
+    /// SHA-256 of the same, in hex.
     pub sha256: String,
 }
 

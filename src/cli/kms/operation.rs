@@ -20,7 +20,7 @@ pub(super) enum SnapshotVerb {
         #[arg(long)]
         same_filesystem: bool,
     },
-    /// List the newest snapshots
+    /// List the newest snapshots and recovery kits
     List,
 }
 
@@ -152,10 +152,11 @@ fn describe_schedule(schedule: &SnapshotSchedule) -> String {
 }
 
 fn snapshot_table(snapshots: &[SnapshotRecord]) -> String {
-    let mut table = Table::new(&["made", "id", "groups", "keys", "counts", "path"]);
+    let mut table = Table::new(&["made", "form", "id", "groups", "keys", "counts", "path"]);
     for snapshot in snapshots {
         table.row([
             to_text(snapshot.made),
+            snapshot.form.name().to_owned(),
             snapshot.id.clone(),
             snapshot.groups.to_string(),
             snapshot.keys.to_string(),

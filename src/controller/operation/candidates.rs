@@ -4,8 +4,9 @@
 //! once, however often somebody asks. Every trial is a whole load: with encryption off, a stray write would go plain.
 
 use std::collections::VecDeque;
+use std::fmt;
 
-use super::{Operation, State};
+use super::{Operation, State, Wish};
 use crate::controller::job::{Level, Outcome};
 use crate::controller::step::{Ask, Change, Failure, FailureKind, Receipt, Step};
 use crate::drive::{Beginning, Fit, KeyParameters};
@@ -19,9 +20,9 @@ const WRONG_KEYS_MAX: usize = 8;
 #[derive(Default)]
 pub(super) struct Trials {
     /// Not tried yet, with their number in the answer.
-    untried: VecDeque<(usize, CandidateFacts)>,
+    untried: VecDeque<(usize, Contender)>,
     /// In the drive now.
-    trying: Option<CandidateFacts>,
+    trying: Option<Contender>,
     /// Tried while this volume was mounted, and wrong.
     wrong: Vec<KeyId>,
     /// There were some, tried before or not.
@@ -30,13 +31,49 @@ pub(super) struct Trials {
     sent: bool,
 }
 
+/// A key that may fit.
+pub(super) enum Contender {
+    /// One that the KMS named.
+    Named(CandidateFacts),
+    /// The one that somebody gave; it stands by this id among those that were wrong.
+    Given(KeyId),
+}
+
+impl Contender {
+    fn id(&self) -> KeyId {
+        match self {
+            Self::Named(facts) => facts.key_id,
+            Self::Given(id) => *id,
+        }
+    }
+}
+
+impl fmt::Display for Contender {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(facts) => write!(formatter, "key {} of group {}", facts.key_name, facts.group),
+            Self::Given(_) => formatter.write_str("the key that was given"),
+        }
+    }
+}
+
 impl Trials {
+    pub(super) fn of_given(id: KeyId, wrong: Vec<KeyId>) -> Self {
+        Self {
+            untried: VecDeque::from([(0, Contender::Given(id))]),
+            wrong,
+            any: true,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn new(candidates: Vec<CandidateFacts>, wrong: Vec<KeyId>) -> Self {
         let any = !candidates.is_empty();
         let untried = candidates
             .into_iter()
             .enumerate()
             .filter(|(_, candidate)| !wrong.contains(&candidate.key_id))
+            .map(|(number, candidate)| (number, Contender::Named(candidate)))
             .collect();
         Self {
             untried,
@@ -68,6 +105,9 @@ impl Operation {
     }
 
     pub(super) fn fetch_candidates(&mut self, kads: BlockKads) -> Step {
+        if self.is_given() {
+            return self.check_given(kads);
+        }
         let nameless = |kad: &[u8]| without_padding(kad).is_empty();
         if nameless(&kads.unauthenticated) && nameless(&kads.authenticated) {
             let text = "the volume was encrypted by other software, which wrote no KAD: nothing tells which key it is";
@@ -91,7 +131,13 @@ impl Operation {
                 "unload the volume and load it again before more are tried: drives stop taking keys",
             );
         }
-        let Some((candidate, facts)) = self.trials.untried.pop_front() else {
+        let Some((candidate, contender)) = self.trials.untried.pop_front() else {
+            if self.is_given() {
+                return self.give_up(
+                    "the key that was given does not fit this volume",
+                    "give another key; it counts among the eight wrong ones until the volume is unloaded",
+                );
+            }
             let text = format!(
                 "no key that the KMS has for this volume fits; {} were tried",
                 self.trials.wrong.len()
@@ -103,11 +149,10 @@ impl Operation {
         };
         // It counts as wrong until the drive says that it fits, so that nothing is lost if we are.
         let mut counted = self.trials.wrong.clone();
-        counted.push(facts.key_id);
+        counted.push(contender.id());
         self.changes.push(Change::WrongKeys(counted));
-        let text = format!("key {} of group {} is tried on the drive", facts.key_name, facts.group);
-        self.say(Level::Note, text, None);
-        self.trials.trying = Some(facts);
+        self.say(Level::Note, format!("{contender} is tried on the drive"), None);
+        self.trials.trying = Some(contender);
         let parameters = KeyParameters {
             volume: self.volume.clone(),
             unauthenticated_kad: kads.unauthenticated,
@@ -120,7 +165,7 @@ impl Operation {
 
     pub(super) fn tried(&mut self, receipt: &Receipt, fit: Fit) -> Step {
         self.trials.sent = true;
-        let (Some(facts), Some(kads)) = (self.trials.trying.take(), self.tape_kads()) else {
+        let (Some(contender), Some(kads)) = (self.trials.trying.take(), self.tape_kads()) else {
             return self.give_up(
                 "a bug in tapekeyd: a key was tried that nobody named",
                 "please report it",
@@ -129,12 +174,15 @@ impl Operation {
         match fit {
             Fit::Fits => {
                 self.changes.push(Change::WrongKeys(self.trials.wrong.clone()));
-                let text = format!(
-                    "key {} of group {} fits, as the drive says",
-                    facts.key_name, facts.group
-                );
-                self.say(Level::Note, text, None);
-                self.changes.push(Change::Candidate { facts, kads });
+                self.say(Level::Note, format!("{contender} fits, as the drive says"), None);
+                match (contender, &self.wish) {
+                    (Contender::Named(facts), _) => self.changes.push(Change::Candidate { facts, kads }),
+                    (Contender::Given(_), Wish::UnlockWith(by)) => {
+                        let by = *by;
+                        self.changes.push(Change::GivenKey { kads, by });
+                    }
+                    (Contender::Given(_), _) => {}
+                }
                 self.changes.push(Change::InForce(receipt.in_force().clone()));
                 for note in receipt.notes() {
                     self.say(Level::Note, note, None);
@@ -142,12 +190,12 @@ impl Operation {
                 self.end(Outcome::KeyLoaded)
             }
             Fit::DoesNot => {
-                self.trials.wrong.push(facts.key_id);
-                self.say(Level::Note, format!("key {} does not fit", facts.key_name), None);
+                self.trials.wrong.push(contender.id());
+                self.say(Level::Note, format!("{contender} does not fit"), None);
                 self.try_next()
             }
             Fit::Unknown { why } => {
-                let text = format!("whether key {} fits is unknown: {why}", facts.key_name);
+                let text = format!("whether {contender} fits is unknown: {why}");
                 self.give_up(text, "rewind the tape and try again")
             }
         }

@@ -16,6 +16,9 @@ impl Operation {
     }
 
     pub(super) fn fetch_known(&mut self, kad: OurKad) -> Step {
+        if self.is_given() {
+            return self.check_given(kad.into());
+        }
         let volume = self.volume_name.clone();
         self.ask(
             State::FetchingKnown,
@@ -82,7 +85,7 @@ impl Operation {
             facts: facts.clone(),
             new,
         });
-        self.key = Some(facts);
+        self.kad = Some(facts.kad);
         self.send_key()
     }
 

@@ -7,7 +7,7 @@ use crate::drive::KeyParameters;
 
 impl Operation {
     pub(super) fn send_key(&mut self) -> Step {
-        let Some(facts) = &self.key else {
+        let Some(kad) = &self.kad else {
             return self.refuse(
                 "a bug in tapekeyd: there is no key to load",
                 "please report it with the daemon's log",
@@ -15,7 +15,7 @@ impl Operation {
         };
         let parameters = KeyParameters {
             volume: self.volume.clone(),
-            unauthenticated_kad: facts.kad.encode().to_vec(),
+            unauthenticated_kad: kad.encode().to_vec(),
             authenticated_kad: Vec::new(),
             decryption: self.decryption,
             scope: self.rules.scope,

@@ -63,6 +63,9 @@ impl Operation {
 
     pub(super) fn looked(&mut self, beginning: Beginning) -> Step {
         self.beginning = Some(beginning.clone());
+        if let Some(kads) = self.tape_kads() {
+            self.changes.push(Change::FirstBlock(kads));
+        }
         match beginning {
             Beginning::Ours(kad) => self.fetch_known(kad),
             Beginning::Blank { evidence } => self.blank(&evidence),
@@ -72,7 +75,7 @@ impl Operation {
                 authenticated_kad,
             } => {
                 let kads = in_words(&unauthenticated_kad, &authenticated_kad);
-                if self.wish == Wish::Unlock {
+                if self.is_unlock() {
                     let text = format!("the volume is encrypted under a KAD that is not ours: {kads}");
                     self.say(Level::Note, text, None);
                     return self.fetch_candidates(BlockKads {
@@ -162,7 +165,7 @@ impl Operation {
                 );
                 self.fetch_known(kad)
             }
-            None if self.wish == Wish::Unlock => self.refuse(
+            None if self.is_unlock() => self.refuse(
                 "the volume begins with plain blocks, and no job of this host names the key of those behind them",
                 "unlock it on the host that wrote it: its job records name the key",
             ),
@@ -192,7 +195,7 @@ impl Operation {
                 "the volume begins with plain blocks and holds no encrypted ones: no key is needed to read them",
                 "read it as it is",
             ),
-            (_, Wish::Unlock) => {
+            (_, Wish::Unlock | Wish::UnlockWith(_)) => {
                 let volume = self.volume.clone();
                 self.ask(State::Recalling, Ask::KadOf(volume))
             }

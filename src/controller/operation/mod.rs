@@ -8,6 +8,7 @@
 
 mod candidates;
 mod clear;
+mod given;
 mod keys;
 mod loading;
 mod looking;
@@ -19,9 +20,10 @@ use std::time::Duration;
 use self::candidates::Trials;
 use super::pool::Pool;
 use super::step::{Ask, Change, Event, Failure, FailureKind, Next, Step};
-use crate::controller::job::{Level, Outcome};
+use crate::controller::job::{JobGiver, Level, Outcome};
 use crate::drive::{Beginning, Decryption, DriveIdentity, Readiness, SetScope, VolumeIdentity};
-use crate::keysource::{KeyFacts, VolumeName};
+use crate::kad::OurKad;
+use crate::keysource::VolumeName;
 
 /// How long a volume may take to become ready: loading takes minutes at most, a rewind from the far end two.
 const BECOMING_READY_MAX: Duration = Duration::from_secs(600);
@@ -41,6 +43,8 @@ pub enum Wish {
     },
     /// The key for reading the volume.
     Unlock,
+    /// The same, with a key that somebody gave through a descriptor.
+    UnlockWith(JobGiver),
     /// No key.
     Clear,
 }
@@ -87,7 +91,7 @@ pub struct Operation {
     volume_name: Option<VolumeName>,
     beginning: Option<Beginning>,
     decryption: Decryption,
-    key: Option<KeyFacts>,
+    kad: Option<OurKad>,
     our_key_in_force: bool,
     started_over: bool,
     loaded_again: bool,
@@ -138,7 +142,7 @@ impl Operation {
             volume_name: None,
             beginning: None,
             decryption: Decryption::Decrypt,
-            key: None,
+            kad: None,
             our_key_in_force: false,
             started_over: false,
             loaded_again: false,
@@ -191,6 +195,8 @@ impl Operation {
                 self.trials = Trials::new(candidates, wrong);
                 self.known_keys(keys, &outcomes)
             }
+            (FetchingKnown, Event::GivenFits(kad)) => self.given_fits(kad),
+            (FetchingKnown, Event::GivenUnchecked { id, wrong }) => self.given_unchecked(id, wrong),
             (Trying, Event::Tried { receipt, fit }) => self.tried(&receipt, fit),
             (Loading, Event::Loaded(receipt)) => self.loaded(&receipt),
             (PlainReadingBack, Event::InForce(in_force)) => self.plain_in_force(&in_force),
@@ -288,7 +294,7 @@ impl Operation {
         self.volume_name = None;
         self.beginning = None;
         self.decryption = Decryption::Decrypt;
-        self.key = None;
+        self.kad = None;
         self.trials = Trials::default();
         self.ask(State::AskingReadiness, Ask::Readiness)
     }

@@ -13,13 +13,14 @@ use crate::controller::record;
 use crate::controller::report::RunningJob;
 use crate::controller::step::{Ask, Change, Event, Failure, FailureKind, Next, Receipt, Step};
 use crate::drive::{Attention, Fit, Readiness};
+use crate::secret::DataKey;
 
 impl Daemon {
     pub(super) async fn run_job(
         self: Arc<Self>,
         unit: Arc<DriveUnit>,
         kind: JobKind,
-        wish: Wish,
+        (wish, given): (Wish, Option<DataKey>),
         requested_by: u32,
     ) -> Result<JobRecord, CommandError> {
         if let Some(call) = unit.lane.in_flight().filter(InFlight::is_overdue) {
@@ -39,7 +40,7 @@ impl Daemon {
             .await?;
         tracing::info!(job = id, drive = unit.name, %kind, uid = requested_by, "job begun");
         let mut run = Run {
-            hands: Hands::new(&self, &unit),
+            hands: Hands::new(&self, &unit, id, given),
             daemon: &self,
             unit: &unit,
             id,
@@ -164,6 +165,16 @@ impl Run<'_> {
             }
             if let Change::WrongKeys(ids) = change {
                 self.unit.state().wrong_keys.ids.clone_from(ids);
+            }
+            if let Change::GivenKey { by, .. } = change {
+                let (uid, pid) = (by.uid, by.pid);
+                tracing::warn!(
+                    job = self.id,
+                    drive = self.unit.name,
+                    uid,
+                    pid,
+                    "a key was given by descriptor"
+                );
             }
             if let Change::Candidate { facts, .. } = change {
                 let (key, server) = (facts.key_id, &facts.server.name);

@@ -22,12 +22,13 @@ use tokio::sync::Notify;
 use self::jobs::{JobBook, JobsError};
 use self::lane::{Lane, LaneError};
 use self::mount::{Judgement, Mount, Seen, WrongKeys, judge};
-use super::job::{JobKind, JobMessage, JobRecord, Level};
+use super::job::{JobGiver, JobKind, JobMessage, JobRecord, Level};
 use super::operation::{Rules, Wish};
 use super::record;
 use super::report::{RunningJob, StatusReport};
 use crate::clock::Clock;
 use crate::keysource::KeySource;
+use crate::secret::DataKey;
 
 /// Alarms that a drive keeps for its status; its jobs keep them all.
 const ALARMS_MAX: usize = 16;
@@ -222,13 +223,36 @@ impl Daemon {
         wish: Wish,
         requested_by: u32,
     ) -> Result<JobRecord, CommandError> {
+        self.do_job(drive, (wish, None), requested_by).await
+    }
+
+    /// Makes `drive` ready for reading with `key`, which the process `by` gave, as [`Daemon::carry_out`] does with the KMS's. No server is
+    /// asked.
+    ///
+    /// # Errors
+    /// As [`Daemon::carry_out`]. A key that does not fit ends as a job that was refused.
+    pub async fn unlock_with(
+        self: &Arc<Self>,
+        drive: &str,
+        key: DataKey,
+        by: JobGiver,
+    ) -> Result<JobRecord, CommandError> {
+        self.do_job(drive, (Wish::UnlockWith(by), Some(key)), by.uid).await
+    }
+
+    async fn do_job(
+        self: &Arc<Self>,
+        drive: &str,
+        wanted: (Wish, Option<DataKey>),
+        requested_by: u32,
+    ) -> Result<JobRecord, CommandError> {
         let unit = self.unit(drive)?;
-        let kind = match wish {
+        let kind = match &wanted.0 {
             Wish::Load { .. } => JobKind::Load,
-            Wish::Unlock => JobKind::Unlock,
+            Wish::Unlock | Wish::UnlockWith(_) => JobKind::Unlock,
             Wish::Clear => JobKind::Clear,
         };
-        tokio::spawn(self.clone().run_job(unit, kind, wish, requested_by))
+        tokio::spawn(self.clone().run_job(unit, kind, wanted, requested_by))
             .await
             .unwrap_or_else(|error| {
                 tracing::error!(%error, "a job ended by a bug");

@@ -9,6 +9,7 @@ use super::lane::{Heard, LaneError, PathLoss};
 use super::{Daemon, DriveUnit};
 use crate::controller::step::{Ask, Event, Failure, FailureKind, Receipt};
 use crate::drive::{Attention, Drive, KeyParameters, LoadKeyError, Trial};
+use crate::kad::{BlockKads, KeyId, OurKad};
 use crate::keysource::{FetchedKey, FoundKeys, KeySourceError};
 use crate::secret::DataKey;
 
@@ -21,6 +22,9 @@ pub(super) struct Hands<'a> {
     unit: &'a DriveUnit,
     key: Option<Arc<DataKey>>,
     candidates: Vec<Arc<DataKey>>,
+    given: Option<DataKey>,
+    /// The job, which stands for a given key among those that were wrong: such a key has no id.
+    job: u64,
 }
 
 /// What came back.
@@ -39,12 +43,14 @@ impl From<Event> for Performed {
 }
 
 impl<'a> Hands<'a> {
-    pub(super) fn new(daemon: &'a Daemon, unit: &'a DriveUnit) -> Self {
+    pub(super) fn new(daemon: &'a Daemon, unit: &'a DriveUnit, job: u64, given: Option<DataKey>) -> Self {
         Self {
             daemon,
             unit,
             key: None,
             candidates: Vec::new(),
+            given,
+            job,
         }
     }
 
@@ -96,6 +102,36 @@ impl<'a> Hands<'a> {
                 Ok(found) => self.keep_found(found).into(),
                 Err(error) => no_key(&error),
             },
+            Ask::CheckGiven { kads } => self.check_given(&kads).into(),
+        }
+    }
+
+    fn check_given(&mut self, kads: &BlockKads) -> Event {
+        let Some(key) = self.given.take() else {
+            return Event::Failed(Failure::new(
+                FailureKind::Unchanged,
+                "a bug in tapekeyd: no key was given\nhint: please report it with the daemon's log",
+            ));
+        };
+        let ours = OurKad::decode(&kads.unauthenticated).filter(|_| kads.authenticated.is_empty());
+        let Some(kad) = ours else {
+            self.candidates = vec![Arc::new(key)];
+            return Event::GivenUnchecked {
+                id: KeyId(u128::from(self.job).to_be_bytes()),
+                wrong: self.unit.state().wrong_keys.ids.clone(),
+            };
+        };
+        match kad.verify(&key) {
+            Ok(()) => {
+                self.key = Some(Arc::new(key));
+                Event::GivenFits(kad)
+            }
+            Err(failed) => {
+                let text = format!(
+                    "the key that was given is not the one of this volume: {failed} ({kad})\nhint: recover the key for this very KAD"
+                );
+                Event::Failed(Failure::new(FailureKind::Unchanged, text))
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod audit;
 mod init;
+mod kit;
+mod recover;
 mod serve;
 mod snapshot;
 mod verify;
@@ -37,6 +39,10 @@ enum Verb {
     Snapshot(snapshot::SnapshotArguments),
     /// Make a KMS in an empty folder from a snapshot and the host master key
     Restore(snapshot::RestoreArguments),
+    /// Write all keys, sealed under a passphrase of its own, into one text to print: the off-line recovery kit
+    Kit(kit::KitArguments),
+    /// Give a drive the key of one volume, from a kit or a passphrase, without a KMS
+    Recover(recover::RecoverArguments),
     /// Check that every record of a KMS or a snapshot opens and that everything fits
     Verify(verify::VerifyArguments),
     /// The audit log of the local store
@@ -75,6 +81,8 @@ async fn carry_out(verb: Verb, machine: Machine, out: &mut dyn Write, err: &mut 
         Verb::Serve(arguments) => serve::run(&arguments, machine, out).await,
         Verb::Snapshot(arguments) => snapshot::snapshot(&arguments, machine, out).await,
         Verb::Restore(arguments) => snapshot::run_restore(&arguments, &machine, out, err),
+        Verb::Kit(arguments) => kit::run(&arguments, machine, out).await,
+        Verb::Recover(arguments) => recover::run(&arguments, machine, out, err).await,
         Verb::Verify(arguments) => verify::run(&arguments, &machine, out, err),
         Verb::Audit(verb) => audit::run(&verb, out),
     }

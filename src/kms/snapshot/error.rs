@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::kms::init::InitError;
+use crate::kms::kit::KitError;
 use crate::kms::pki::PkiError;
 use crate::kms::store::StoreError;
 
@@ -87,6 +88,9 @@ pub enum SnapshotError {
         /// Ours.
         known: i64,
     },
+    /// What is special to a recovery kit.
+    #[error(transparent)]
+    Kit(#[from] KitError),
     /// The folder or a certificate in it cannot be made.
     #[error(transparent)]
     Folder(#[from] InitError),

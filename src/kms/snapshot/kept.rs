@@ -138,6 +138,7 @@ impl Kms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kms_api::SnapshotForm;
 
     #[test]
     fn a_name_has_date_and_id_and_no_other_snapshot_has_it() {
@@ -146,6 +147,7 @@ mod tests {
         let record = SnapshotRecord {
             id: KeyId([0xAB; 16]).to_string(),
             made,
+            form: SnapshotForm::Snapshot,
             path: place.path(KeyId([0xAB; 16]), made),
             file_system: "0:1".to_owned(),
             counts: true,

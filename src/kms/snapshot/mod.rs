@@ -28,7 +28,9 @@ use super::store::{StoreError, millis, moment};
 use crate::clock::Timestamp;
 use crate::entropy::random_bytes;
 use crate::kad::KeyId;
-use crate::kms_api::{CreateSnapshot, PAGE_RECORDS_MAX, SNAPSHOT_PATH_LENGTH_MAX, SnapshotList, SnapshotRecord};
+use crate::kms_api::{
+    CreateSnapshot, PAGE_RECORDS_MAX, SNAPSHOT_PATH_LENGTH_MAX, SnapshotForm, SnapshotList, SnapshotRecord,
+};
 
 /// Keys that are written down in one transaction: requests wait no longer than one of these takes.
 const KEYS_AT_ONCE: usize = 2_000;
@@ -112,6 +114,7 @@ impl Kms {
         partial.finish(&manifest, &place.path)?;
         Ok(SnapshotRecord {
             id: manifest.id,
+            form: SnapshotForm::Snapshot,
             made,
             path,
             file_system: place.file_system,
@@ -184,15 +187,15 @@ impl Target {
     }
 }
 
-/// Where a snapshot is to be.
-struct Place {
-    path: PathBuf,
-    file_system: String,
-    counts: bool,
+/// Where a snapshot or a kit is to be.
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) file_system: String,
+    pub(super) counts: bool,
 }
 
 impl Place {
-    fn of(path: &str, store: &Path) -> Result<Self, SnapshotError> {
+    pub(super) fn of(path: &str, store: &Path) -> Result<Self, SnapshotError> {
         let wrong = |problem| SnapshotError::Path {
             shown: path.escape_default().take(SNAPSHOT_PATH_LENGTH_MAX).collect(),
             problem,
@@ -233,15 +236,15 @@ fn device(folder: &Path) -> Result<u64, SnapshotError> {
     }
 }
 
-/// A snapshot in the making, under a name of its own beside the final one. Whatever is not finished is removed; what a kill leaves behind
+/// A snapshot or kit in the making, under a name of its own beside the final one. Whatever is not finished is removed; what a kill leaves behind
 /// is overwritten by the next snapshot of that name.
-struct Partial {
-    path: PathBuf,
+pub(super) struct Partial {
+    pub(super) path: PathBuf,
     file: File,
 }
 
 impl Partial {
-    fn make(path: &Path) -> Result<Self, SnapshotError> {
+    pub(super) fn make(path: &Path) -> Result<Self, SnapshotError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let partial = path.with_file_name(format!(".{name}.partial"));
         let failed = SnapshotError::file("make", &partial);
@@ -274,14 +277,24 @@ impl Partial {
     }
 
     fn manifest(&self, id: KeyId, made: Timestamp, facts: CopyFacts) -> Result<Manifest, SnapshotError> {
+        Ok(Manifest::new(id, made, facts, self.digest()?))
+    }
+
+    /// Its length and SHA-256, as it is now.
+    pub(super) fn digest(&self) -> Result<(u64, String), SnapshotError> {
         let failed = SnapshotError::file("read back", &self.path);
         let length = self.file.metadata().map_err(&failed)?.len();
         let sha256 = file::digest(&self.path, length).map_err(&failed)?;
-        Ok(Manifest::new(id, made, facts, (length, sha256)))
+        Ok((length, sha256))
     }
 
     fn finish(self, manifest: &Manifest, path: &Path) -> Result<(), SnapshotError> {
         file::append(&self.file, manifest).map_err(SnapshotError::file("write", path))?;
+        self.publish(path)
+    }
+
+    /// Gives it its name, once everything is on the disk.
+    pub(super) fn publish(self, path: &Path) -> Result<(), SnapshotError> {
         self.file.sync_all().map_err(SnapshotError::file("write", path))?;
         if path.symlink_metadata().is_ok() {
             return Err(SnapshotError::Exists { path: path.to_owned() });

@@ -31,6 +31,11 @@ pub(in crate::kms) fn insert(session: &Session<'_>, wanted: &CreateGroup) -> Res
         created: now,
         modified: now,
     };
+    Ok(insert_as_it_was(session, record)?.record)
+}
+
+/// Adds a group as another store had it, with its times.
+pub(in crate::kms) fn insert_as_it_was(session: &Session<'_>, record: GroupRecord) -> Result<Group, StoreError> {
     let group = Group {
         id: KeyId::from_random(random_bytes(session.entropy)?),
         record,
@@ -38,7 +43,7 @@ pub(in crate::kms) fn insert(session: &Session<'_>, wanted: &CreateGroup) -> Res
     };
     let (under, key) = session.keyring.current()?;
     let seal = key.seal(session.entropy, b"", &group.bound(under))?;
-    let record = group.record;
+    let record = &group.record;
     session.database.execute(
         "INSERT INTO key_groups (id, name, kind, cipher, description, created, modified, sealed_under, nonce, sealed)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -55,7 +60,7 @@ pub(in crate::kms) fn insert(session: &Session<'_>, wanted: &CreateGroup) -> Res
             seal.sealed.into(),
         ],
     )?;
-    Ok(record)
+    Ok(group)
 }
 
 /// The group of that name.

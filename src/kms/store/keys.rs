@@ -79,6 +79,16 @@ pub(in crate::kms) fn insert(
     Ok(stored)
 }
 
+/// Adds a key that another store had, with its times, to the `group` that it was in there. Id and name must be free.
+pub(in crate::kms) fn insert_as_it_was(
+    session: &Session<'_>,
+    group: &Group,
+    record: KeyRecord,
+    data_key: &DataKey,
+) -> Result<(), StoreError> {
+    StoredKey::seal(session, record, group.record.kind, group.id, data_key)?.insert(session)
+}
+
 /// The key with that id: the look-up of a restore.
 pub(in crate::kms) fn by_id(session: &Session<'_>, id: KeyId) -> Result<Option<StoredKey>, StoreError> {
     let found = session

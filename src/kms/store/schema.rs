@@ -87,6 +87,7 @@ CREATE TABLE audit (
 CREATE TABLE snapshots (
     sequence INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
+    form TEXT NOT NULL,
     made INTEGER NOT NULL,
     path TEXT NOT NULL,
     file_system TEXT NOT NULL,

@@ -13,7 +13,7 @@ use super::{Session, StoreError, column, database, millis, moment};
 use crate::kad::KeyId;
 use crate::kms::audit::{self, mac_of};
 use crate::kms::seal::Fields;
-use crate::kms_api::SnapshotRecord;
+use crate::kms_api::{SnapshotForm, SnapshotRecord};
 
 /// What a copy of the store says of itself, without any key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +95,9 @@ pub(in crate::kms) fn insert(session: &Session<'_>, record: &SnapshotRecord) -> 
         .first("SELECT sequence FROM snapshots ORDER BY sequence DESC LIMIT 1", &[])?;
     let sequence = newest.map_or(Ok(0), |row| row.get::<i64>("sequence"))? + 1;
     session.database.execute(
-        "INSERT INTO snapshots (sequence, id, made, path, file_system, counts, audit_head, key_groups, keys, bytes, sha256, mac)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT INTO snapshots (sequence, id, made, path, file_system, counts, audit_head, key_groups, keys, bytes, sha256, mac,
+                                form)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         &[
             sequence.into(),
             record.id.as_str().into(),
@@ -110,6 +111,7 @@ pub(in crate::kms) fn insert(session: &Session<'_>, record: &SnapshotRecord) -> 
             record.bytes.into(),
             record.sha256.as_str().into(),
             mac(session, record).into(),
+            record.form.name().into(),
         ],
     )?;
     Ok(sequence)
@@ -202,14 +204,22 @@ pub(in crate::kms) fn id_of(database: &dyn Database) -> Result<KeyId, StoreError
     column(row, || "the store's id".to_owned())?.get("id")
 }
 
+/// End of the audit chain.
+pub(in crate::kms) fn audit_head(session: &Session<'_>) -> String {
+    session.head.to_string()
+}
+
 /// A MAC that only this store can make.
 pub(in crate::kms) fn mac_with_audit_key(session: &Session<'_>, message: &[u8]) -> [u8; 32] {
     mac_of(&session.keyring.audit, message)
 }
 
 fn read(row: &Row) -> Result<SnapshotRecord, StoreError> {
+    let form: String = row.get("form")?;
     Ok(SnapshotRecord {
         id: row.get("id")?,
+        // Any other word reads as a snapshot, and the MAC refuses it unless it was one.
+        form: SnapshotForm::from_name(&form).unwrap_or(SnapshotForm::Snapshot),
         made: moment(row.get("made")?),
         path: row.get("path")?,
         file_system: row.get("file_system")?,
@@ -236,6 +246,7 @@ fn checked(session: &Session<'_>, row: &Row) -> Result<SnapshotRecord, StoreErro
 fn mac(session: &Session<'_>, record: &SnapshotRecord) -> [u8; 32] {
     let fields = Fields::of("tapekey snapshot record v1")
         .text(&record.id)
+        .text(record.form.name())
         .number(millis(record.made))
         .text(&record.path)
         .text(&record.file_system)

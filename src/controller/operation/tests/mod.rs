@@ -3,6 +3,7 @@
 mod candidates;
 mod clearing;
 mod failing;
+mod given;
 mod keys;
 mod looking;
 mod plain;
@@ -11,7 +12,7 @@ use super::*;
 use crate::controller::step::Receipt;
 use crate::drive::{DecryptionMode, EncryptionMode, KeyInForce, Proof, Scope};
 use crate::kad::{KeyId, OurKad};
-use crate::keysource::{GroupName, KeyServer, KeyState};
+use crate::keysource::{GroupName, KeyFacts, KeyServer, KeyState};
 use crate::kms_api::KeyServerKind;
 use crate::secret::DataKey;
 

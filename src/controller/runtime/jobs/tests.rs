@@ -13,13 +13,14 @@ fn kad(byte: u8) -> OurKad {
 
 fn record(book: &JobBook, drive: &str, volume: &str, kad: Option<OurKad>) -> JobRecord {
     let key = kad.map(|kad| JobKey {
-        group: "ENCR_a".into(),
-        id: kad.key_id().to_string(),
-        name: "first".into(),
-        state: "active".into(),
+        group: Some("ENCR_a".into()),
+        id: Some(kad.key_id().to_string()),
+        name: Some("first".into()),
+        state: Some("active".into()),
         kad: kad.to_string(),
         a_kad: None,
         new: true,
+        given_by: None,
     });
     JobRecord {
         id: book.reserve(),

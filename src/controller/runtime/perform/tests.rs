@@ -75,7 +75,7 @@ fn key(byte: u8) -> FetchedKey {
 async fn new_key(keys: MockKeySource) -> (Event, bool) {
     let (_directory, daemon) = daemon(keys);
     let unit = daemon.drives[0].clone();
-    let mut hands = Hands::new(&daemon, &unit);
+    let mut hands = Hands::new(&daemon, &unit, 1, None);
     let (group, volume) = (GroupName::new(NAMES.0).unwrap(), VolumeName::new(NAMES.1).unwrap());
     let event = hands.perform(Ask::NewKey { group, volume }).await.event;
     (event, hands.key.is_some())
@@ -148,7 +148,7 @@ async fn only_the_facts_of_a_key_reach_the_state_machine_and_only_the_best_key_i
         });
     let (_directory, daemon) = daemon(keys);
     let unit = daemon.drives[0].clone();
-    let mut hands = Hands::new(&daemon, &unit);
+    let mut hands = Hands::new(&daemon, &unit, 1, None);
     let event = hands
         .perform(Ask::KeysOf {
             kads: key(1).facts.kad.into(),
@@ -172,7 +172,7 @@ async fn only_the_facts_of_a_key_reach_the_state_machine_and_only_the_best_key_i
 async fn a_drive_that_cannot_be_opened_is_a_failure_with_a_remedy() {
     let (_directory, daemon) = daemon(MockKeySource::new());
     let unit = daemon.drives[0].clone();
-    let event = Hands::new(&daemon, &unit).perform(Ask::Identify).await.event;
+    let event = Hands::new(&daemon, &unit, 1, None).perform(Ask::Identify).await.event;
     assert!(
         matches!(&event, Event::Failed(failure) if failure.hint.is_some()),
         "{event:?}"

@@ -22,6 +22,7 @@ use tapekey::controller::runtime::Daemon;
 use tapekey::controller::runtime::lane::Opener;
 use tapekey::controller::runtime::start::{Given, GivenDrive};
 use tapekey::drive::{Drive, DriveError, SetScope};
+use tapekey::keysource::HeadBook;
 use tapekey::keysource::kms::Kms;
 use tapekey::secret::keep_in_this_process;
 use tapekey::transport::sg_io::SgNode;
@@ -86,11 +87,18 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let (config, client) = check(&arguments.config, &clock)?;
     let nodes = u32::try_from(config.kms.addresses.len())?;
     let limit = config.kms.timeout.saturating_mul(nodes).saturating_add(KMS_MARGIN);
+    // Beside the jobs, in the folder that only the daemon writes.
+    let heads = Arc::new(HeadBook::open(
+        &config.state_directory.join("kms-heads.json"),
+        clock.clone(),
+    ));
+    let client = client.remembering(heads.clone());
     let daemon = Daemon::new(Given {
         state_directory: config.state_directory.clone(),
         drives: config.drives.iter().map(|drive| given(&config, drive)).collect(),
         clock,
         keys: Arc::new(Kms::new(client, limit)),
+        heads,
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(serve(daemon, &config));

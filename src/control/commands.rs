@@ -8,7 +8,8 @@ use super::peer::Peer;
 use super::server::{Commands, Executing};
 use crate::controller::operation::Wish;
 use crate::controller::pool::Pool;
-use crate::controller::runtime::{CommandError, Daemon};
+use crate::controller::runtime::{CommandError, Daemon, HeadBookError};
+use crate::kad::KeyId;
 
 impl Commands for Daemon {
     fn execute(self: Arc<Self>, peer: Peer, command: Command) -> Executing<'static> {
@@ -37,6 +38,15 @@ async fn execute(daemon: Arc<Daemon>, peer: Peer, command: Command) -> Result<An
                 )
             });
         }
+        Command::KmsHeads {} => return Ok(Answer::KmsHeads(daemon.heads().report())),
+        Command::AcceptKmsHead { node, reason } => {
+            let node = uuid::Uuid::try_parse(&node);
+            let node = node.map_err(|error| refusal(RefusalCode::BadRequest, &error, "see tapekey kms head list"))?;
+            let by = format!("uid {}", peer.uid);
+            return Ok(Answer::KmsHeads(
+                daemon.heads().accept(KeyId(node.into_bytes()), &by, &reason).await?,
+            ));
+        }
     };
     Ok(Answer::Job(Box::new(daemon.carry_out(&drive, wish, peer.uid).await?)))
 }
@@ -58,6 +68,17 @@ impl From<CommandError> for Refusal {
             CommandError::Busy { .. } => RefusalCode::Busy,
             CommandError::DriveHangs { .. } => RefusalCode::DriveHangs,
             CommandError::Jobs(_) | CommandError::Bug => RefusalCode::State,
+        };
+        refusal(code, &error, "see the daemon's log")
+    }
+}
+
+impl From<HeadBookError> for Refusal {
+    fn from(error: HeadBookError) -> Self {
+        let code = match &error {
+            HeadBookError::NoAlarm { .. } => RefusalCode::NoSuchAlarm,
+            HeadBookError::Reason => RefusalCode::BadRequest,
+            HeadBookError::Unwritable { .. } => RefusalCode::State,
         };
         refusal(code, &error, "see the daemon's log")
     }

@@ -76,7 +76,7 @@ async fn carry_out(verb: Verb, machine: Machine, out: &mut dyn Write, err: &mut 
         Verb::Snapshot(arguments) => snapshot::snapshot(&arguments, machine, out).await,
         Verb::Restore(arguments) => snapshot::run_restore(&arguments, &machine, out, err),
         Verb::Verify(arguments) => verify::run(&arguments, &machine, out, err),
-        Verb::Audit(verb) => audit::run(&verb, out),
+        Verb::Audit(verb) => audit::run(&verb, &machine, out, err),
     }
 }
 

@@ -4,8 +4,11 @@
 //! Requests refuse fields that they do not know; answers are read leniently, so that an older client understands a newer service.
 //! Types that carry a key have no `Debug`. Nothing here talks to anybody.
 
+mod admin_requests;
 mod answers;
 mod audit_head;
+mod audit_pages;
+mod audit_walk;
 mod lifecycle;
 mod names;
 mod operations;
@@ -14,19 +17,25 @@ mod role;
 mod supplied;
 pub mod text;
 
+pub use admin_requests::{
+    ADMIN_REQUESTS_MAX, AdminChange, AdminRequest, AdminRequestList, AdminRequestState, NewAdminRequest,
+    UndoAdminRequest,
+};
 pub use answers::{
     BackupKeyAnswer, CandidateKeyAnswer, ErrorAnswer, ErrorCode, GroupList, GroupRecord, KadMatch, KeyList, KeyMove,
     KeyRecord, RestoreKeysAnswer, RestoredKeyAnswer, ServerOutcome, ServerResult,
 };
 pub use audit_head::{AuditHead, AuditHeadError};
+pub use audit_pages::{AUDIT_PAGE_RECORDS_MAX, AuditEntry, AuditHeads, AuditPage, AuditPageQuery};
+pub use audit_walk::{AuditVerdict, AuditWalk};
 pub use lifecycle::{
     Describe, MoveKeyToGroup, ROTATE_AFTER_DAYS_MAX, RenameGroup, RenameKey, RotateAfter, RotationReport, SetRotation,
     WaitingRotation,
 };
 pub use names::{GroupName, KeyName, NameError, ServerName, TAPE_PREFIX, VolumeName};
 pub use operations::{
-    ClearedCache, CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, ServiceStatus, SnapshotForm, SnapshotList,
-    SnapshotRecord, SnapshotSchedule,
+    ClearedCache, CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, ServiceAlarm, ServiceStatus, SnapshotForm,
+    SnapshotList, SnapshotRecord, SnapshotSchedule,
 };
 pub use requests::{
     BackupKeyRequest, CreateGroup, CreateKey, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
@@ -65,9 +74,25 @@ pub const CLEAR_CACHE_PATH: &str = "/v1/cache/clear";
 /// `GET`: the description of all of these, OpenAPI 3.1; it says which roles may ask what.
 pub const OPENAPI_PATH: &str = "/v1/openapi.json";
 
+/// `GET`: the newest requests; `POST`: a new one. `/v1/requests/{number}` takes `GET`; `/v1/requests/{number}/approve` and
+/// `/v1/requests/{number}/undo` take `POST`. Roles: admin; operators may undo, auditors see.
+pub const REQUESTS_PATH: &str = "/v1/requests";
+/// `GET`: records of the audit log, with `?node=` and `&after=`. Roles auditor, operator, admin.
+pub const AUDIT_PATH: &str = "/v1/audit";
+/// `GET`: the heads of the audit log's chains. Roles auditor, operator, admin.
+pub const AUDIT_HEADS_PATH: &str = "/v1/audit/heads";
+
 /// Header of every reply: [`AuditHead`], the end of the audit chain of the node that answers. A node's head that goes back shows a store
 /// that was rolled back.
 pub const AUDIT_HEAD_HEADER: &str = "tapekey-audit-head";
+
+/// Header of a request, if its sender remembers one: an [`AuditHead`] that the KMS showed earlier. The reply repeats the header with [`KNOWN`]
+/// or [`NOT_KNOWN`]; without it, nothing is said. A chain that was rolled back may have grown beyond what is remembered: this shows it.
+pub const KNOWN_HEAD_HEADER: &str = "tapekey-known-head";
+/// The store has that very record.
+pub const KNOWN: &str = "known";
+/// The store does not have that record: it was rolled back, or restored.
+pub const NOT_KNOWN: &str = "not-known";
 
 /// Most bytes of a request body.
 pub const REQUEST_LENGTH_MAX: usize = 64 * 1024;
@@ -82,7 +107,7 @@ pub const IMPORT_KEYS_MAX: usize = 32;
 /// Most characters of a description.
 pub const DESCRIPTION_LENGTH_MAX: usize = 256;
 
-/// The life of a key, one step at a time in either direction, but never back to prelive.
+/// The life of a key, one step at a time in either direction, but never back to prelive; deleted it stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
@@ -96,16 +121,19 @@ pub enum KeyState {
     Deprecated,
     /// For nothing, and on its way out.
     Terminated,
+    /// Gone: only the record is left.
+    Deleted,
 }
 
 impl KeyState {
     /// Every state, in the order of a key's life.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Prelive,
         Self::Active,
         Self::Inactive,
         Self::Deprecated,
         Self::Terminated,
+        Self::Deleted,
     ];
 
     /// The state's name on the wire and in tables.
@@ -117,6 +145,7 @@ impl KeyState {
             Self::Inactive => "inactive",
             Self::Deprecated => "deprecated",
             Self::Terminated => "terminated",
+            Self::Deleted => "deleted",
         }
     }
 
@@ -126,7 +155,7 @@ impl KeyState {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
-    /// Whether a key may go from this state to `to` in one step.
+    /// Whether a key may go from this state to `to` in one step, by a command. To deleted none may: that needs two administrators and time.
     #[must_use]
     pub fn may_move_to(self, to: Self) -> bool {
         use KeyState::{Active, Deprecated, Inactive, Prelive, Terminated};
@@ -274,7 +303,10 @@ mod tests {
         for (rank, from) in KeyState::ALL.into_iter().enumerate() {
             assert_eq!(KeyState::from_name(from.name()), Some(from));
             for (to_rank, to) in KeyState::ALL.into_iter().enumerate() {
-                let one_step = rank.abs_diff(to_rank) == 1 && to != KeyState::Prelive;
+                let one_step = rank.abs_diff(to_rank) == 1
+                    && to != KeyState::Prelive
+                    && to != KeyState::Deleted
+                    && from != KeyState::Deleted;
                 assert_eq!(from.may_move_to(to), one_step, "{from} to {to}");
             }
         }

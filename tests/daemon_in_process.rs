@@ -27,7 +27,7 @@ use tapekey::controller::runtime::{CommandError, Daemon};
 use tapekey::drive::{Drive, EncryptionMode, SetScope};
 use tapekey::kad::{BlockKads, KeyId, OurKad, derive_volume_key};
 use tapekey::keysource::{
-    FetchedKey, Fetching, FoundKeys, GroupName, KeyFacts, KeyServer, KeySource, KeyState, VolumeName,
+    FetchedKey, Fetching, FoundKeys, GroupName, HeadBook, KeyFacts, KeyServer, KeySource, KeyState, VolumeName,
 };
 use tapekey::kms_api::KeyServerKind;
 use tapekey::secret::DataKey;
@@ -141,11 +141,13 @@ impl House {
             command_timeout,
             opener,
         };
+        let heads = Arc::new(HeadBook::open(&state.path().join("kms-heads.json"), clock.clone()));
         let daemon = Daemon::new(Given {
             state_directory: state.path().into(),
             drives: vec![drive],
             clock: clock.clone(),
             keys: keys.clone(),
+            heads,
         });
         Self {
             daemon: daemon.unwrap(),

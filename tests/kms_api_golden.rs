@@ -12,10 +12,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tapekey::kms_api::{
-    BackupKeyAnswer, BackupKeyRequest, ClearedCache, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot,
-    Describe, ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup,
-    RenameGroup, RenameKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, ServiceStatus,
-    SetRotation, SnapshotList,
+    AdminRequest, AdminRequestList, AuditHeads, AuditPage, BackupKeyAnswer, BackupKeyRequest, ClearedCache,
+    CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, Describe, ErrorAnswer, ErrorCode, GroupList,
+    ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup, NewAdminRequest, RenameGroup, RenameKey,
+    RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, ServiceStatus, SetRotation, SnapshotList,
+    UndoAdminRequest,
 };
 
 macro_rules! golden {
@@ -58,6 +59,9 @@ fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
     request::<RestoreKeysRequest>(&golden!("restore-keys-request-foreign"));
     request::<MoveKey>(&golden!("move-key"));
     request::<RotateGroup>(&golden!("rotate-group"));
+    request::<NewAdminRequest>(&golden!("new-admin-request"));
+    request::<NewAdminRequest>(&golden!("new-admin-request-group"));
+    request::<UndoAdminRequest>(&golden!("undo-admin-request"));
     request::<CreateSnapshot>(&golden!("create-snapshot"));
     request::<RenameGroup>(&golden!("rename-group"));
     request::<RenameKey>(&golden!("rename-key"));
@@ -82,6 +86,10 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<GroupList>(&golden!("group-list-rotated"));
     written_as_read::<RotationReport>(&golden!("rotation-report"));
     written_as_read::<ClearedCache>(&golden!("cleared-cache"));
+    written_as_read::<AdminRequest>(&golden!("admin-request"));
+    written_as_read::<AdminRequestList>(&golden!("admin-request-list"));
+    written_as_read::<AuditHeads>(&golden!("audit-heads"));
+    written_as_read::<AuditPage>(&golden!("audit-page"));
     written_as_read::<ErrorAnswer>(&golden!("error"));
 }
 

@@ -43,6 +43,13 @@ POST /v1/groups/{group}/passphrase-keys        admin
 POST /v1/groups/{group}/import                 admin
 POST /v1/groups/{group}/keys/{key}/state       admin operator
 GET  /v1/keys                                  admin operator auditor
+GET  /v1/requests                              admin operator auditor
+POST /v1/requests                              admin
+GET  /v1/requests/{number}                     admin operator auditor
+POST /v1/requests/{number}/approve             admin
+POST /v1/requests/{number}/undo                admin operator
+GET  /v1/audit                                 admin operator auditor
+GET  /v1/audit/heads                           admin operator auditor
 GET  /v1/snapshots                             admin operator auditor
 POST /v1/snapshots                             admin operator
 GET  /v1/status                                admin operator auditor

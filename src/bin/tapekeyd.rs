@@ -22,9 +22,9 @@ use tapekey::controller::runtime::Daemon;
 use tapekey::controller::runtime::lane::Opener;
 use tapekey::controller::runtime::start::{Given, GivenDrive};
 use tapekey::drive::{Drive, DriveError, SetScope};
-use tapekey::keysource::KeySource;
 use tapekey::keysource::kms::Kms;
 use tapekey::keysource::none::NoKms;
+use tapekey::keysource::{HeadBook, KeySource};
 use tapekey::kms_client::KmsClient;
 use tapekey::secret::keep_in_this_process;
 use tapekey::transport::sg_io::SgNode;
@@ -87,11 +87,18 @@ fn keep_secrets_in() -> Result<(), Box<dyn Error>> {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let clock: Arc<dyn Clock> = Arc::new(real::clock::SystemClock::start());
     let (config, client) = check(&arguments.config, &clock)?;
+    // Beside the jobs, in the folder that only the daemon writes.
+    let heads = Arc::new(HeadBook::open(
+        &config.state_directory.join("kms-heads.json"),
+        clock.clone(),
+    ));
+    let client = client.map(|client| client.remembering(heads.clone()));
     let daemon = Daemon::new(Given {
         state_directory: config.state_directory.clone(),
         drives: config.drives.iter().map(|drive| given(&config, drive)).collect(),
         clock,
         keys: keys(&config, client)?,
+        heads,
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(serve(daemon, &config));

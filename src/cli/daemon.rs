@@ -54,6 +54,7 @@ pub(super) fn unexpected(answer: &Answer) -> Failure {
         Answer::Job(_) => "a job",
         Answer::Jobs(_) => "jobs",
         Answer::Status(_) => "a status",
+        Answer::KmsHeads(_) => "heads of audit chains",
     };
     Failure::new(
         Exit::Failed,
@@ -70,7 +71,9 @@ fn failure(error: ClientError) -> Failure {
         }
         ClientError::Refused(refusal) => match refusal.code {
             RefusalCode::Busy => Exit::Busy,
-            RefusalCode::BadRequest | RefusalCode::NoSuchDrive | RefusalCode::NoSuchJob => Exit::Usage,
+            RefusalCode::BadRequest | RefusalCode::NoSuchDrive | RefusalCode::NoSuchJob | RefusalCode::NoSuchAlarm => {
+                Exit::Usage
+            }
             _ => Exit::Failed,
         },
     };

@@ -1,16 +1,20 @@
 //! `tapekey kms`: groups and keys of a running KMS, over its web service, with the certificate of an administrator, operator or auditor.
 
+mod audit;
+mod head;
 mod import;
 mod key_file;
 mod lifecycle;
 mod operation;
 mod passphrase;
+mod request;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::daemon::DaemonAt;
 use super::output::{Exit, Failure, Output, Table};
 use crate::clock::{Clock, to_text};
 use crate::entropy::Entropy;
@@ -33,6 +37,9 @@ pub struct KmsArgs {
     /// Address of the KMS instead of those in the bundle (repeatable, tried in order)
     #[arg(long = "address", value_name = "https://HOST:PORT", global = true)]
     addresses: Vec<KmsAddress>,
+    /// Control socket of this host's daemon, where a verb is about what that remembers.
+    #[arg(skip)]
+    pub(super) socket: PathBuf,
     #[command(subcommand)]
     noun: Noun,
 }
@@ -51,6 +58,15 @@ enum Noun {
     /// What external servers answered, kept by the KMS for ten minutes
     #[command(subcommand)]
     Cache(operation::CacheVerb),
+    /// What needs two administrators and a waiting time: deleting keys and groups
+    #[command(subcommand)]
+    Request(request::RequestVerb),
+    /// The audit log: every release of a key, every change, every refusal
+    #[command(subcommand)]
+    Audit(audit::AuditVerb),
+    /// What is remembered of the KMS's audit chains, so that a store that was rolled back is noticed
+    #[command(subcommand)]
+    Head(head::HeadVerb),
     /// Put new keys in the place of active ones that are old enough
     Rotate(lifecycle::RotateArgs),
     /// Show how the KMS is; exit code 1 if there is an alarm or keys are in no snapshot
@@ -177,34 +193,60 @@ pub async fn run(
     entropy: &dyn Entropy,
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
-    let client =
-        connect(arguments.client, arguments.addresses, clock).map_err(|error| Failure::new(Exit::Usage, error))?;
-    match arguments.noun {
-        Noun::Group(verb) => on_groups(&client, verb, output).await,
-        Noun::Key(verb) => on_keys(&client, verb, entropy, output).await,
-        Noun::Snapshot(verb) => operation::on_snapshots(&client, verb, output).await,
-        Noun::Rotate(arguments) => lifecycle::on_rotate(&client, &arguments, output).await,
-        Noun::Cache(verb) => operation::on_cache(&client, verb, output).await,
-        Noun::Status => operation::on_status(&client, output).await,
-        Noun::Quiesce => operation::on_quiesce(&client, true, output).await,
-        Noun::Unquiesce => operation::on_quiesce(&client, false, output).await,
+    let bundle = arguments
+        .client
+        .or_else(|| std::env::var_os(CLIENT_VARIABLE).map(PathBuf::from));
+    if let Noun::Head(verb) = arguments.noun {
+        return head::run(verb, bundle.as_deref(), &DaemonAt(arguments.socket), clock, output).await;
+    }
+    let bundle = bundle.ok_or_else(no_bundle)?;
+    let heads = head::of_bundle(&bundle, clock);
+    let client = connect(&bundle, arguments.addresses, clock).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let client = client.remembering(heads.clone());
+    let done = match arguments.noun {
+        Noun::Audit(verb) => audit::run(&client, verb, audit::trusted(&heads), output).await,
+        noun => ask(&client, noun, entropy, output).await,
+    };
+    // A bundle that cannot be written to remembers nothing; what it asked for is done all the same.
+    let _ = heads.save().await;
+    for alarm in heads.alarms() {
+        output.alarm(&alarm.text, &alarm.hint.replace("--reason", "--own --reason"));
+    }
+    done
+}
+
+async fn ask(client: &KmsClient, noun: Noun, entropy: &dyn Entropy, output: &mut Output<'_>) -> Result<(), Failure> {
+    match noun {
+        // They need more than a client.
+        Noun::Head(_) | Noun::Audit(_) => Ok(()),
+        Noun::Group(verb) => on_groups(client, verb, output).await,
+        Noun::Key(verb) => on_keys(client, verb, entropy, output).await,
+        Noun::Snapshot(verb) => operation::on_snapshots(client, verb, output).await,
+        Noun::Rotate(arguments) => lifecycle::on_rotate(client, &arguments, output).await,
+        Noun::Cache(verb) => operation::on_cache(client, verb, output).await,
+        Noun::Request(verb) => request::run(client, verb, output).await,
+        Noun::Status => operation::on_status(client, output).await,
+        Noun::Quiesce => operation::on_quiesce(client, true, output).await,
+        Noun::Unquiesce => operation::on_quiesce(client, false, output).await,
     }
 }
 
-fn connect(
-    bundle: Option<PathBuf>,
-    addresses: Vec<KmsAddress>,
-    clock: &Arc<dyn Clock>,
-) -> Result<KmsClient, Box<dyn std::error::Error>> {
-    let bundle = bundle.or_else(|| std::env::var_os(CLIENT_VARIABLE).map(PathBuf::from));
-    let bundle = bundle.ok_or_else(|| {
-        format!("no client bundle is named\nhint: --client DIR or {CLIENT_VARIABLE}; tapekey-kms init makes DIR/clients/admin-1")
-    })?;
-    let mut config = ClientConfig::from_bundle(&bundle)?;
+/// No client bundle is named, and this needs one.
+fn no_bundle() -> Failure {
+    Failure::new(
+        Exit::Usage,
+        format_args!(
+            "no client bundle is named\nhint: --client DIR or {CLIENT_VARIABLE}; tapekey-kms init makes DIR/clients/admin-1"
+        ),
+    )
+}
+
+fn connect(bundle: &Path, addresses: Vec<KmsAddress>, clock: &Arc<dyn Clock>) -> Result<KmsClient, SetupError> {
+    let mut config = ClientConfig::from_bundle(bundle)?;
     if !addresses.is_empty() {
         config.addresses = addresses;
     }
-    Ok(KmsClient::new(&config, clock).map_err(Box::<SetupError>::new)?)
+    KmsClient::new(&config, clock)
 }
 
 async fn on_groups(client: &KmsClient, verb: GroupVerb, output: &mut Output<'_>) -> Result<(), Failure> {

@@ -80,7 +80,10 @@ pub async fn run(
         Verb::Status(arguments) => status::run(arguments, &daemon, &mut output),
         Verb::Job(verb) => job::run(verb, &daemon, &mut output),
         Verb::Config(verb) => config::run(verb, &clock, &mut output),
-        Verb::Kms(arguments) => kms::run(arguments, &clock, entropy, &mut output).await,
+        Verb::Kms(mut arguments) => {
+            arguments.socket = daemon.0;
+            kms::run(arguments, &clock, entropy, &mut output).await
+        }
     };
     match done {
         Ok(()) => Exit::Done,

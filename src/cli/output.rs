@@ -100,6 +100,46 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Whether JSON is wanted.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints one line of an answer that may be of any length; false once the reader has closed its end.
+    ///
+    /// # Errors
+    /// [`Failure`] if it cannot be written.
+    pub fn line(&mut self, line: &str) -> Result<bool, Failure> {
+        match writeln!(self.out, "{line}") {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(Failure::new(
+                Exit::Failed,
+                format_args!("write the answer: {error}\nhint: is the disk full?"),
+            )),
+        }
+    }
+
+    /// Says on standard error how far long work is. Nobody need listen.
+    pub fn progress(&mut self, text: &str) {
+        let _ = writeln!(self.err, "tapekey: {text}");
+    }
+
+    /// Prints something that a person has to look at, beside the answer. What cannot be written is lost, but the one who told keeps it.
+    pub fn alarm(&mut self, text: &str, hint: &str) {
+        let _ = if self.json {
+            writeln!(self.err, "{}", serde_json::json!({ "alarm": text, "hint": hint }))
+        } else {
+            writeln!(
+                self.err,
+                "tapekey: ALARM: {}\nhint: {}",
+                printable(text),
+                printable(hint)
+            )
+        };
+    }
+
     /// Prints why nothing was done. What cannot be written is lost: there is nowhere left to say so.
     pub fn failure(&mut self, failure: &Failure) {
         let (text, hint) = split_hint(&failure.text);

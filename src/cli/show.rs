@@ -4,7 +4,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::output::{Table, printable};
 use crate::clock::Timestamp;
-use crate::control::messages::job::{JobKind, JobKms, JobRecord};
+use crate::control::messages::job::{JobKind, JobKms, JobMessage, JobRecord};
 use crate::control::messages::report::{DriveStatus, MediumStatus, ModesStatus, Reading, StatusReport};
 
 /// Jobs, one a line.
@@ -148,7 +148,9 @@ pub(super) fn status(report: &StatusReport) -> String {
         table.row(status_row(drive));
     }
     let more: String = report.drives.iter().map(remarks).collect();
-    format!("{table}{more}")
+    let of_kms = report.kms_alarms.iter().map(alarm);
+    let of_kms: String = of_kms.map(|line| format!("KMS: {}\n", printable(&line))).collect();
+    format!("{table}{more}{of_kms}")
 }
 
 fn status_row(drive: &DriveStatus) -> [String; 8] {
@@ -218,18 +220,16 @@ fn remarks(drive: &DriveStatus) -> String {
             command.seconds
         ));
     }
-    for alarm in &drive.alarms {
-        let hint = alarm
-            .hint
-            .as_ref()
-            .map(|hint| format!(" (hint: {hint})"))
-            .unwrap_or_default();
-        lines.push(format!("ALARM {}: {}{hint}", shown(alarm.at), alarm.text));
-    }
+    lines.extend(drive.alarms.iter().map(alarm));
     lines
         .iter()
         .map(|line| format!("{}: {}\n", printable(&drive.name), printable(line)))
         .collect()
+}
+
+fn alarm(alarm: &JobMessage) -> String {
+    let hint = alarm.hint.as_ref().map(|hint| format!(" (hint: {hint})"));
+    format!("ALARM {}: {}{}", shown(alarm.at), alarm.text, hint.unwrap_or_default())
 }
 
 /// To the second.
@@ -243,7 +243,7 @@ fn shown(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::messages::job::{JobDrive, JobKind, JobMessage, JobVolume, Level, Outcome};
+    use crate::control::messages::job::{JobDrive, JobKind, JobVolume, Level, Outcome};
     use crate::control::messages::report::{CommandInFlight, IdentityStatus};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -362,6 +362,7 @@ mod tests {
         let text = status(&StatusReport {
             at: NOW,
             drives: vec![drive],
+            kms_alarms: Vec::new(),
         });
         assert!(
             text.lines()

@@ -36,13 +36,20 @@ pub(super) fn run(arguments: StatusArgs, daemon: &DaemonAt, output: &mut Output<
         .filter(|drive| needs_a_look(drive))
         .map(|drive| drive.name.as_str())
         .collect();
-    if bad.is_empty() {
+    let mut what = Vec::new();
+    if !bad.is_empty() {
+        what.push(format!(
+            "look at drive {}: an alarm, or its state is unknown",
+            bad.join(", ")
+        ));
+    }
+    if !report.kms_alarms.is_empty() {
+        what.push("look at the KMS: an alarm".to_owned());
+    }
+    if what.is_empty() {
         return Ok(());
     }
-    let text = format!(
-        "look at drive {}: an alarm, or its state is unknown\nhint: the lines above say what to do",
-        bad.join(", ")
-    );
+    let text = format!("{}\nhint: the lines above say what to do", what.join("; "));
     Err(Failure::new(Exit::Failed, text))
 }
 

@@ -9,7 +9,8 @@ use super::server::{Caller, Commands, Executing};
 use crate::controller::job::JobGiver;
 use crate::controller::operation::Wish;
 use crate::controller::pool::Pool;
-use crate::controller::runtime::{CommandError, Daemon};
+use crate::controller::runtime::{CommandError, Daemon, HeadBookError};
+use crate::kad::KeyId;
 use crate::secret::take_from_pipe;
 
 /// How long a key may take to come through its pipe. The command line hands the pipe over only once something is in it.
@@ -53,6 +54,15 @@ async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Resul
                 )
             });
         }
+        Command::KmsHeads {} => return Ok(Answer::KmsHeads(daemon.heads().report())),
+        Command::AcceptKmsHead { node, reason } => {
+            let node = uuid::Uuid::try_parse(&node);
+            let node = node.map_err(|error| refusal(RefusalCode::BadRequest, &error, "see tapekey kms head list"))?;
+            let by = format!("uid {}", caller.peer.uid);
+            return Ok(Answer::KmsHeads(
+                daemon.heads().accept(KeyId(node.into_bytes()), &by, &reason).await?,
+            ));
+        }
     };
     Ok(Answer::Job(Box::new(
         daemon.carry_out(&drive, wish, caller.peer.uid).await?,
@@ -76,6 +86,17 @@ impl From<CommandError> for Refusal {
             CommandError::Busy { .. } => RefusalCode::Busy,
             CommandError::DriveHangs { .. } => RefusalCode::DriveHangs,
             CommandError::Jobs(_) | CommandError::Bug => RefusalCode::State,
+        };
+        refusal(code, &error, "see the daemon's log")
+    }
+}
+
+impl From<HeadBookError> for Refusal {
+    fn from(error: HeadBookError) -> Self {
+        let code = match &error {
+            HeadBookError::NoAlarm { .. } => RefusalCode::NoSuchAlarm,
+            HeadBookError::Reason => RefusalCode::BadRequest,
+            HeadBookError::Unwritable { .. } => RefusalCode::State,
         };
         refusal(code, &error, "see the daemon's log")
     }

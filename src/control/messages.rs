@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::controller::job;
 pub use crate::controller::report;
+pub use crate::controller::runtime::HeadReport;
 
 use job::JobRecord;
 use report::StatusReport;
@@ -85,6 +86,15 @@ pub enum Command {
         /// Its number.
         job: u64,
     },
+    /// Asks what is remembered of the KMS's audit chains.
+    KmsHeads {},
+    /// Clears an alarm about one of them. Answered as `kms_heads`.
+    AcceptKmsHead {
+        /// The node whose chain it is, a UUID.
+        node: String,
+        /// Why it is all right.
+        reason: String,
+    },
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -138,6 +148,8 @@ pub enum Answer {
     Jobs(Vec<JobRecord>),
     /// To `status`.
     Status(StatusReport),
+    /// To `kms_heads` and `accept_kms_head`.
+    KmsHeads(HeadReport),
 }
 
 /// Why a command was not carried out.
@@ -177,6 +189,8 @@ pub enum RefusalCode {
     NoSuchDrive,
     /// No job has that number.
     NoSuchJob,
+    /// No alarm is about that audit chain of the KMS.
+    NoSuchAlarm,
     /// Another job is running on the drive.
     Busy,
     /// The drive has not answered an earlier command yet.
@@ -242,6 +256,17 @@ mod tests {
             (
                 Command::JobList { drive: None, limit: 20 },
                 r#"{"version":1,"id":7,"command":{"job_list":{"limit":20}}}"#,
+            ),
+            (
+                Command::KmsHeads {},
+                r#"{"version":1,"id":7,"command":{"kms_heads":{}}}"#,
+            ),
+            (
+                Command::AcceptKmsHead {
+                    node: "22222222-2222-2222-2222-222222222222".into(),
+                    reason: "restored".into(),
+                },
+                r#"{"version":1,"id":7,"command":{"accept_kms_head":{"node":"22222222-2222-2222-2222-222222222222","reason":"restored"}}}"#,
             ),
             (
                 Command::JobShow { job: 3 },

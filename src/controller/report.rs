@@ -13,6 +13,9 @@ pub struct StatusReport {
     pub at: Timestamp,
     /// The drives, in the order of the configuration.
     pub drives: Vec<DriveStatus>,
+    /// What somebody has to look at in the KMS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kms_alarms: Vec<JobMessage>,
 }
 
 /// The state of one drive.

@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::kad::{BlockKads, KeyId, OurKad};
 pub use crate::kms_api::{GroupName, KadMatch, KeyState, NameError, ServerResult, VolumeName};
 use crate::kms_client::KmsClientError;
+pub use crate::kms_client::heads::{HeadAlarm, HeadBook, HeadBookError, HeadReport};
 pub use crate::kms_client::{KeyServer, ServerOutcome};
 use crate::secret::DataKey;
 

@@ -1,6 +1,9 @@
 //! The audit chains, one for each node: one record for every release of a key, every change and every refusal, each bound to the one before
 //! it by a MAC under a sealed key. A record that is missing, altered or moved breaks its chain from there on.
 
+pub(super) mod look;
+pub(super) mod serve;
+
 use std::collections::VecDeque;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -16,7 +19,6 @@ use super::store::value::Row;
 use super::store::{StoreError, millis, moment, snapshots};
 use crate::kad::KeyId;
 pub use crate::kms_api::AuditHead;
-use crate::kms_api::PAGE_RECORDS_MAX;
 use crate::secret::DataKey;
 
 /// Bytes of HMAC-SHA-256.
@@ -29,15 +31,28 @@ pub struct Actor {
     pub subject: String,
     /// SHA-256 of the certificate, in hex.
     pub fingerprint: String,
+    /// SHA-256 of its public key, in hex: the same in a renewed certificate over the same key.
+    pub public_key: String,
 }
 
 impl Actor {
+    /// The service itself, which does what is due and says what it notices.
+    #[must_use]
+    pub fn service() -> Self {
+        Self {
+            subject: "service".to_owned(),
+            fingerprint: String::new(),
+            public_key: String::new(),
+        }
+    }
+
     /// A person or program on this host, working on the local store.
     #[must_use]
     pub fn local() -> Self {
         Self {
             subject: "local".to_owned(),
             fingerprint: String::new(),
+            public_key: String::new(),
         }
     }
 
@@ -47,6 +62,7 @@ impl Actor {
         Self {
             subject: "schedule".to_owned(),
             fingerprint: String::new(),
+            public_key: String::new(),
         }
     }
 }
@@ -102,10 +118,22 @@ pub enum Action {
     ClearCache,
     /// Anything that the asker's role does not allow.
     Request,
+    /// Keys were released for unusually many volumes.
+    ReleaseAlarm,
+    /// A change that needs a second administrator was asked for.
+    MakeRequest,
+    /// A second administrator approved it.
+    ApproveRequest,
+    /// Somebody took it back.
+    UndoRequest,
+    /// The service carried it out, or found that it cannot.
+    CarryOutRequest,
+    /// The clock jumped while a request waited.
+    ClockJump,
 }
 
 impl Action {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Initialise => "initialise",
             Self::BackupKey => "backup_key",
@@ -131,6 +159,12 @@ impl Action {
             Self::Unquiesce => "unquiesce",
             Self::ClearCache => "clear_cache",
             Self::Request => "request",
+            Self::ReleaseAlarm => "release_alarm",
+            Self::MakeRequest => "make_request",
+            Self::ApproveRequest => "approve_request",
+            Self::UndoRequest => "undo_request",
+            Self::CarryOutRequest => "carry_out_request",
+            Self::ClockJump => "clock_jump",
         }
     }
 
@@ -138,6 +172,7 @@ impl Action {
     pub(super) fn changes_keys(self) -> bool {
         match self {
             Self::CreateGroup
+            | Self::CarryOutRequest
             | Self::CreateKey
             | Self::CreatePassphraseKey
             | Self::ImportKeys
@@ -160,7 +195,12 @@ impl Action {
             | Self::Quiesce
             | Self::Unquiesce
             | Self::ClearCache
-            | Self::Request => false,
+            | Self::Request
+            | Self::ReleaseAlarm
+            | Self::MakeRequest
+            | Self::ApproveRequest
+            | Self::UndoRequest
+            | Self::ClockJump => false,
         }
     }
 }
@@ -416,13 +456,7 @@ impl Chain {
         if !self.page.is_empty() {
             return Ok(());
         }
-        let rows = database.rows(
-            "SELECT * FROM audit WHERE node = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3",
-            &[self.head.node.into(), self.read_to.into(), PAGE_RECORDS_MAX.into()],
-        )?;
-        for row in &rows {
-            self.page.push_back(AuditRecord::from_row(row)?);
-        }
+        self.page = look::page(database, self.head.node, self.read_to)?;
         self.read_to = self.page.back().map_or(self.read_to, |record| record.sequence);
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::releases::ReleaseLimits;
 use super::schedule::Snapshots;
 
 /// The file in the KMS's folder.
@@ -39,6 +40,9 @@ pub struct KmsConfig {
     /// Snapshots that the service makes by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshots: Option<Snapshots>,
+    /// How many releases of keys are unusual.
+    #[serde(default)]
+    pub releases: ReleaseLimits,
 }
 
 /// Bounds that keep one client from taking the service away from the others.
@@ -119,6 +123,7 @@ impl KmsConfig {
             limits: Limits::default(),
             snapshots: None,
             fall_back_when_unreachable: false,
+            releases: ReleaseLimits::default(),
         }
     }
 
@@ -149,6 +154,7 @@ impl KmsConfig {
                 ..snapshots
             }),
             fall_back_when_unreachable: config.fall_back_when_unreachable,
+            releases: config.releases,
         })
     }
 }

@@ -9,6 +9,8 @@ use super::select::{Released, Vetted, in_millis};
 use super::service::Kms;
 use super::store::Session;
 use super::store::keys::{self, StoredKey};
+use super::store::requests;
+use crate::clock::to_text;
 use crate::kad::{BlockKads, KeyKind, OurKad, derive_volume_key};
 use crate::kms_api::{
     CandidateKeyAnswer, KeyServerKind, KeySource, KeyState, RESTORED_KEYS_MAX, RestoreKeysAnswer, RestoreKeysRequest,
@@ -98,7 +100,7 @@ fn by_our_kad(session: &Session<'_>, kad: OurKad, event: &mut Event) -> Result<F
         )));
     }
     if !stored.record.state.serves_restore() {
-        return Ok(Found::Refused(unusable(&stored)));
+        return Ok(Found::Refused(unusable(session, &stored)?));
     }
     let group_key = stored.open(session)?;
     let key = match stored.kind {
@@ -127,7 +129,7 @@ fn by_foreign_kads(session: &Session<'_>, kads: &BlockKads, not_ours: Option<Str
     let found = candidates::find(session, kads)?;
     Ok(match (&found.unusable, not_ours) {
         _ if !found.keys.is_empty() => Found::Candidates(Box::new(found)),
-        (Some(stored), _) => Found::Refused(unusable(stored)),
+        (Some(stored), _) => Found::Refused(unusable(session, stored)?),
         (None, Some(why)) => Found::Nothing(why),
         (None, None) => {
             Found::Nothing("no key of an as-is group was imported with this KAD, and none has it as its id".to_owned())
@@ -144,16 +146,35 @@ fn detail(request: &RestoreKeysRequest) -> String {
     }
 }
 
-fn unusable(stored: &StoredKey) -> String {
+fn unusable(session: &Session<'_>, stored: &StoredKey) -> Result<String, ServiceError> {
+    if stored.record.state == KeyState::Deleted {
+        return deleted(session, stored);
+    }
     let (name, group, state) = (&stored.record.name, &stored.record.group, stored.record.state);
     let remedy = match state {
         KeyState::Terminated => "an administrator must move it back to deprecated and then to inactive",
         KeyState::Prelive => "no volume was written under it yet",
-        KeyState::Deprecated | KeyState::Active | KeyState::Inactive => {
+        KeyState::Deprecated | KeyState::Active | KeyState::Inactive | KeyState::Deleted => {
             "an administrator must move it back to inactive"
         }
     };
-    format!("key {name} of group {group} is {state} and not given out; {remedy}")
+    Ok(format!(
+        "key {name} of group {group} is {state} and not given out; {remedy}"
+    ))
+}
+
+/// Who deleted the key, and when: nothing else can be done for the volume here.
+fn deleted(session: &Session<'_>, stored: &StoredKey) -> Result<String, ServiceError> {
+    let (name, group) = (&stored.record.name, &stored.record.group);
+    let request = requests::about(session, stored.record.id)?.map(|request| request.record);
+    let by = request.map_or_else(String::new, |request| {
+        let approved = request.approved_by.as_deref().unwrap_or("nobody");
+        format!(" by {} and {approved} (request {})", request.asked_by, request.number)
+    });
+    let when = to_text(stored.record.modified);
+    Ok(format!(
+        "key {name} of group {group} was deleted on {when}{by}; a snapshot or a recovery kit from before may still hold it"
+    ))
 }
 
 /// One answer of what the built-in store and the others have: the same key only once, the built-in store's before another's, and never

@@ -5,16 +5,27 @@ use std::time::Duration;
 
 use super::audit::{Action, Actor, Event};
 use super::model::{Refusal, ServiceError};
+use super::requests;
 use super::service::Kms;
 use super::store::{StoreError, quiesces, snapshots};
 use super::upkeep::UpkeepStatus;
-use crate::kms_api::ServiceStatus;
+use crate::clock::{Clock, Timestamp};
+use crate::kms_api::{AdminRequest, ServiceAlarm, ServiceStatus};
 
 /// Keys, and quiesces, that a status names.
 const EXAMPLES: usize = 10;
 
 /// Time between two alarms about keys in no snapshot.
 const ALARM_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// What is due now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Due {
+    /// What is done once after the start.
+    pub(super) first: bool,
+    /// What is done at the start and then daily.
+    pub(super) daily: bool,
+}
 
 /// Says when the alarm is due: at the start and then daily. Goes by a clock that never jumps.
 #[derive(Debug, Default)]
@@ -23,8 +34,17 @@ pub(super) struct Daily {
 }
 
 impl Daily {
+    /// What is due at `now`.
+    pub(super) fn due(&mut self, now: Duration) -> Due {
+        let first = self.last.is_none();
+        Due {
+            first,
+            daily: self.is_due(now),
+        }
+    }
+
     /// Whether it is due at `now`; if so, the next time is a day later.
-    pub(super) fn is_due(&mut self, now: Duration) -> bool {
+    fn is_due(&mut self, now: Duration) -> bool {
         let due = self.last.is_none_or(|last| now.saturating_sub(last) >= ALARM_EVERY);
         if due {
             self.last = Some(now);
@@ -43,7 +63,7 @@ impl Kms {
         // It looks at every key's row: not on the thread that serves.
         let looked = tokio::task::spawn_blocking(move || snapshots::uncovered(kms.store.folder(), EXAMPLES));
         let looked = looked.await.map_err(|_| StoreError::Stopped)??;
-        let (store, last_snapshot, count, quiesced_by) = self
+        let (store, last_snapshot, count, quiesced_by, (requests, now)) = self
             .store
             .run(|session| {
                 Ok((
@@ -51,6 +71,7 @@ impl Kms {
                     snapshots::newest(session, true, 1)?.pop(),
                     quiesces::count(session)?,
                     quiesces::oldest(session, EXAMPLES)?,
+                    (requests::shown(session, true)?, session.now),
                 ))
             })
             .await?;
@@ -70,7 +91,30 @@ impl Kms {
             schedule,
             rotations,
             alarms,
+            security_alarms: self.security_alarms(&requests, now),
+            requests,
         })
+    }
+
+    fn security_alarms(&self, open: &[AdminRequest], now: Timestamp) -> Vec<ServiceAlarm> {
+        let releases = self.release_alarms(now).into_iter().map(|alarm| ServiceAlarm {
+            at: alarm.at,
+            text: alarm.to_string(),
+            hint: "look into the audit log; if it was a theft, revoke that certificate; what is usual is set under releases in kms.toml"
+                .to_owned(),
+        });
+        let jump = self.clock_jump();
+        releases.chain(requests::alarms(open, jump.as_ref(), now)).collect()
+    }
+
+    /// Does what is due from time to time; called once a minute, at first when the service begins to serve.
+    pub(super) async fn do_what_is_due(self: &Arc<Self>, due: Due, clock: &dyn Clock) {
+        if due.first {
+            self.learn_releases(clock.now()).await;
+        }
+        if due.daily {
+            self.alarm_about_single_copies().await;
+        }
     }
 
     /// Forbids changes of groups and keys until it is taken back, also over a restart. Keys are given out all the same.

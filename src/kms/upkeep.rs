@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use super::audit::Actor;
 use super::model::ServiceError;
+use super::requests::RequestsDue;
 use super::rotation::CLOCK_TOLERANCE;
 use super::schedule::Snapshots;
 use super::service::Kms;
 use super::store::{quiesces, snapshots};
 use crate::clock::{Clock, Timestamp, to_text};
-use crate::kms_api::{GroupName, RotationReport, SnapshotSchedule, WaitingRotation};
+use crate::kms_api::{GroupName, RotationReport, ServiceAlarm, SnapshotSchedule, WaitingRotation};
 
 /// How long the wall clock must have run straight before a key is rotated by its age.
 const STRAIGHT_FOR: Duration = Duration::from_secs(3600);
@@ -29,6 +30,7 @@ pub(super) struct Noted {
     snapshot_failure: Option<(Timestamp, String)>,
     rotation_failures: BTreeMap<GroupName, String>,
     jumped: Option<Timestamp>,
+    clock_jump: Option<ServiceAlarm>,
 }
 
 /// What is due when, in one run of the service.
@@ -39,12 +41,14 @@ pub struct Upkeep {
     snapshot_failures: u32,
     rotation_at: Duration,
     rotation_failures: u32,
+    requests: RequestsDue,
 }
 
 impl Upkeep {
     /// Does whatever is due now. Failures are logged and in the service's status; they are tried again later.
     pub async fn look(&mut self, kms: &Arc<Kms>, clock: &dyn Clock) {
         let (now, monotonic) = (clock.now(), clock.monotonic());
+        self.requests.look(kms, clock).await;
         let straight = self.straight.look(now, monotonic);
         kms.note(|noted| noted.jumped = if straight { None } else { self.straight.jumped });
         if let Some(place) = &kms.snapshots {
@@ -156,6 +160,18 @@ impl Kms {
     fn note(&self, note: impl FnOnce(&mut Noted)) {
         // Whoever panicked while it was locked left at worst an older note.
         note(&mut self.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// Keeps that the clock jumped while a request waited.
+    pub(super) fn note_clock_jump(&self, alarm: ServiceAlarm) {
+        self.note(|noted| noted.clock_jump = Some(alarm));
+    }
+
+    /// The last jump of the clock while a request waited.
+    pub(super) fn clock_jump(&self) -> Option<ServiceAlarm> {
+        let mut jump = None;
+        self.note(|noted| jump.clone_from(&noted.clock_jump));
+        jump
     }
 
     /// Keeps why rotations wait, and logs it. Whether any does.

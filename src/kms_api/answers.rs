@@ -253,6 +253,14 @@ pub enum ErrorCode {
     Quiesced,
     /// There is no quiesce to take back.
     NotQuiesced,
+    /// More keys than may leave within an hour.
+    ReleasesStopped,
+    /// There is no such request.
+    NoSuchRequest,
+    /// It needs the approval of another administrator.
+    SecondAdmin,
+    /// A group with keys cannot be deleted.
+    GroupNotEmpty,
     /// No snapshot was made, or it would lie beside the store and the request does not accept that.
     Snapshot,
     /// No such address.

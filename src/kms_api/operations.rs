@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::WaitingRotation;
+use super::{AdminRequest, WaitingRotation};
 
 /// Most bytes of a snapshot's path.
 pub const SNAPSHOT_PATH_LENGTH_MAX: usize = 1024;
@@ -98,6 +98,18 @@ pub struct QuiesceRecord {
     pub subject: String,
 }
 
+/// Something that a person has to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceAlarm {
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// What happened.
+    pub text: String,
+    /// What to do.
+    pub hint: String,
+}
+
 /// How the service as a whole is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceStatus {
@@ -125,6 +137,12 @@ pub struct ServiceStatus {
     /// What the service could not do by itself and an operator must look at, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<String>,
+    /// What a person has to look at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_alarms: Vec<ServiceAlarm>,
+    /// Requests of administrators that are open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<AdminRequest>,
 }
 
 /// The snapshots that the service makes by itself.

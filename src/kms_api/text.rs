@@ -36,6 +36,56 @@ pub mod hex_bytes {
     }
 }
 
+/// The head of an audit chain as text.
+pub mod audit_head {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::kms_api::AuditHead;
+
+    /// Writes `NODE:SEQUENCE:MAC`.
+    ///
+    /// # Errors
+    /// Those of `serializer`.
+    pub fn serialize<S: Serializer>(head: &AuditHead, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(head)
+    }
+
+    /// Reads the same.
+    ///
+    /// # Errors
+    /// As the text's own.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AuditHead, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Heads of audit chains as texts.
+pub mod audit_heads {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::kms_api::AuditHead;
+
+    /// Writes each as `NODE:SEQUENCE:MAC`.
+    ///
+    /// # Errors
+    /// Those of `serializer`.
+    pub fn serialize<S: Serializer>(heads: &[AuditHead], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(heads.iter().map(ToString::to_string))
+    }
+
+    /// Reads the same.
+    ///
+    /// # Errors
+    /// As the texts' own.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AuditHead>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        let heads = texts.iter().map(|text| text.parse().map_err(D::Error::custom));
+        heads.collect()
+    }
+}
+
 /// Bytes of a KAD as hex, where there may be none. Use with `default` and `skip_serializing_if = "Option::is_none"`.
 pub mod optional_hex_bytes {
     use serde::{Deserializer, Serializer};

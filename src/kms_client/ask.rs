@@ -11,7 +11,10 @@ use zeroize::{Zeroize, Zeroizing};
 use super::KmsClient;
 use super::address::KmsAddress;
 use super::error::{KmsClientError, NoAnswer, Unanswered, printable};
-use crate::kms_api::{ANSWER_LENGTH_MAX, ErrorAnswer, ErrorCode, NameError, PageQuery, REQUEST_LENGTH_MAX};
+use super::heads::Exchange;
+use crate::kms_api::{
+    ANSWER_LENGTH_MAX, ErrorAnswer, ErrorCode, KNOWN_HEAD_HEADER, NameError, PageQuery, REQUEST_LENGTH_MAX,
+};
 
 /// How long one address is asked again while it says that we ask too often. Less than the daemon grants a question beyond its addresses' time.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -52,6 +55,12 @@ impl<'a> Question<'a> {
         let group = query.group.map(|group| ("group", group.into()));
         let after = query.after.map(|after| ("after", after));
         self.query = group.into_iter().chain(after).collect();
+        self
+    }
+
+    /// What stands behind the question mark.
+    pub(super) fn parameters(mut self, parameters: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        self.query = parameters.into_iter().collect();
         self
     }
 
@@ -189,10 +198,20 @@ impl KmsClient {
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(body.clone());
         }
+        let exchange = self
+            .heads
+            .as_ref()
+            .map(|heads| Exchange::begin(heads, address.to_string()));
+        if let Some(known) = exchange.as_ref().and_then(Exchange::known_head) {
+            request = request.header(KNOWN_HEAD_HEADER, known);
+        }
         let response = request
             .send()
             .await
             .map_err(|error| Failure::NoAnswer(self.no_answer(&error)))?;
+        if let Some(exchange) = &exchange {
+            exchange.hear(response.headers()).await;
+        }
         let status = response.status();
         let wait = retry_after(&response);
         let body = self.read(response).await.map_err(Failure::NoAnswer)?;

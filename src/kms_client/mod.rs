@@ -6,9 +6,12 @@
 mod address;
 mod answer;
 mod ask;
+mod audit;
 mod error;
 mod files;
+pub mod heads;
 mod lifecycle;
+mod requests;
 mod tls;
 
 pub use address::{AddressError, KmsAddress};
@@ -23,6 +26,7 @@ use std::time::Duration;
 use reqwest::Method;
 
 use self::ask::Question;
+use self::heads::HeadBook;
 use crate::clock::Clock;
 use crate::kad::{BlockKads, OurKad};
 use crate::kms_api::{
@@ -59,6 +63,7 @@ pub struct KmsClient {
     http: reqwest::Client,
     addresses: Vec<KmsAddress>,
     timeout: Duration,
+    heads: Option<Arc<HeadBook>>,
 }
 
 impl KmsClient {
@@ -87,7 +92,15 @@ impl KmsClient {
             http,
             addresses: config.addresses.clone(),
             timeout: config.timeout,
+            heads: None,
         })
+    }
+
+    /// The same client, which from now on tells `heads` what every answer says of the KMS's audit chain.
+    #[must_use]
+    pub fn remembering(mut self, heads: Arc<HeadBook>) -> Self {
+        self.heads = Some(heads);
+        self
     }
 
     /// A key for writing `volume` of the pool `group`, and the KAD to write beside its blocks. Its key check value has been checked.

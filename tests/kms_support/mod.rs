@@ -200,6 +200,7 @@ impl Home {
         Self::with_seed(1)
     }
 
+    /// The same with other keys and ids.
     pub(crate) fn with_seed(seed: u64) -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let (clock, entropy) = (VirtualClock::new(), Seeded::new(seed));
@@ -284,6 +285,7 @@ impl Home {
     /// The service without its web front, with whatever schedule `kms.toml` has.
     pub(crate) fn kms(&self) -> Arc<Kms> {
         let kms = Kms::start(self.open_store().unwrap(), self.clock.clone(), self.entropy.clone()).unwrap();
+        kms.limit_releases(self.config().releases);
         Arc::new(kms.with_snapshots(self.config().snapshots))
     }
 

@@ -64,6 +64,9 @@ pub(super) async fn on_snapshots(
 pub(super) async fn on_status(client: &KmsClient, output: &mut Output<'_>) -> Result<(), Failure> {
     let status = client.status().await.map_err(failure)?;
     output.answer(&status, describe)?;
+    for alarm in &status.security_alarms {
+        output.alarm(&alarm.text, &alarm.hint);
+    }
     if let Some(alarm) = status.alarms.first() {
         let more = match status.alarms.len() {
             1 => String::new(),
@@ -76,7 +79,14 @@ pub(super) async fn on_status(client: &KmsClient, output: &mut Output<'_>) -> Re
         ));
     }
     match status.keys_in_no_snapshot {
-        0 => Ok(()),
+        0 if status.security_alarms.is_empty() => Ok(()),
+        0 => Err(Failure::new(
+            Exit::Failed,
+            format_args!(
+                "alarms of the KMS: {}\nhint: the lines above say what to do",
+                status.security_alarms.len()
+            ),
+        )),
         keys => Err(Failure::new(
             Exit::Failed,
             format_args!(
@@ -133,6 +143,14 @@ fn describe(status: &ServiceStatus) -> String {
             "quiesced",
             &format!("{} by {}", to_text(quiesce.since), quiesce.subject),
         ]);
+    }
+    for request in &status.requests {
+        let left = super::request::left(request).unwrap_or_default();
+        let text = format!("{} {}, {left} left: {}", request.number, request.state, request.change);
+        table.row(["request", &text]);
+    }
+    for alarm in &status.security_alarms {
+        table.row(["ALARM", &format!("{} {}", to_text(alarm.at), alarm.text)]);
     }
     table.to_string()
 }

@@ -7,7 +7,7 @@ use super::lane::{InFlight, LaneError};
 use super::mount::{Mount, Seen};
 use super::perform::{Hands, Performed};
 use super::{CommandError, Daemon, DriveUnit};
-use crate::controller::job::{JobDrive, JobKind, JobRecord, JobVolume, Level, Outcome};
+use crate::controller::job::{JobDrive, JobKind, JobMessage, JobRecord, JobVolume, Level, Outcome};
 use crate::controller::operation::{Operation, Wish};
 use crate::controller::record;
 use crate::controller::report::RunningJob;
@@ -48,6 +48,7 @@ impl Daemon {
             seen: Seen::default(),
             receipt: None,
             key_sent: false,
+            kms_alarms: Vec::new(),
             before: unit.state().mount.clone(),
         };
         let outcome = run.run_to_the_end(Operation::new(wish, unit.rules.clone())).await;
@@ -130,6 +131,8 @@ struct Run<'a> {
     receipt: Option<Receipt>,
     /// Whether a key may have gone into the drive.
     key_sent: bool,
+    /// Alarms about the KMS that the job's details have.
+    kms_alarms: Vec<JobMessage>,
     /// What was in the drive before, by our own records.
     before: Option<Mount>,
 }
@@ -212,7 +215,11 @@ impl Run<'_> {
             }
         }
         self.key_sent |= sends_key;
+        let asks_kms = matches!(ask, Ask::NewKey { .. } | Ask::KeysOf { .. });
         let Performed { event, attentions } = self.hands.perform(ask).await;
+        if asks_kms {
+            self.note_kms_alarms();
+        }
         self.note_wrong_keys(&event, &attentions);
         for attention in &attentions {
             tracing::info!(job = self.id, drive = self.unit.name, "unit attention: {attention}");
@@ -222,6 +229,16 @@ impl Run<'_> {
             self.see(&event);
         }
         event
+    }
+
+    /// A store that was rolled back may lack the key, or have a revoked one: whoever reads of this job has to know.
+    fn note_kms_alarms(&mut self) {
+        let mut alarms = self.daemon.kms_alarms();
+        alarms.retain(|alarm| !self.kms_alarms.contains(alarm));
+        self.daemon
+            .jobs
+            .change(self.id, |job| job.messages.extend(alarms.iter().cloned()));
+        self.kms_alarms.extend(alarms);
     }
 
     /// Which keys were wrong holds for as long as the volume stays.
@@ -287,7 +304,9 @@ impl Run<'_> {
         self.daemon.jobs.save(self.id).await?;
         tracing::info!(job = self.id, drive = self.unit.name, %outcome, "job ended");
         let job = self.daemon.jobs.show(self.id).ok_or(CommandError::Bug)?;
-        let alarms = job.messages.iter().filter(|message| message.level == Level::Alarm);
+        // Those about the KMS are not the drive's, and the status shows them by themselves.
+        let of_drive = |message: &&JobMessage| message.level == Level::Alarm && !self.kms_alarms.contains(message);
+        let alarms = job.messages.iter().filter(of_drive);
         alarms.for_each(|alarm| self.unit.state().alarm(alarm.clone()));
         Ok(job)
     }

@@ -27,7 +27,8 @@ use super::operation::{Rules, Wish};
 use super::record;
 use super::report::{RunningJob, StatusReport};
 use crate::clock::Clock;
-use crate::keysource::KeySource;
+use crate::keysource::{HeadBook, KeySource};
+pub use crate::keysource::{HeadBookError, HeadReport};
 use crate::secret::DataKey;
 
 /// Alarms that a drive keeps for its status; its jobs keep them all.
@@ -38,6 +39,7 @@ pub struct Daemon {
     drives: Vec<Arc<DriveUnit>>,
     jobs: Arc<JobBook>,
     keys: Arc<dyn KeySource>,
+    heads: Arc<HeadBook>,
     clock: Arc<dyn Clock>,
     running: AtomicU64,
     one_ended: Notify,
@@ -271,6 +273,12 @@ impl Daemon {
             None => self.drives.clone(),
         };
         Ok(self.look_at(units, look).await)
+    }
+
+    /// What is remembered of the KMS's audit chains, which shows whether its store was rolled back.
+    #[must_use]
+    pub fn heads(&self) -> &HeadBook {
+        &self.heads
     }
 
     /// The job records.

@@ -17,7 +17,7 @@ use crate::controller::job::{JobRecord, Level, Outcome};
 use crate::controller::operation::Rules;
 use crate::controller::report::{DriveStatus, MediumStatus, Reading};
 use crate::kad::{BlockKads, KeyId};
-use crate::keysource::KeySource;
+use crate::keysource::{HeadBook, KeySource};
 
 /// The daemon cannot start.
 #[derive(Debug, Error)]
@@ -45,6 +45,8 @@ pub struct Given {
     pub clock: Arc<dyn Clock>,
     /// Where keys come from.
     pub keys: Arc<dyn KeySource>,
+    /// What is remembered of the KMS's audit chains.
+    pub heads: Arc<HeadBook>,
 }
 
 /// What a drive is made of.
@@ -75,6 +77,7 @@ impl Daemon {
             drives: drives.collect::<Result<_, _>>()?,
             jobs,
             keys: given.keys,
+            heads: given.heads,
             clock: given.clock,
             running: AtomicU64::new(0),
             one_ended: Notify::new(),

@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::lane::{Heard, InFlight, LaneError, Patience};
 use super::mount::Seen;
 use super::{Daemon, DriveUnit};
-use crate::controller::job::Outcome;
+use crate::controller::job::{JobMessage, Level, Outcome};
 use crate::controller::record::{decryption_word, encryption_word};
 use crate::controller::report::{
     CommandInFlight, DriveStatus, IdentityStatus, MediumStatus, ModesStatus, Reading, StatusReport,
 };
 use crate::drive::{Drive, DriveError, DriveIdentity, KeyInForce, Readiness, VolumeIdentity};
+use crate::keysource::HeadAlarm;
 
 /// How long a status waits for a drive.
 const LOOK_MAX: Duration = Duration::from_secs(5);
@@ -64,7 +65,20 @@ impl Daemon {
         StatusReport {
             at: self.clock.now(),
             drives,
+            kms_alarms: self.kms_alarms(),
         }
+    }
+
+    /// What somebody has to look at in the KMS.
+    pub(super) fn kms_alarms(&self) -> Vec<JobMessage> {
+        let alarms = self.heads.alarms().into_iter();
+        let message = |alarm: HeadAlarm| JobMessage {
+            at: alarm.at,
+            level: Level::Alarm,
+            text: alarm.text,
+            hint: Some(alarm.hint),
+        };
+        alarms.map(message).collect()
     }
 
     async fn look_at_one(&self, unit: &DriveUnit, also_in_use: bool) -> DriveStatus {

@@ -84,7 +84,7 @@ async fn carry_out(verb: Verb, machine: Machine, out: &mut dyn Write, err: &mut 
         Verb::Kit(arguments) => kit::run(&arguments, machine, out).await,
         Verb::Recover(arguments) => recover::run(&arguments, machine, out, err).await,
         Verb::Verify(arguments) => verify::run(&arguments, &machine, out, err),
-        Verb::Audit(verb) => audit::run(&verb, out),
+        Verb::Audit(verb) => audit::run(&verb, &machine, out, err),
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut 
     };
     let selection = Selection::new(Vec::new(), rules, machine.clock.clone())?;
     let kms = Kms::start(file, machine.clock.clone(), machine.entropy)?;
+    kms.limit_releases(config.releases.clone());
     let kms = Arc::new(kms.with_snapshots(config.snapshots.clone()).with_servers(selection));
     let server = Server::bind(&config, kms, machine.clock).await?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -235,11 +235,16 @@ fn state_number(state: KeyState) -> u8 {
         KeyState::Inactive => 2,
         KeyState::Deprecated => 3,
         KeyState::Terminated => 4,
+        KeyState::Deleted => 5,
     }
 }
 
 fn state_from_number(number: u8) -> Option<KeyState> {
-    KeyState::ALL.into_iter().find(|state| state_number(*state) == number)
+    // Of a deleted key there is nothing to keep.
+    KeyState::ALL
+        .into_iter()
+        .filter(|state| *state != KeyState::Deleted)
+        .find(|state| state_number(*state) == number)
 }
 
 fn origin_number(origin: KeyOrigin) -> u8 {

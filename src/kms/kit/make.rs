@@ -13,7 +13,7 @@ use crate::kms::model::ServiceError;
 use crate::kms::service::Kms;
 use crate::kms::snapshot::{Partial, Place, SnapshotError};
 use crate::kms::store::{Session, StoreError, groups, keys, millis, moment, snapshots};
-use crate::kms_api::{GroupName, PAGE_RECORDS_MAX, SNAPSHOT_PATH_LENGTH_MAX, SnapshotForm, SnapshotRecord};
+use crate::kms_api::{GroupName, KeyState, PAGE_RECORDS_MAX, SNAPSHOT_PATH_LENGTH_MAX, SnapshotForm, SnapshotRecord};
 use crate::passphrase::Passphrase;
 
 /// What is asked for.
@@ -174,7 +174,7 @@ fn keys_of(session: &Session<'_>, group: &GroupName) -> Result<Vec<KitKey>, Serv
         let page = keys::list(session, &group, &after, PAGE_RECORDS_MAX)?;
         let Some(last) = page.last() else { return Ok(held) };
         after = last.name.to_string();
-        for record in page {
+        for record in page.into_iter().filter(|record| record.state != KeyState::Deleted) {
             let stored = keys::by_id(session, record.id)?;
             let key = stored.map(|stored| stored.open(session)).transpose()?;
             held.extend(key.map(|key| KitKey { record, key }));

@@ -45,6 +45,7 @@ pub fn identify(certificate: &[u8]) -> Option<Identity> {
         actor: Actor {
             subject: parsed.subject().to_string().escape_default().to_string(),
             fingerprint: hex::encode(Sha256::digest(certificate)),
+            public_key: hex::encode(Sha256::digest(parsed.public_key().raw)),
         },
         role,
         not_after: parsed.validity().not_after.to_datetime(),

@@ -1,25 +1,26 @@
 //! The web service, one file per thing that has an address. Every answer is JSON and carries the audit chain's head.
 
+mod audit;
 mod backup_key;
 mod cache;
 mod declared;
 mod groups;
+mod heads;
 mod keys;
 mod lifecycle;
 mod openapi;
 mod operations;
 pub(super) mod problem;
 mod reply;
+mod requests;
 mod restore_keys;
 mod supply;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderValue, Method, Uri};
+use axum::http::{Method, Uri};
 use axum::middleware;
-use axum::response::Response;
 
 pub use self::declared::DeclaredRoute;
 use self::declared::Routes;
@@ -29,8 +30,8 @@ use super::rate::Rates;
 use super::service::Kms;
 use crate::clock::Clock;
 use crate::kms_api::{
-    AUDIT_HEAD_HEADER, BACKUP_KEY_PATH, CLEAR_CACHE_PATH, GROUPS_PATH, KEYS_PATH, OPENAPI_PATH, QUIESCE_PATH,
-    RESTORE_KEYS_PATH, ROTATE_DUE_PATH, SNAPSHOTS_PATH, STATUS_PATH, UNQUIESCE_PATH,
+    AUDIT_HEADS_PATH, AUDIT_PATH, BACKUP_KEY_PATH, CLEAR_CACHE_PATH, GROUPS_PATH, KEYS_PATH, OPENAPI_PATH,
+    QUIESCE_PATH, REQUESTS_PATH, RESTORE_KEYS_PATH, ROTATE_DUE_PATH, SNAPSHOTS_PATH, STATUS_PATH, UNQUIESCE_PATH,
 };
 
 /// What handlers work with.
@@ -66,6 +67,13 @@ fn routes() -> Routes {
         .get(SNAPSHOTS_PATH, operations::list_snapshots)
         .post(SNAPSHOTS_PATH, operations::create_snapshot)
         .get(STATUS_PATH, operations::status)
+        .get(REQUESTS_PATH, requests::list)
+        .post(REQUESTS_PATH, requests::make)
+        .get(&format!("{REQUESTS_PATH}/{{number}}"), requests::show)
+        .post(&format!("{REQUESTS_PATH}/{{number}}/approve"), requests::approve)
+        .post(&format!("{REQUESTS_PATH}/{{number}}/undo"), requests::undo)
+        .get(AUDIT_PATH, audit::page)
+        .get(AUDIT_HEADS_PATH, audit::heads)
         .post(QUIESCE_PATH, operations::quiesce)
         .post(UNQUIESCE_PATH, operations::unquiesce)
         .post(CLEAR_CACHE_PATH, cache::clear)
@@ -84,7 +92,7 @@ pub(super) fn router(front: Front) -> Router {
         .router
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::map_response_with_state(front.clone(), with_audit_head))
+        .layer(middleware::from_fn_with_state(front.clone(), heads::add))
         .with_state(front)
 }
 
@@ -94,12 +102,4 @@ async fn no_such_path(uri: Uri) -> Problem {
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
     Problem::wrong_method(&method, uri.path())
-}
-
-async fn with_audit_head(State(front): State<Front>, mut response: Response) -> Response {
-    // Digits, a colon and hex are always a header.
-    if let Ok(head) = HeaderValue::try_from(front.kms.audit_head().to_string()) {
-        response.headers_mut().insert(AUDIT_HEAD_HEADER, head);
-    }
-    response
 }

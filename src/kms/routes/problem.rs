@@ -140,8 +140,10 @@ impl Problem {
     fn status(&self) -> StatusCode {
         match self.answer.code {
             ErrorCode::BadRequest | ErrorCode::NotForTape | ErrorCode::NotForDisk => StatusCode::BAD_REQUEST,
-            ErrorCode::Forbidden | ErrorCode::Certificate => StatusCode::FORBIDDEN,
-            ErrorCode::NoSuchGroup | ErrorCode::NoSuchKey | ErrorCode::NoSuchPath => StatusCode::NOT_FOUND,
+            ErrorCode::Forbidden | ErrorCode::SecondAdmin | ErrorCode::Certificate => StatusCode::FORBIDDEN,
+            ErrorCode::NoSuchGroup | ErrorCode::NoSuchRequest | ErrorCode::NoSuchKey | ErrorCode::NoSuchPath => {
+                StatusCode::NOT_FOUND
+            }
             ErrorCode::NoActiveKey
             | ErrorCode::NameTaken
             | ErrorCode::IdTaken
@@ -151,7 +153,9 @@ impl Problem {
             | ErrorCode::Quiesced
             | ErrorCode::NotQuiesced
             | ErrorCode::ServerRefused
+            | ErrorCode::GroupNotEmpty
             | ErrorCode::Snapshot => StatusCode::CONFLICT,
+            ErrorCode::ReleasesStopped => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             ErrorCode::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorCode::SlowBody => StatusCode::REQUEST_TIMEOUT,

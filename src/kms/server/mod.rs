@@ -116,11 +116,9 @@ impl Server {
                 Some(_) = tasks.join_next() => {}
                 _ = look_at_clock.tick() => {
                     self.kms.selection.forget_expired();
-                    if daily.is_due(self.clock.monotonic()) {
-                        let kms = self.kms.clone();
-                        tasks.spawn(async move { kms.alarm_about_single_copies().await });
-                    }
-                },
+                    let (kms, clock, due) = (self.kms.clone(), self.clock.clone(), daily.due(self.clock.monotonic()));
+                    tasks.spawn(async move { kms.do_what_is_due(due, &*clock).await });
+                }
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
                         let arrival = self.room.arrive();

@@ -66,6 +66,7 @@ fn look_at(database: &dyn Database, with: CheckWith<'_>) -> Result<Seen, StoreEr
         entropy: with.entropy,
         now: with.now,
         head: &mut head,
+        releases: None,
     };
     look.authorities(&session)?;
     look.groups(&session, &facts)?;

@@ -66,6 +66,14 @@ pub enum StoreError {
         /// The record.
         what: String,
     },
+    /// Nothing is left of it but its record.
+    #[error(
+        "{what} was deleted, and nothing is left of it but its record\nhint: tapekey kms request list --all shows by whom"
+    )]
+    Deleted {
+        /// The key.
+        what: String,
+    },
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),

@@ -115,6 +115,7 @@ impl StoreFile {
             entropy,
             now,
             head: &mut head,
+            releases: None,
         };
         keys::retire_prelive(&session, |record| {
             let mut event = Event::new(&Actor::local(), Action::MoveKey);
@@ -206,7 +207,7 @@ pub fn walk_audit(
     database.transaction(Access::Reading, || audit::walk(database, &keyring.audit, each))
 }
 
-fn existing(folder: &Path) -> Result<PathBuf, StoreError> {
+pub(super) fn existing(folder: &Path) -> Result<PathBuf, StoreError> {
     let path = folder.join(DATABASE);
     // SQLite's own words for a missing file do not name it.
     File::open(&path).map_err(|source| StoreError::File {

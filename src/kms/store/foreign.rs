@@ -5,7 +5,7 @@ use super::keys::{self, Raw, StoredKey};
 use super::{Session, StoreError};
 use crate::kad::{KeyKind, without_padding};
 use crate::kms::model::ServiceError;
-use crate::kms_api::PAGE_RECORDS_MAX;
+use crate::kms_api::{KeyState, PAGE_RECORDS_MAX};
 use crate::secret::DataKey;
 
 /// The keys of as-is groups that were imported with `kad`, padding ignored on both sides: usable ones first, of these exact matches, of
@@ -66,6 +66,9 @@ fn compare_group(
         let Some(last) = page.last() else { return Ok(()) };
         after = last.record.name.to_string();
         for stored in page {
+            if stored.record.state == KeyState::Deleted {
+                continue;
+            }
             let key = stored.open(session)?;
             let same = wanted
                 .iter()

@@ -71,10 +71,23 @@ pub(in crate::kms) fn by_name(session: &Session<'_>, name: &GroupName) -> Result
 }
 
 /// The group with that id.
-pub(super) fn by_id(session: &Session<'_>, id: KeyId) -> Result<Option<Group>, StoreError> {
+pub(in crate::kms) fn by_id(session: &Session<'_>, id: KeyId) -> Result<Option<Group>, StoreError> {
     let sql = "SELECT * FROM key_groups WHERE id = ?1";
     let found = session.database.first(sql, &[id.into()])?;
     found.map(|row| read(session, &row)).transpose()
+}
+
+/// What stays when the name changes.
+pub(in crate::kms) fn id_of(group: &Group) -> KeyId {
+    group.id
+}
+
+/// Deletes the group with that id, which has no keys.
+pub(in crate::kms) fn delete(session: &Session<'_>, id: KeyId) -> Result<(), StoreError> {
+    session
+        .database
+        .execute("DELETE FROM key_groups WHERE id = ?1", &[id.into()])?;
+    Ok(())
 }
 
 /// At most `limit` groups by name, those after `after`.

@@ -74,7 +74,7 @@ pub(in crate::kms) fn insert(
         activated: None,
         modified: now,
     };
-    let stored = StoredKey::seal(session, record, group.record.kind, group.id, data_key)?;
+    let stored = StoredKey::seal(session, record, group.record.kind, group.id, data_key.expose())?;
     stored.insert(session)?;
     Ok(stored)
 }
@@ -86,7 +86,7 @@ pub(in crate::kms) fn insert_as_it_was(
     record: KeyRecord,
     data_key: &DataKey,
 ) -> Result<(), StoreError> {
-    StoredKey::seal(session, record, group.record.kind, group.id, data_key)?.insert(session)
+    StoredKey::seal(session, record, group.record.kind, group.id, data_key.expose())?.insert(session)
 }
 
 /// The key with that id: the look-up of a restore.
@@ -150,7 +150,8 @@ pub(super) fn check(session: &Session<'_>, group: &Group, name: &str) -> Result<
     let stored = column(found, || {
         format!("key {} of group {}", name.escape_default(), group.record.name)
     })?;
-    stored.open(session).map(|_| stored.record.state)
+    stored.check(session)?;
+    Ok(stored.record.state)
 }
 
 /// Makes every prelive key inactive: it then serves restores, and new volumes only after an activation. Tells `each` of every one.
@@ -174,11 +175,40 @@ pub(super) fn retire_prelive(
 impl StoredKey {
     /// The key itself, if the record is exactly as it was sealed.
     pub(in crate::kms) fn open(&self, session: &Session<'_>) -> Result<DataKey, StoreError> {
+        if self.record.state == KeyState::Deleted {
+            return Err(StoreError::Deleted {
+                what: format!("key {} of group {}", self.record.name, self.record.group),
+            });
+        }
         let bound = bound(&self.record, self.kind, self.group_id, self.sealed_under);
         let key = session.keyring.named(session.database, self.sealed_under)?;
         key.open_key(&self.sealed, &bound).map_err(|_| StoreError::DoesNotOpen {
             what: format!("key {} of group {}", self.record.name, self.record.group),
         })
+    }
+
+    /// Opens it and throws it away; of a deleted key, makes sure that nothing is left.
+    fn check(&self, session: &Session<'_>) -> Result<(), StoreError> {
+        if self.record.state != KeyState::Deleted {
+            return self.open(session).map(drop);
+        }
+        let bound = bound(&self.record, self.kind, self.group_id, self.sealed_under);
+        let key = session.keyring.named(session.database, self.sealed_under)?;
+        let opened = key.open(&self.sealed, &bound).ok();
+        column(opened.filter(|bytes| bytes.is_empty()).map(drop), || {
+            format!("deleted key {} of group {}", self.record.name, self.record.group)
+        })
+    }
+
+    /// Deletes the bytes of the key for good. Its record stays, so that whoever finds a tape can be told. The caller has seen to everything
+    /// that has to come before.
+    pub(in crate::kms) fn erase(&self, session: &Session<'_>) -> Result<(), StoreError> {
+        let record = KeyRecord {
+            state: KeyState::Deleted,
+            modified: moment(millis(session.now)),
+            ..self.record.clone()
+        };
+        Self::seal(session, record, self.kind, self.group_id, b"")?.update(session)
     }
 
     /// The same key with another state, stored. The caller has checked that it may move there.
@@ -222,25 +252,30 @@ impl StoredKey {
             modified: moment(millis(session.now)),
             ..record
         };
-        let changed = Self::seal(session, record, self.kind, group_id, &data_key)?;
+        let changed = Self::seal(session, record, self.kind, group_id, data_key.expose())?;
+        changed.update(session)?;
+        Ok(changed)
+    }
+
+    fn update(&self, session: &Session<'_>) -> Result<(), StoreError> {
         session.database.execute(
             "UPDATE keys SET group_id = ?2, name = ?3, state = ?4, description = ?5, modified = ?6, sealed_under = ?7, nonce = ?8,
                              sealed = ?9, activated = ?10
              WHERE id = ?1",
             &[
-                changed.record.id.into(),
-                changed.group_id.into(),
-                changed.record.name.as_str().into(),
-                changed.record.state.name().into(),
-                changed.record.description.as_str().into(),
-                millis(changed.record.modified).into(),
-                changed.sealed_under.into(),
-                changed.sealed.nonce.into(),
-                changed.sealed.sealed.as_slice().into(),
-                changed.record.activated.map(millis).into(),
+                self.record.id.into(),
+                self.group_id.into(),
+                self.record.name.as_str().into(),
+                self.record.state.name().into(),
+                self.record.description.as_str().into(),
+                millis(self.record.modified).into(),
+                self.sealed_under.into(),
+                self.sealed.nonce.into(),
+                self.sealed.sealed.as_slice().into(),
+                self.record.activated.map(millis).into(),
             ],
         )?;
-        Ok(changed)
+        Ok(())
     }
 
     fn seal(
@@ -248,11 +283,11 @@ impl StoredKey {
         record: KeyRecord,
         kind: KeyKind,
         group_id: KeyId,
-        data_key: &DataKey,
+        bytes: &[u8],
     ) -> Result<Self, StoreError> {
         let (sealed_under, key) = session.keyring.current()?;
         let bound = bound(&record, kind, group_id, sealed_under);
-        let sealed = key.seal(session.entropy, data_key.expose(), &bound)?;
+        let sealed = key.seal(session.entropy, bytes, &bound)?;
         Ok(Self {
             record,
             kind,

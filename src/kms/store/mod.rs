@@ -1,5 +1,6 @@
 //! The built-in store: a database with every key in it sealed. SQL stands here and in `audit.rs`, nowhere else.
 
+mod audit_check;
 pub(in crate::kms) mod check;
 pub(in crate::kms) mod database;
 mod error;
@@ -9,12 +10,15 @@ pub(in crate::kms) mod groups;
 mod keyring;
 pub(in crate::kms) mod keys;
 pub(in crate::kms) mod quiesces;
+pub(in crate::kms) mod requests;
 mod schema;
+pub(in crate::kms) mod service_time;
 pub(in crate::kms) mod snapshots;
 mod sqlite;
 pub(in crate::kms) mod value;
 mod writer;
 
+pub use audit_check::{AuditCheckWith, check_audit};
 pub use error::StoreError;
 pub use file::{StoreFile, walk_audit};
 pub(in crate::kms) use writer::Session;

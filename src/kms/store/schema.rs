@@ -105,6 +105,32 @@ CREATE TABLE snapshot_keys (
     snapshot INTEGER NOT NULL REFERENCES snapshots (sequence),
     modified INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+-- What needs two administrators. The MAC covers every field.
+CREATE TABLE admin_requests (
+    number INTEGER PRIMARY KEY,
+    target BLOB NOT NULL CHECK (length(target) = 16),
+    group_name TEXT NOT NULL,
+    key_name TEXT,
+    reason TEXT NOT NULL,
+    state TEXT NOT NULL,
+    asked INTEGER NOT NULL,
+    asked_by TEXT NOT NULL,
+    asked_with TEXT NOT NULL,
+    approved INTEGER,
+    approved_by TEXT,
+    due INTEGER NOT NULL,
+    ended INTEGER,
+    ended_by TEXT,
+    outcome TEXT,
+    mac BLOB NOT NULL
+) STRICT;
+CREATE INDEX admin_requests_by_target ON admin_requests (target, number);
+-- How long the service has run with a clock to be trusted; waits are measured in it. The MAC covers it and the store's id.
+CREATE TABLE service_time (
+    singleton INTEGER PRIMARY KEY CHECK (singleton = 1),
+    milliseconds INTEGER NOT NULL,
+    mac BLOB NOT NULL
+) STRICT;
 -- One row for each quiesce that was not taken back.
 CREATE TABLE quiesces (
     sequence INTEGER PRIMARY KEY,

@@ -180,14 +180,15 @@ pub(in crate::kms) fn uncovered(folder: &Path, examples: usize) -> Result<Uncove
 fn uncovered_in(database: &dyn Database, examples: usize) -> Result<Uncovered, StoreError> {
     let shown = database.rows(
         "SELECT key_groups.name || '/' || keys.name AS shown FROM keys JOIN key_groups ON key_groups.id = group_id
-         WHERE NOT EXISTS (SELECT 1 FROM snapshot_keys WHERE key_id = keys.id)
+         WHERE keys.state <> 'deleted' AND NOT EXISTS (SELECT 1 FROM snapshot_keys WHERE key_id = keys.id)
          ORDER BY keys.state = 'active' DESC, key_groups.name, keys.name LIMIT ?1",
         &[examples.into()],
     )?;
     Ok(Uncovered {
-        keys: database.count("SELECT count(*) AS number FROM keys")?,
+        keys: database.count("SELECT count(*) AS number FROM keys WHERE state <> 'deleted'")?,
         uncovered: database.count(
-            "SELECT count(*) AS number FROM keys WHERE NOT EXISTS (SELECT 1 FROM snapshot_keys WHERE key_id = keys.id)",
+            "SELECT count(*) AS number FROM keys
+             WHERE keys.state <> 'deleted' AND NOT EXISTS (SELECT 1 FROM snapshot_keys WHERE key_id = keys.id)",
         )?,
         examples: shown.iter().map(|row| row.get("shown")).collect::<Result<_, _>>()?,
     })

@@ -15,7 +15,9 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::kms::audit::{self, AuditHead, Event};
 use crate::kms::model::ServiceError;
+use crate::kms::releases::ReleaseWatch;
 use crate::kms::snapshot::SnapshotError;
+use crate::secret::DataKey;
 
 /// Requests that wait; more than these wait in their own tasks.
 const QUEUE_LENGTH: usize = 256;
@@ -33,6 +35,7 @@ pub struct Store {
     jobs: Option<mpsc::Sender<Job>>,
     head: watch::Receiver<AuditHead>,
     folder: PathBuf,
+    releases: Arc<ReleaseWatch>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -43,6 +46,8 @@ pub(in crate::kms) struct Session<'a> {
     pub(in crate::kms) entropy: &'a dyn Entropy,
     pub(in crate::kms) now: OffsetDateTime,
     pub(super) head: &'a mut AuditHead,
+    /// Counts what leaves; a session that serves nobody has none.
+    pub(super) releases: Option<&'a ReleaseWatch>,
 }
 
 impl Store {
@@ -54,12 +59,15 @@ impl Store {
         let (jobs, queue) = mpsc::channel(QUEUE_LENGTH);
         let (publish, head) = watch::channel(audit::head(&*file.database, &file.keyring.audit, file.node)?);
         let folder = file.folder.clone();
+        let releases = Arc::new(ReleaseWatch::new());
+        let counting = releases.clone();
         let work = move || {
             Writer {
                 file,
                 clock,
                 entropy,
                 publish,
+                releases: counting,
             }
             .work(queue)
         };
@@ -71,6 +79,7 @@ impl Store {
             jobs: Some(jobs),
             head,
             folder,
+            releases,
             thread: Some(thread),
         })
     }
@@ -79,6 +88,11 @@ impl Store {
     #[must_use]
     pub fn head(&self) -> AuditHead {
         self.head.borrow().clone()
+    }
+
+    /// What counts the keys that leave.
+    pub(in crate::kms) fn releases(&self) -> &ReleaseWatch {
+        &self.releases
     }
 
     /// The folder of its files.
@@ -135,6 +149,21 @@ impl Drop for Store {
 }
 
 impl Session<'_> {
+    /// The database, for those who look into the audit chain.
+    pub(in crate::kms) fn database(&self) -> &dyn Database {
+        self.database
+    }
+
+    /// The end of this node's audit chain, as this transaction sees it.
+    pub(in crate::kms) fn head(&self) -> &AuditHead {
+        self.head
+    }
+
+    /// The key of the audit chain.
+    pub(in crate::kms) fn audit_key(&self) -> &DataKey {
+        &self.keyring.audit
+    }
+
     /// Does `work` and writes `event` with its outcome; both or neither. A refusal undoes the work and is written as well.
     pub(in crate::kms) fn audited<T>(
         &mut self,
@@ -143,14 +172,21 @@ impl Session<'_> {
     ) -> Result<T, ServiceError> {
         self.database.batch("SAVEPOINT attempt")?;
         let result = match quiesces::admit(self, event.action) {
-            Ok(()) => work(self, &mut event),
+            Ok(()) => work(self, &mut event).and_then(|done| Ok((done, self.count(&event)?))),
             Err(error) => Err(error),
         };
         if let Err(error) = &result {
             self.database.batch("ROLLBACK TO attempt")?;
             event.outcome = outcome(error);
         }
-        match audit::append(self.database, &self.keyring.audit, self.head, &event, self.now) {
+        let (result, alarms) = match result {
+            Ok((done, alarms)) => (Ok(done), alarms),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        let mut events = std::iter::once(&event).chain(&alarms);
+        let appended =
+            events.try_for_each(|event| audit::append(self.database, &self.keyring.audit, self.head, event, self.now));
+        match appended {
             Ok(()) => self.database.batch("RELEASE attempt")?,
             Err(error) => {
                 self.database.batch("ROLLBACK TO attempt; RELEASE attempt")?;
@@ -158,6 +194,11 @@ impl Session<'_> {
             }
         }
         result
+    }
+
+    fn count(&self, event: &Event) -> Result<Vec<Event>, ServiceError> {
+        let counted = self.releases.map(|releases| releases.count(event, self.now));
+        Ok(counted.transpose()?.unwrap_or_default())
     }
 }
 
@@ -177,6 +218,7 @@ struct Writer {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     publish: watch::Sender<AuditHead>,
+    releases: Arc<ReleaseWatch>,
 }
 
 impl Writer {
@@ -249,6 +291,7 @@ impl Writer {
             entropy: &*self.entropy,
             now: self.clock.now(),
             head,
+            releases: Some(&self.releases),
         }
     }
 }

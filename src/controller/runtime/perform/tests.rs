@@ -6,7 +6,9 @@ use crate::controller::operation::{PlainBlocks, Rules};
 use crate::controller::runtime::start::{Given, GivenDrive};
 use crate::drive::{DriveError, SetScope};
 use crate::kad::{KeyId, OurKad};
-use crate::keysource::{Fetching, FoundKeys, GroupName, KeyFacts, KeyServer, KeyState, MockKeySource, VolumeName};
+use crate::keysource::{
+    Fetching, FoundKeys, GroupName, HeadBook, KeyFacts, KeyServer, KeyState, MockKeySource, VolumeName,
+};
 use crate::kms_api::{ErrorCode, KeyServerKind};
 use crate::kms_client::{KmsClientError, NoAnswer, Unanswered};
 
@@ -42,6 +44,10 @@ fn daemon(keys: MockKeySource) -> (tempfile::TempDir, Arc<Daemon>) {
         drives: vec![drive],
         clock: Arc::new(clock),
         keys: Arc::new(keys),
+        heads: Arc::new(HeadBook::open(
+            &directory.path().join("heads"),
+            Arc::new(MockClock::new()),
+        )),
     };
     let daemon = Daemon::new(given).unwrap();
     (directory, daemon)

@@ -118,6 +118,15 @@ impl House {
         command_timeout: Duration,
         meddle: impl FnMut(&[u8], &mut sg_sim::Drive) -> Answer + Send + 'static,
     ) -> Self {
+        Self::remembering("", command_timeout, meddle)
+    }
+
+    /// The same with a file of remembered heads of the KMS's audit chains, unless it is empty.
+    fn remembering(
+        heads: &str,
+        command_timeout: Duration,
+        meddle: impl FnMut(&[u8], &mut sg_sim::Drive) -> Answer + Send + 'static,
+    ) -> Self {
         let bench = Bench::with_blank_volume("VOLUME0001");
         let (keys, clock) = (Arc::new(Keys::default()), Arc::new(HandClock::default()));
         let state = tempfile::tempdir().unwrap();
@@ -141,7 +150,11 @@ impl House {
             command_timeout,
             opener,
         };
-        let heads = Arc::new(HeadBook::open(&state.path().join("kms-heads.json"), clock.clone()));
+        let path = state.path().join("kms-heads.json");
+        if !heads.is_empty() {
+            std::fs::write(&path, heads).unwrap();
+        }
+        let heads = Arc::new(HeadBook::open(&path, clock.clone()));
         let daemon = Daemon::new(Given {
             state_directory: state.path().into(),
             drives: vec![drive],
@@ -405,4 +418,49 @@ async fn a_volume_that_leaves_without_a_clear_is_noted_once_and_is_no_alarm() {
         1
     );
     assert!(job.key_gone.is_some() && job.proof.is_none());
+}
+
+/// As the file is left by a daemon that saw the KMS's store go back from record 9 to record 7.
+const ROLLED_BACK: &str = r#"{"chains": [{
+    "head": "11111111-1111-1111-1111-111111111111:9:0909090909090909090909090909090909090909090909090909090909090909",
+    "seen": "2026-11-24T12:00:00Z",
+    "address": "https://kms1:8443",
+    "doubt": {
+        "kind": "shorter",
+        "since": "2026-11-24T13:00:00Z",
+        "first": "11111111-1111-1111-1111-111111111111:7:0707070707070707070707070707070707070707070707070707070707070707",
+        "last": "11111111-1111-1111-1111-111111111111:8:0808080808080808080808080808080808080808080808080808080808080808",
+        "address": "https://kms1:8443"
+    }
+}]}"#;
+
+#[tokio::test]
+async fn a_store_that_was_rolled_back_stands_in_status_and_in_every_job_until_it_is_accepted() {
+    let house = House::remembering(ROLLED_BACK, Duration::from_secs(60), |_, _| None);
+    let job = house.load().await;
+    assert_eq!(job.outcome, Outcome::KeyLoaded, "a backup is not kept waiting for it");
+    let alarm = job
+        .messages
+        .iter()
+        .find(|message| message.level == Level::Alarm)
+        .unwrap();
+    assert!(
+        alarm.text.contains("store was rolled back") && alarm.text.contains("record 7"),
+        "{}",
+        alarm.text
+    );
+    let status = house.daemon.status(None, false).await.unwrap();
+    assert_eq!(status.kms_alarms, std::slice::from_ref(alarm));
+    assert_eq!(status.drives[0].alarms, [], "the drive has nothing to do with it");
+    house
+        .daemon
+        .heads()
+        .accept(KeyId([0x11; 16]), "uid 0", "restored on Monday")
+        .await
+        .unwrap();
+    let status = house.daemon.status(None, false).await.unwrap();
+    assert_eq!(status.kms_alarms, []);
+    let remembered = house.daemon.heads().report();
+    assert_eq!(remembered.chains[0].head.sequence, 8);
+    assert_eq!(remembered.accepted[0].reason, "restored on Monday");
 }

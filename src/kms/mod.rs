@@ -17,7 +17,7 @@ pub mod model;
 pub mod pki;
 mod rate;
 pub mod releases;
-mod requests;
+pub mod requests;
 mod restore;
 mod rotation;
 mod routes;

@@ -2,13 +2,12 @@
 
 use thiserror::Error;
 
+use super::requests::RequestRefusal;
 use super::snapshot::SnapshotError;
 use super::store::StoreError;
 use crate::clock::{Timestamp, to_text};
 use crate::kad::KeyId;
-use crate::kms_api::{
-    AdminRequestState, ErrorCode, GroupName, IMPORT_KEYS_MAX, KeyName, KeyState, ROTATE_AFTER_DAYS_MAX, ServerName,
-};
+use crate::kms_api::{ErrorCode, GroupName, IMPORT_KEYS_MAX, KeyName, KeyState, ROTATE_AFTER_DAYS_MAX, ServerName};
 
 /// The KMS will not do what was asked, and asking again will not change that.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -211,50 +210,9 @@ pub enum Refusal {
         /// The limit.
         limit: u64,
     },
-    /// No such request.
-    #[error("there is no request {number}")]
-    NoSuchRequest {
-        /// The number.
-        number: i64,
-    },
-    /// The request cannot be approved or undone any more.
-    #[error("request {number} is {state}")]
-    RequestState {
-        /// The number.
-        number: i64,
-        /// How far it is.
-        state: AdminRequestState,
-    },
-    /// There is a request about the same thing.
-    #[error("request {number} is about the same and still open")]
-    RequestOpen {
-        /// Its number.
-        number: i64,
-    },
-    /// Who asked cannot approve as well, under whichever certificate.
-    #[error("request {number} was made by {subject}, or with the same key, and needs the approval of somebody else")]
-    SamePerson {
-        /// The number.
-        number: i64,
-        /// Who tried.
-        subject: String,
-    },
-    /// The key is or may be in use.
-    #[error("key {key} of group {group} is {state}; only prelive and terminated keys can be deleted")]
-    NotDeletable {
-        /// The group.
-        group: GroupName,
-        /// The key.
-        key: KeyName,
-        /// Its state.
-        state: KeyState,
-    },
-    /// A group with keys, or with the records of deleted ones.
-    #[error("group {group} has keys, or the records of deleted ones")]
-    GroupNotEmpty {
-        /// The group.
-        group: GroupName,
-    },
+    /// What is refused of requests that need two administrators.
+    #[error(transparent)]
+    Request(#[from] RequestRefusal),
     /// Nothing to take back.
     #[error("the service is not quiesced")]
     NotQuiesced,
@@ -290,10 +248,7 @@ impl Refusal {
             Self::NotQuiesced => ErrorCode::NotQuiesced,
             Self::Description | Self::RotationAge { .. } => ErrorCode::BadRequest,
             Self::ReleasesStopped { .. } => ErrorCode::ReleasesStopped,
-            Self::NoSuchRequest { .. } => ErrorCode::NoSuchRequest,
-            Self::RequestState { .. } | Self::RequestOpen { .. } | Self::NotDeletable { .. } => ErrorCode::WrongState,
-            Self::SamePerson { .. } => ErrorCode::SecondAdmin,
-            Self::GroupNotEmpty { .. } => ErrorCode::GroupNotEmpty,
+            Self::Request(refusal) => refusal.code(),
         }
     }
 
@@ -336,16 +291,7 @@ impl Refusal {
             }
             Self::ImportSize { .. } => "divide the file".to_owned(),
             Self::EmptyKad { .. } => "leave the KAD out, or give the one that stands on the tape".to_owned(),
-            Self::WrongMove {
-                group,
-                key,
-                to: KeyState::Deleted,
-                ..
-            } => format!("deletion needs two administrators and 30 days: tapekey kms request delete-key {group} {key} --reason TEXT"),
-            Self::WrongMove { .. } => {
-                "prelive, active, inactive, deprecated, terminated: one step at a time, never back to prelive"
-                    .to_owned()
-            }
+            Self::WrongMove { to, .. } => hint_about_moves(*to).to_owned(),
             Self::ActiveStays { group, key } => format!(
                 "first make another key active: tapekey kms key activate {group} OTHER; or take it out of use: tapekey kms key retire {group} {key} inactive"
             ),
@@ -369,26 +315,24 @@ impl Refusal {
             Self::Quiesced { .. } => {
                 "ask again after tapekey kms unquiesce; tapekey kms status shows who waits for what".to_owned()
             }
-            Self::NoSuchRequest { .. } | Self::RequestState { .. } => {
-                "tapekey kms request list --all shows every request".to_owned()
-            }
-            Self::RequestOpen { number } => format!("tapekey kms request show {number}"),
-            Self::SamePerson { number, .. } => {
-                format!("another administrator types: tapekey kms request approve {number}")
-            }
-            Self::NotDeletable { group, key, .. } => format!(
-                "first take it out of use, one step at a time: tapekey kms key retire {group} {key} inactive, deprecated, terminated"
-            ),
-            Self::GroupNotEmpty { group } => format!(
-                "a group that has ever had a key stays, so that its tapes can be told; tapekey kms key list {group}"
-            ),
-            Self::ReleasesStopped { .. } => {
-                "tapekey kms status and the audit log show who took them; if all is well, ask again in the next hour, or raise releases.stop_releases_above in kms.toml"
-                    .to_owned()
-            }
+            Self::Request(refusal) => refusal.hint(),
+            Self::ReleasesStopped { .. } => STOPPED_HINT.to_owned(),
             Self::NotQuiesced => "tapekey kms status shows how the service is".to_owned(),
             Self::Description => "shorten it".to_owned(),
         }
+    }
+}
+
+/// What to do where the releases of an hour have reached the limit.
+const STOPPED_HINT: &str = "tapekey kms status and the audit log show who took them; if all is well, ask again in the next hour, or raise releases.stop_releases_above in kms.toml";
+
+/// What to do where a key cannot go to `to` by a command.
+fn hint_about_moves(to: KeyState) -> &'static str {
+    match to {
+        KeyState::Deleted => {
+            "deletion needs two administrators and 30 days: tapekey kms request delete-key GROUP KEY --reason TEXT"
+        }
+        _ => "prelive, active, inactive, deprecated, terminated: one step at a time, never back to prelive",
     }
 }
 
@@ -404,6 +348,12 @@ pub enum ServiceError {
     /// No snapshot was made.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+}
+
+impl From<RequestRefusal> for ServiceError {
+    fn from(refusal: RequestRefusal) -> Self {
+        Self::Refused(refusal.into())
+    }
 }
 
 impl From<crate::entropy::EntropyError> for ServiceError {

@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use super::passphrase::key_id;
 use crate::cli::daemon::{DaemonAt, unexpected};
-use crate::cli::output::{Exit, Failure, Output, Table};
+use crate::cli::output::{Exit, Failure, Output, Table, printable};
 use crate::clock::{Clock, to_text};
 use crate::control::messages::{Answer, Command};
 use crate::kad::KeyId;
@@ -117,10 +117,8 @@ fn describe(report: &HeadReport) -> String {
     }
     let mut text = table.to_string();
     for alarm in &report.alarms {
-        let mut lines = Table::without_headings();
-        lines.row(["ALARM", &to_text(alarm.at), &alarm.text]);
-        lines.row(["  hint", &alarm.hint]);
-        text.push_str(&lines.to_string());
+        let (what, hint) = (printable(&alarm.text), printable(&alarm.hint));
+        text.push_str(&format!("ALARM {}: {what}\nhint: {hint}\n", to_text(alarm.at)));
     }
     for accepted in &report.accepted {
         let mut lines = Table::without_headings();

@@ -4,9 +4,11 @@
 //! Nothing here deletes on a command: only [`Kms::carry_out_due`] does, and it looks at everything again before.
 
 mod due;
+mod refusal;
 mod service_time;
 
 pub(in crate::kms) use due::{RequestsDue, alarms};
+pub use refusal::RequestRefusal;
 
 use super::audit::{Action, Actor, Event};
 use super::model::{Refusal, ServiceError, check_description};
@@ -36,7 +38,7 @@ impl Kms {
             let target = target(session, &wanted.change)?;
             if let Some(open) = requests::about(session, target)?.filter(|request| request.record.state.is_open()) {
                 let number = open.record.number;
-                return Err(Refusal::RequestOpen { number }.into());
+                return Err(RequestRefusal::RequestOpen { number }.into());
             }
             let passed = stored_time::passed(session)?;
             let due = passed.saturating_add(WAIT);
@@ -62,7 +64,7 @@ impl Kms {
             }
             if stored.is_of(&actor) {
                 let subject = actor.subject.clone();
-                return Err(Refusal::SamePerson { number, subject }.into());
+                return Err(RequestRefusal::SamePerson { number, subject }.into());
             }
             check_target(session, &stored)?;
             let passed = stored_time::passed(session)?;
@@ -118,7 +120,7 @@ impl Kms {
     /// One request.
     ///
     /// # Errors
-    /// [`Refusal::NoSuchRequest`].
+    /// [`RequestRefusal::NoSuchRequest`].
     pub async fn request(&self, number: i64) -> Result<AdminRequest, ServiceError> {
         self.store
             .run(move |session| {
@@ -138,11 +140,11 @@ pub(in crate::kms) fn shown(session: &Session<'_>, open: bool) -> Result<Vec<Adm
 
 fn of_number(session: &Session<'_>, number: i64) -> Result<StoredRequest, ServiceError> {
     let found = requests::by_number(session, number)?;
-    Ok(found.ok_or(Refusal::NoSuchRequest { number })?)
+    Ok(found.ok_or(RequestRefusal::NoSuchRequest { number })?)
 }
 
 fn wrong_state(stored: &StoredRequest) -> ServiceError {
-    Refusal::RequestState {
+    RequestRefusal::RequestState {
         number: stored.record.number,
         state: stored.record.state,
     }
@@ -204,10 +206,10 @@ fn check_target(session: &Session<'_>, stored: &StoredRequest) -> Result<(), Ser
     }
 }
 
-fn check_deletable(stored: &keys::StoredKey) -> Result<(), Refusal> {
+fn check_deletable(stored: &keys::StoredKey) -> Result<(), RequestRefusal> {
     match stored.record.state {
         KeyState::Prelive | KeyState::Terminated => Ok(()),
-        state => Err(Refusal::NotDeletable {
+        state => Err(RequestRefusal::NotDeletable {
             group: stored.record.group.clone(),
             key: stored.record.name.clone(),
             state,
@@ -220,5 +222,5 @@ fn check_empty(session: &Session<'_>, group: &groups::Group) -> Result<(), Servi
         return Ok(());
     }
     let group = group.record.name.clone();
-    Err(Refusal::GroupNotEmpty { group }.into())
+    Err(RequestRefusal::GroupNotEmpty { group }.into())
 }

@@ -19,4 +19,5 @@ pub mod kms_client;
 pub mod passphrase;
 pub mod scsi;
 pub mod secret;
+pub mod terminal;
 pub mod transport;

@@ -11,7 +11,6 @@ mod load;
 pub mod output;
 mod show;
 mod status;
-mod terminal;
 mod unlock;
 
 use std::io::Write;

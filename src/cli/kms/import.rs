@@ -11,10 +11,10 @@ use super::failure;
 use super::key_file::{self, FILE_LENGTH_MAX, FileKey, Format};
 use super::passphrase::key_id;
 use crate::cli::output::{Exit, Failure, Output, Table};
-use crate::cli::terminal::{read_descriptor, read_secret};
 use crate::kad::KeyId;
 use crate::kms_api::{GroupName, ImportKeys, ImportOutcome, ImportReport, ImportedKey, KeyName};
 use crate::kms_client::KmsClient;
+use crate::terminal::{read_descriptor, read_secret};
 
 /// Import keys of other software into an as-is group, all of a file or none; shows what would happen unless --commit is given
 ///

@@ -7,12 +7,11 @@ use clap::Args;
 
 use super::{failure, key_table};
 use crate::cli::output::{Exit, Failure, Output};
-use crate::cli::terminal::{Terminal, read_descriptor};
 use crate::entropy::{Entropy, random_bytes};
 use crate::kad::KeyId;
 use crate::kms_api::{CreateKey, CreatePassphraseKey, GroupName};
 use crate::kms_client::KmsClient;
-use crate::passphrase::{PASSPHRASE_LENGTH_MAX, PROPOSED_BITS, PROPOSED_WORDS, Passphrase};
+use crate::terminal::passphrase::{AskError, Source, ask_new};
 
 /// Where the key comes from, if not from the KMS's randomness.
 #[derive(Debug, Args)]
@@ -58,14 +57,9 @@ pub(super) async fn create(
         Some(id) => id,
         None => KeyId::from_random(random_bytes(entropy).map_err(|error| Failure::new(Exit::Failed, error))?),
     };
-    let passphrase = match arguments.passphrase_fd {
-        Some(descriptor) => from_descriptor(descriptor)?,
-        None => from_terminal(entropy)?,
-    };
+    let from = Source::descriptor_or_terminal(arguments.passphrase_fd);
+    let passphrase = ask_new(from, arguments.weak, entropy).map_err(|error| Failure::new(exit(&error), error))?;
     let (bits, weak) = (passphrase.bits(), passphrase.is_weak());
-    if weak && !arguments.weak {
-        return Err(too_weak(bits));
-    }
     let key = passphrase
         .derive(id)
         .map_err(|error| Failure::new(Exit::Failed, error))?;
@@ -86,48 +80,13 @@ pub(super) async fn create(
     })
 }
 
-fn from_descriptor(descriptor: u32) -> Result<Passphrase, Failure> {
-    let bytes = read_descriptor(descriptor, PASSPHRASE_LENGTH_MAX + 2)
-        .map_err(|error| Failure::new(Exit::Usage, format_args!("passphrase: {error}")))?;
-    Passphrase::read(&bytes).map_err(|error| Failure::new(Exit::Usage, error))
-}
-
-/// Proposes a passphrase, and takes it or another one, typed twice.
-fn from_terminal(entropy: &dyn Entropy) -> Result<Passphrase, Failure> {
-    let broken = |error: std::io::Error| Failure::new(Exit::Failed, format_args!("ask for the passphrase: {error}"));
-    let terminal = Terminal::open().map_err(|error| {
-        let text = format!(
-            "ask for the passphrase: there is no terminal: {error}\nhint: run this in a terminal, or use --passphrase-fd"
-        );
-        Failure::new(Exit::Usage, text)
-    })?;
-    let proposal = Passphrase::propose(entropy).map_err(|error| Failure::new(Exit::Failed, error))?;
-    terminal
-        .say(&format!(
-            "Proposed passphrase, {PROPOSED_WORDS} words drawn from 2048, {PROPOSED_BITS} bits:\n\n    "
-        ))
-        .and_then(|()| terminal.say(proposal.expose()))
-        .and_then(|()| terminal.say("\n\nWrite it down. Then type it, or one of your own; it is not shown.\n"))
-        .map_err(broken)?;
-    let ask = |prompt| -> Result<Passphrase, Failure> {
-        let typed = terminal.ask_secret(prompt, PASSPHRASE_LENGTH_MAX + 2).map_err(broken)?;
-        Passphrase::read(&typed).map_err(|error| Failure::new(Exit::Usage, error))
-    };
-    let (first, second) = (ask("Passphrase: ")?, ask("Once more:  ")?);
-    if first == second {
-        Ok(first)
-    } else {
-        Err(Failure::new(
-            Exit::Usage,
-            "the two passphrases differ; no key was made\nhint: try again",
-        ))
+fn exit(error: &AskError) -> Exit {
+    match error {
+        AskError::Terminal { .. } | AskError::Entropy(_) => Exit::Failed,
+        AskError::NoTerminal { .. }
+        | AskError::Descriptor { .. }
+        | AskError::Passphrase(_)
+        | AskError::Differ
+        | AskError::Weak { .. } => Exit::Usage,
     }
-}
-
-fn too_weak(bits: u32) -> Failure {
-    let text = format!(
-        "the passphrase shows {bits} bits at most, a proposal has {PROPOSED_BITS}; no key was made\nhint: take the \
-         proposal, or at least {PROPOSED_WORDS} different words; --weak accepts less and is audited"
-    );
-    Failure::new(Exit::Usage, text)
 }

@@ -1,4 +1,7 @@
-//! Secrets from people: typed on the terminal without being shown, or read from a file descriptor. Every buffer is wiped.
+//! Secrets from people: typed on the terminal without being shown, or read from a file descriptor. Every buffer is wiped. Nothing here takes
+//! one from an argument or the environment, or prints anywhere but on the terminal.
+
+pub mod passphrase;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,23 +13,32 @@ use zeroize::Zeroizing;
 const INTERRUPT: u8 = 0x03;
 
 /// The terminal of this program, whatever its standard streams are.
-pub(super) struct Terminal(File);
+pub struct Terminal(File);
 
 impl Terminal {
     /// Opens it.
-    pub(super) fn open() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn open() -> io::Result<Self> {
         File::options().read(true).write(true).open("/dev/tty").map(Self)
     }
 
     /// Shows `text`.
-    pub(super) fn say(&self, text: &str) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn say(&self, text: &str) -> io::Result<()> {
         let mut terminal = &self.0;
         terminal.write_all(text.as_bytes())?;
         terminal.flush()
     }
 
-    /// Asks for one line of at most `length_max` bytes that is not shown.
-    pub(super) fn ask_secret(&self, prompt: &str, length_max: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    /// Asks for one line of at most `length_max` bytes that is not shown. Waits for as long as the person does.
+    ///
+    /// # Errors
+    /// It is gone, the line is longer, or the person gave up (Ctrl-C).
+    pub fn ask_secret(&self, prompt: &str, length_max: usize) -> io::Result<Zeroizing<Vec<u8>>> {
         let quiet = Quiet::begin(&self.0)?;
         self.say(prompt)?;
         let line = read_line(&self.0, length_max);
@@ -75,7 +87,10 @@ fn read_line(mut from: impl Read, length_max: usize) -> io::Result<Zeroizing<Vec
 }
 
 /// Reads everything that comes from a file descriptor that this program was started with; more than `length_max` bytes is an error.
-pub(super) fn read_descriptor(descriptor: u32, length_max: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+///
+/// # Errors
+/// There is no such descriptor, it cannot be read, or it gives more; with a remedy.
+pub fn read_descriptor(descriptor: u32, length_max: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = File::open(format!("/dev/fd/{descriptor}")).map_err(|error| {
         let text = format!("read file descriptor {descriptor}: {error}\nhint: open it for this program, as in 3< FILE");
         io::Error::new(error.kind(), text)
@@ -84,7 +99,10 @@ pub(super) fn read_descriptor(descriptor: u32, length_max: usize) -> io::Result<
 }
 
 /// Reads a whole secret of at most `length_max` bytes.
-pub(super) fn read_secret(from: File, length_max: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+///
+/// # Errors
+/// It cannot be read, or is longer.
+pub fn read_secret(from: File, length_max: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     // Reserved whole, so that growing leaves no copy behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length_max + 1));
     let limit = u64::try_from(length_max).unwrap_or(u64::MAX).saturating_add(1);

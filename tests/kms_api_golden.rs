@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tapekey::kms_api::{
     BackupKeyAnswer, BackupKeyRequest, ClearedCache, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot,
     Describe, ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup,
-    RenameGroup, RenameKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, ServiceStatus,
-    SetRotation, SnapshotList,
+    RenameGroup, RenameKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, SealStatus,
+    ServiceStatus, SetRotation, SnapshotList,
 };
 
 macro_rules! golden {
@@ -80,6 +80,7 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<ServiceStatus>(&golden!("service-status"));
     written_as_read::<ServiceStatus>(&golden!("service-status-schedule"));
     written_as_read::<GroupList>(&golden!("group-list-rotated"));
+    written_as_read::<SealStatus>(&golden!("seal-status"));
     written_as_read::<RotationReport>(&golden!("rotation-report"));
     written_as_read::<ClearedCache>(&golden!("cleared-cache"));
     written_as_read::<ErrorAnswer>(&golden!("error"));

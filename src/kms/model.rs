@@ -203,6 +203,11 @@ pub enum Refusal {
         /// By whom first.
         subject: String,
     },
+    /// The host master key that this service holds seals the store no more.
+    #[error(
+        "the store was resealed since this service started, and a key sealed under the former host master key would not open again"
+    )]
+    Resealed,
     /// Nothing to take back.
     #[error("the service is not quiesced")]
     NotQuiesced,
@@ -232,7 +237,8 @@ impl Refusal {
             Self::WrongMove { .. }
             | Self::ActiveStays { .. }
             | Self::RotationUnderWay { .. }
-            | Self::RotationOvertaken { .. } => ErrorCode::WrongState,
+            | Self::RotationOvertaken { .. }
+            | Self::Resealed => ErrorCode::WrongState,
             Self::SingleCopy { .. } | Self::RotatedSingleCopy { .. } => ErrorCode::SingleCopy,
             Self::Quiesced { .. } => ErrorCode::Quiesced,
             Self::NotQuiesced => ErrorCode::NotQuiesced,
@@ -306,6 +312,7 @@ impl Refusal {
             Self::Quiesced { .. } => {
                 "ask again after tapekey kms unquiesce; tapekey kms status shows who waits for what".to_owned()
             }
+            Self::Resealed => "restart tapekey-kms, so that it takes up the new host master key".to_owned(),
             Self::NotQuiesced => "tapekey kms status shows how the service is".to_owned(),
             Self::Description => "shorten it".to_owned(),
         }

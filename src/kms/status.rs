@@ -70,6 +70,7 @@ impl Kms {
             schedule,
             rotations,
             alarms,
+            seal: Some(self.seal_status().await?),
         })
     }
 

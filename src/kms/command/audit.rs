@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Done;
+use super::master_key::MasterKeyArguments;
 use crate::clock::to_text;
 use crate::kms::audit::{AuditError, AuditRecord};
 use crate::kms::config::KmsConfig;
-use crate::kms::seal::HostMasterKey;
+use crate::kms::master_key;
 use crate::kms::store::walk_audit;
 
 /// What can be done with the audit log.
@@ -25,6 +26,8 @@ pub(super) struct ListArguments {
     /// The KMS's folder
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    #[command(flatten)]
+    given: MasterKeyArguments,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -33,7 +36,7 @@ pub(super) struct ListArguments {
 pub(super) fn run(verb: &AuditVerb, out: &mut dyn Write) -> Done {
     let AuditVerb::List(arguments) = verb;
     let config = KmsConfig::read(&arguments.folder)?;
-    let master = HostMasterKey::read(&config.master_key)?;
+    let master = master_key::of_kms(&config, &arguments.given.given())?;
     match walk_audit(&config.store, &master, |record| print(record, arguments.json, out)) {
         // A reader that has seen enough, such as head(1), closes its end.
         Err(AuditError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),

@@ -2,6 +2,8 @@
 
 mod audit;
 mod init;
+mod master_key;
+mod reseal;
 mod serve;
 mod snapshot;
 mod verify;
@@ -37,6 +39,8 @@ enum Verb {
     Snapshot(snapshot::SnapshotArguments),
     /// Make a KMS in an empty folder from a snapshot and the host master key
     Restore(snapshot::RestoreArguments),
+    /// Seal the store under another host master key, also while the service runs
+    Reseal(reseal::ResealArguments),
     /// Check that every record of a KMS or a snapshot opens and that everything fits
     Verify(verify::VerifyArguments),
     /// The audit log of the local store
@@ -75,6 +79,7 @@ async fn carry_out(verb: Verb, machine: Machine, out: &mut dyn Write, err: &mut 
         Verb::Serve(arguments) => serve::run(&arguments, machine, out).await,
         Verb::Snapshot(arguments) => snapshot::snapshot(&arguments, machine, out).await,
         Verb::Restore(arguments) => snapshot::run_restore(&arguments, &machine, out, err),
+        Verb::Reseal(arguments) => reseal::run(&arguments, machine, out).await,
         Verb::Verify(arguments) => verify::run(&arguments, &machine, out, err),
         Verb::Audit(verb) => audit::run(&verb, out),
     }

@@ -143,6 +143,14 @@ pub(super) fn check(session: &Session<'_>, group: &Group, name: &str) -> Result<
     stored.open(session).map(|_| stored.record.state)
 }
 
+/// Seals the key with that id anew, if there is one.
+pub(super) fn reseal(session: &Session<'_>, id: KeyId) -> Result<(), StoreError> {
+    if let Some(stored) = by_id(session, id)? {
+        stored.replaced(session, stored.record.clone(), stored.group_id)?;
+    }
+    Ok(())
+}
+
 /// Makes every prelive key inactive: it then serves restores, and new volumes only after an activation. Tells `each` of every one.
 pub(super) fn retire_prelive(
     session: &Session<'_>,
@@ -205,13 +213,18 @@ impl StoredKey {
         self.changed(session, record, self.group_id)
     }
 
-    /// Opens the key and seals it anew, bound to what it is now.
+    /// The same key with what is different in `record`, in the group with that id, stored.
     fn changed(&self, session: &Session<'_>, record: KeyRecord, group_id: KeyId) -> Result<Self, StoreError> {
-        let data_key = self.open(session)?;
         let record = KeyRecord {
             modified: moment(millis(session.now)),
             ..record
         };
+        self.replaced(session, record, group_id)
+    }
+
+    /// Opens the key and seals it anew, bound to what it is now.
+    fn replaced(&self, session: &Session<'_>, record: KeyRecord, group_id: KeyId) -> Result<Self, StoreError> {
+        let data_key = self.open(session)?;
         let changed = Self::seal(session, record, self.kind, group_id, &data_key)?;
         session.database.execute(
             "UPDATE keys SET group_id = ?2, name = ?3, state = ?4, description = ?5, modified = ?6, sealed_under = ?7, nonce = ?8,

@@ -9,6 +9,7 @@ pub(in crate::kms) mod groups;
 mod keyring;
 pub(in crate::kms) mod keys;
 pub(in crate::kms) mod quiesces;
+pub(in crate::kms) mod reseal;
 mod schema;
 pub(in crate::kms) mod snapshots;
 mod sqlite;
@@ -16,6 +17,7 @@ pub(in crate::kms) mod value;
 mod writer;
 
 pub use error::StoreError;
+pub(in crate::kms) use file::sealed_under;
 pub use file::{StoreFile, walk_audit};
 pub(in crate::kms) use writer::Session;
 pub use writer::Store;

@@ -34,8 +34,8 @@ pub use lifecycle::{
 };
 pub use names::{GroupName, KeyName, NameError, ServerName, TAPE_PREFIX, VolumeName};
 pub use operations::{
-    ClearedCache, CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, ServiceAlarm, ServiceStatus, SnapshotForm,
-    SnapshotList, SnapshotRecord, SnapshotSchedule,
+    ClearedCache, CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, SealStatus, ServiceAlarm, ServiceStatus,
+    SnapshotForm, SnapshotList, SnapshotRecord, SnapshotSchedule,
 };
 pub use requests::{
     BackupKeyRequest, CreateGroup, CreateKey, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
@@ -57,6 +57,8 @@ pub const RESTORE_KEYS_PATH: &str = "/v1/restore-keys";
 /// `/v1/groups/{group}/description`, `/v1/groups/{group}/rotation` for the age of one, `/v1/groups/{group}/keys/{key}/name`, `/v1/groups/{group}/keys/{key}/description` and
 /// `/v1/groups/{group}/keys/{key}/group` for another of these.
 pub const GROUPS_PATH: &str = "/v1/groups";
+/// `POST`, without a body: another key protection key.
+pub const SEAL_ROTATE_PATH: &str = "/v1/seal/rotate";
 /// `POST`, without a body: carries out every rotation by age that is due.
 pub const ROTATE_DUE_PATH: &str = "/v1/rotate-due";
 /// `GET`: keys of all groups, or of one with `?group=`.

@@ -15,8 +15,8 @@ use tapekey::kms_api::{
     AdminRequest, AdminRequestList, AuditHeads, AuditPage, BackupKeyAnswer, BackupKeyRequest, ClearedCache,
     CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, Describe, ErrorAnswer, ErrorCode, GroupList,
     ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup, NewAdminRequest, RenameGroup, RenameKey,
-    RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, ServiceStatus, SetRotation, SnapshotList,
-    UndoAdminRequest,
+    RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, SealStatus, ServiceStatus, SetRotation,
+    SnapshotList, UndoAdminRequest,
 };
 
 macro_rules! golden {
@@ -84,6 +84,7 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<ServiceStatus>(&golden!("service-status"));
     written_as_read::<ServiceStatus>(&golden!("service-status-schedule"));
     written_as_read::<GroupList>(&golden!("group-list-rotated"));
+    written_as_read::<SealStatus>(&golden!("seal-status"));
     written_as_read::<RotationReport>(&golden!("rotation-report"));
     written_as_read::<ClearedCache>(&golden!("cleared-cache"));
     written_as_read::<AdminRequest>(&golden!("admin-request"));

@@ -47,7 +47,7 @@ async fn with_records() -> Home {
 }
 
 fn check(home: &Home, remembered: &[AuditHead]) -> (Vec<AuditEntry>, AuditVerdict) {
-    let master = HostMasterKey::read(&home.config().master_key).unwrap();
+    let master = HostMasterKey::read(&home.master_key_file()).unwrap();
     let with = AuditCheckWith {
         master: &master,
         entropy: &*home.entropy,

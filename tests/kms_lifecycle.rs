@@ -12,6 +12,7 @@ mod kms_support;
 use kms_support::{Home, Running, group, import, new_group, new_snapshot, rotate, volume};
 use rusqlite::Connection;
 use tapekey::kad::KeyKind;
+use tapekey::kms::master_key::Given;
 use tapekey::kms::verify::verify;
 use tapekey::kms_api::{
     CreateKey, Describe, ErrorCode, KeyName, KeyRecord, KeyState, MoveKey, MoveKeyToGroup, RenameGroup, RenameKey,
@@ -89,7 +90,13 @@ impl Service {
     async fn stop_and_verify(self) -> Home {
         self.running.stop().await;
         let (home, mut silent) = (self.home, |_: &str, _, _| {});
-        let report = verify(&home.folder(), None, (&*home.clock, &*home.entropy), &mut silent).unwrap();
+        let report = verify(
+            &home.folder(),
+            (None, &Given::default()),
+            (&*home.clock, &*home.entropy),
+            &mut silent,
+        )
+        .unwrap();
         assert_eq!(report.problems, Vec::<String>::new());
         home
     }
@@ -334,7 +341,13 @@ async fn names_notes_and_places_changed_behind_the_service_s_back_are_noticed() 
             std::fs::copy(home.folder().join(file), copy.path().join(file)).unwrap();
         }
         let mut silent = |_: &str, _, _| {};
-        let report = verify(copy.path(), None, (&*home.clock, &*home.entropy), &mut silent).unwrap();
+        let report = verify(
+            copy.path(),
+            (None, &Given::default()),
+            (&*home.clock, &*home.entropy),
+            &mut silent,
+        )
+        .unwrap();
         assert_eq!(report.problems.len(), 1, "{sql}: {:?}", report.problems);
     }
 }

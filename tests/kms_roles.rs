@@ -35,6 +35,7 @@ POST /v1/groups/{group}/name                   admin operator
 POST /v1/groups/{group}/description            admin operator
 POST /v1/groups/{group}/rotation               admin operator
 POST /v1/rotate-due                            admin operator
+POST /v1/seal/rotate                           admin
 POST /v1/groups/{group}/keys/{key}/name        admin operator
 POST /v1/groups/{group}/keys/{key}/description admin operator
 POST /v1/groups/{group}/keys/{key}/group       admin operator

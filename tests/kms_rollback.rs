@@ -208,7 +208,7 @@ async fn a_restore_from_a_snapshot_is_a_roll_back_until_somebody_accepts_it() {
     }
     running.stop().await;
     let restored = Home::empty_beside(&home);
-    let master = HostMasterKey::read(&home.config().master_key).unwrap();
+    let master = HostMasterKey::read(&home.master_key_file()).unwrap();
     let with = RestoreWith {
         master: &master,
         hosts: &[],

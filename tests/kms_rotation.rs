@@ -15,6 +15,7 @@ use std::sync::Arc;
 use kms_support::{Home, group, new_group, passphrase_key, volume};
 use tapekey::kad::KeyKind;
 use tapekey::kms::audit::Actor;
+use tapekey::kms::master_key::{Given, MasterKeySource};
 use tapekey::kms::service::Kms;
 use tapekey::kms::upkeep::Upkeep;
 use tapekey::kms::verify::verify;
@@ -126,7 +127,13 @@ impl Service {
 
     fn verify(&self) {
         let (clock, entropy) = (&*self.home.clock, &*self.home.entropy);
-        let report = verify(&self.home.folder(), None, (clock, entropy), &mut |_, _, _| {}).unwrap();
+        let report = verify(
+            &self.home.folder(),
+            (None, &Given::default()),
+            (clock, entropy),
+            &mut |_, _, _| {},
+        )
+        .unwrap();
         assert_eq!(report.problems, Vec::<String>::new());
     }
 }
@@ -502,7 +509,7 @@ async fn a_rotation_that_a_restored_store_had_begun_starts_anew() {
     service.kms.create_snapshot(&Actor::local(), wanted).await.unwrap();
 
     let new = Home::empty_beside(&service.home);
-    let master = tapekey::kms::seal::HostMasterKey::read(&service.home.config().master_key).unwrap();
+    let master = tapekey::kms::seal::HostMasterKey::read(&service.home.master_key_file()).unwrap();
     let with = tapekey::kms::snapshot::restore::RestoreWith {
         master: &master,
         hosts: &[],
@@ -558,10 +565,16 @@ async fn snapshots_are_made_on_schedule_and_the_oldest_of_the_schedule_are_delet
         .count();
     assert_eq!(deleted, 8);
     for snapshot in listed {
-        let key = service.home.config().master_key;
+        let key = service.home.master_key_file();
         let path = PathBuf::from(snapshot.path);
         let (clock, entropy) = (&*service.home.clock, &*service.home.entropy);
-        let report = verify(&path, Some(&key), (clock, entropy), &mut |_, _, _| {}).unwrap();
+        let report = verify(
+            &path,
+            (Some(&MasterKeySource::File(key)), &Given::default()),
+            (clock, entropy),
+            &mut |_, _, _| {},
+        )
+        .unwrap();
         assert!(report.problems.is_empty());
     }
 }

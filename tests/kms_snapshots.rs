@@ -16,6 +16,7 @@ use kms_support::{Home, Log, client, error, group, new_group, new_snapshot, rota
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use tapekey::kad::KeyKind;
+use tapekey::kms::master_key::{Given, MasterKeySource};
 use tapekey::kms::seal::HostMasterKey;
 use tapekey::kms::snapshot::restore::{RestoreWith, restore};
 use tapekey::kms::verify::verify;
@@ -51,7 +52,7 @@ async fn daily(admin: &KmsClient) {
 
 fn restored(home: &Home, snapshot: &Path, hosts: &[String]) -> Result<Home, String> {
     let new = Home::empty_beside(home);
-    let master = HostMasterKey::read(&home.config().master_key).unwrap();
+    let master = HostMasterKey::read(&home.master_key_file()).unwrap();
     let with = RestoreWith {
         master: &master,
         hosts,
@@ -70,10 +71,15 @@ fn restored(home: &Home, snapshot: &Path, hosts: &[String]) -> Result<Home, Stri
 }
 
 fn problems(home: &Home, path: &Path) -> Result<Vec<String>, String> {
-    let key = home.config().master_key;
-    verify(path, Some(&key), (&*home.clock, &*home.entropy), &mut |_, _, _| {})
-        .map(|report| report.problems)
-        .map_err(|error| error.to_string())
+    let key = home.master_key_file();
+    verify(
+        path,
+        (Some(&MasterKeySource::File(key)), &Given::default()),
+        (&*home.clock, &*home.entropy),
+        &mut |_, _, _| {},
+    )
+    .map(|report| report.problems)
+    .map_err(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -327,14 +333,14 @@ fn forge(path: &Path, whole: &[u8], length: usize, sql: &str) {
 async fn a_snapshot_opens_under_its_own_host_master_key_only_and_other_files_are_none() {
     let written = Written::new().await;
     let other = Home::new();
-    let path = written.home.config().master_key;
+    let path = written.home.master_key_file();
     let own = std::fs::read_to_string(&path).unwrap();
     let foreign = own.replacen(&own[27..35], "00000000", 1);
     std::fs::write(&path, foreign).unwrap();
     let error = restored(&written.home, &written.snapshot(), &[]).err().unwrap();
     assert!(error.contains("sealed under host master key"), "{error}");
     std::fs::write(&path, own).unwrap();
-    let error = problems(&other, &written.home.config().master_key).unwrap_err();
+    let error = problems(&other, &written.home.master_key_file()).unwrap_err();
     assert!(error.contains("is no snapshot of tapekey-kms"), "{error}");
 }
 
@@ -356,7 +362,7 @@ async fn a_snapshot_and_a_restore_never_replace_anything() {
     assert!(!written.disk.path().join("u").exists() && written.disk.path().join(".u.partial").exists());
     running.stop().await;
     assert_eq!(std::fs::read(written.snapshot()).unwrap(), before);
-    let master = HostMasterKey::read(&written.home.config().master_key).unwrap();
+    let master = HostMasterKey::read(&written.home.master_key_file()).unwrap();
     let with = RestoreWith {
         master: &master,
         hosts: &[],

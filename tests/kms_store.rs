@@ -153,7 +153,7 @@ async fn an_audit_record_altered_removed_or_moved_breaks_the_chain_there() {
     ] {
         let home = Home::new();
         altered(&home, sql).await;
-        let master = HostMasterKey::read(&home.config().master_key).unwrap();
+        let master = HostMasterKey::read(&home.master_key_file()).unwrap();
         let error = walk_audit(&home.config().store, &master, |_| Ok(())).unwrap_err();
         let AuditError::Broken { sequence, .. } = error else {
             panic!("{error}")
@@ -226,10 +226,10 @@ async fn a_newer_store_an_older_one_and_other_files_are_refused_untouched() {
 #[tokio::test]
 async fn a_host_master_key_that_is_not_the_store_s_is_refused_by_its_id() {
     let (home, other) = (Home::new(), Home::new());
-    let path = home.config().master_key;
+    let path = home.master_key_file();
     let (own, foreign) = (
         std::fs::read_to_string(&path).unwrap(),
-        std::fs::read_to_string(other.config().master_key).unwrap(),
+        std::fs::read_to_string(other.master_key_file()).unwrap(),
     );
     // Both were drawn from the same seed; another id makes it another key.
     std::fs::write(&path, foreign.replacen(&foreign[27..35], "00000000", 1)).unwrap();
@@ -273,10 +273,10 @@ async fn a_second_service_on_one_store_is_refused_until_the_first_has_ended() {
 #[test]
 fn nothing_is_ever_made_over_something() {
     let home = Home::new();
-    let before = std::fs::read(home.config().master_key).unwrap();
+    let before = std::fs::read(home.master_key_file()).unwrap();
     let error = error(init(&home.folder(), &[], &*home.clock, &*home.entropy));
     assert!(error.contains("is not empty"), "{error}");
-    assert_eq!(std::fs::read(home.config().master_key).unwrap(), before);
+    assert_eq!(std::fs::read(home.master_key_file()).unwrap(), before);
     let file = home.folder().join("kms.toml");
     assert!(
         init(&file, &[], &*home.clock, &*home.entropy).is_err(),
@@ -313,7 +313,7 @@ async fn no_key_that_was_drawn_stands_open_in_any_file_of_the_store() {
     }
     running.stop().await;
     assert!(
-        home.entropy.is_in(&std::fs::read(home.config().master_key).unwrap()),
+        home.entropy.is_in(&std::fs::read(home.master_key_file()).unwrap()),
         "the look works"
     );
 }

@@ -69,6 +69,9 @@ enum Noun {
     Head(head::HeadVerb),
     /// Put new keys in the place of active ones that are old enough
     Rotate(lifecycle::RotateArgs),
+    /// What the keys in the store are sealed under
+    #[command(subcommand)]
+    Seal(operation::SealVerb),
     /// Show how the KMS is; exit code 1 if there is an alarm or keys are in no snapshot
     Status,
     /// Refuse changes of groups and keys until it is taken back; keys are given out all the same
@@ -224,6 +227,7 @@ async fn ask(client: &KmsClient, noun: Noun, entropy: &dyn Entropy, output: &mut
         Noun::Snapshot(verb) => operation::on_snapshots(client, verb, output).await,
         Noun::Rotate(arguments) => lifecycle::on_rotate(client, &arguments, output).await,
         Noun::Cache(verb) => operation::on_cache(client, verb, output).await,
+        Noun::Seal(operation::SealVerb::Rotate) => operation::on_seal_rotate(client, output).await,
         Noun::Request(verb) => request::run(client, verb, output).await,
         Noun::Status => operation::on_status(client, output).await,
         Noun::Quiesce => operation::on_quiesce(client, true, output).await,

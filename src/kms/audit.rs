@@ -102,6 +102,12 @@ pub enum Action {
     SetRotation,
     /// A key that is to become a group's active one.
     BeginRotation,
+    /// The store under another host master key.
+    ResealStore,
+    /// Another key protection key.
+    RotateKeyProtection,
+    /// Former key protection keys that seal nothing any more.
+    RetireKeyProtection,
     /// A snapshot of the schedule, deleted because there are newer ones.
     DeleteSnapshot,
     /// A snapshot of the store.
@@ -151,6 +157,9 @@ impl Action {
             Self::MoveKeyToGroup => "move_key_to_group",
             Self::SetRotation => "set_rotation",
             Self::BeginRotation => "begin_rotation",
+            Self::ResealStore => "reseal_store",
+            Self::RotateKeyProtection => "rotate_key_protection",
+            Self::RetireKeyProtection => "retire_key_protection",
             Self::DeleteSnapshot => "delete_snapshot",
             Self::CreateSnapshot => "create_snapshot",
             Self::CreateKit => "create_kit",
@@ -168,7 +177,7 @@ impl Action {
         }
     }
 
-    /// Whether it makes or changes groups or keys, and so must wait while the service is quiesced.
+    /// Whether it makes or changes groups or keys, or their seals, and so must wait while the service is quiesced.
     pub(super) fn changes_keys(self) -> bool {
         match self {
             Self::CreateGroup
@@ -184,7 +193,10 @@ impl Action {
             | Self::DescribeKey
             | Self::MoveKeyToGroup
             | Self::SetRotation
-            | Self::BeginRotation => true,
+            | Self::BeginRotation
+            | Self::ResealStore
+            | Self::RotateKeyProtection
+            | Self::RetireKeyProtection => true,
             Self::Initialise
             | Self::BackupKey
             | Self::RestoreKeys

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::audit::{Action, Actor, Event};
 use super::config::{self, KmsConfig};
+use super::master_key::MasterKeySource;
 use super::pki::{Authority, Leaf, PkiError};
 use super::seal::HostMasterKey;
 use super::store::{StoreError, StoreFile};
@@ -76,25 +77,32 @@ pub enum InitError {
     },
 }
 
-/// Makes a KMS in `folder`, reachable as this machine and under `hosts`. Returns what it made.
+/// Makes a KMS in `folder`, reachable as this machine and under `hosts`, with a host master key in a file of it. Returns what it made.
 ///
 /// # Errors
 /// [`InitError`]; a folder that is not empty is left as it is.
 pub fn init(folder: &Path, hosts: &[String], clock: &dyn Clock, entropy: &dyn Entropy) -> Result<Vec<Made>, InitError> {
+    let master = HostMasterKey::generate(entropy)?;
+    init_under((&master, None), folder, hosts, (clock, entropy))
+}
+
+/// The same under a given host master key; `file` if it lies in a file already.
+pub(super) fn init_under(
+    (master, file): (&HostMasterKey, Option<&Path>),
+    folder: &Path,
+    hosts: &[String],
+    (clock, entropy): (&dyn Clock, &dyn Entropy),
+) -> Result<Vec<Made>, InitError> {
     let now = clock.now();
     let root = Authority::root(now)?;
     let issuing = Authority::issuing(&root, now)?;
     let server = issuing.server(hosts, now)?;
-    let config = KmsConfig::initial();
+    let mut config = KmsConfig::initial();
     let mut files = Files::in_empty(folder)?;
-
-    let master = HostMasterKey::generate(entropy)?;
-    files.add(
-        &config.master_key,
-        PRIVATE,
-        &master.to_file_text(),
-        "host master key: seals the store; keep a copy elsewhere",
-    )?;
+    config.master_key = match file {
+        Some(file) => master.source(file),
+        None => files.add_master_key(master)?,
+    };
     files.folder("root-ca")?;
     let what = format!("root CA, {}", until(root.not_after()));
     files.add("root-ca/certificate.pem", PUBLIC, &root.certificate_pem(), &what)?;
@@ -119,7 +127,7 @@ pub fn init(folder: &Path, hosts: &[String], clock: &dyn Clock, entropy: &dyn En
     )?;
     files.add(&config.server_key, PRIVATE, &server.key_pem, "server's private key")?;
 
-    make_store(&mut files, &config.store, &master, &issuing, (clock, entropy))?;
+    make_store(&mut files, &config.store, master, &issuing, (clock, entropy))?;
     files.folder("clients")?;
     for (name, role) in CLIENTS {
         let leaf = issuing.client(name, role, now)?;
@@ -146,7 +154,8 @@ fn make_store(
     let path = files.root.join(store);
     let now = clock.now();
     let created = StoreFile::create(&path, master, entropy, now)?;
-    let event = Event::new(&Actor::local(), Action::Initialise);
+    let mut event = Event::new(&Actor::local(), Action::Initialise);
+    event.detail = Some(format!("under host master key {}", master.id()));
     created.keep_issuing_ca(issuing.certificate_der(), issuing.key_der(), entropy, &event, now)?;
     files.note(store.to_owned(), "store: groups, keys and audit chain");
     Ok(())
@@ -258,6 +267,16 @@ impl<'a> Files<'a> {
             what: what.to_owned(),
         });
         Ok(())
+    }
+
+    /// The host master key, if it is one that lies in a file; and where it comes from.
+    pub(super) fn add_master_key(&mut self, master: &HostMasterKey) -> Result<MasterKeySource, InitError> {
+        let source = master.source(Path::new(config::MASTER_KEY_FILE));
+        if let MasterKeySource::File(path) = &source {
+            let what = "host master key: seals the store; keep a copy elsewhere";
+            self.add(path, PRIVATE, &master.to_file_text(), what)?;
+        }
+        Ok(source)
     }
 
     /// The configuration, which makes the folder a KMS: last of all.

@@ -213,6 +213,11 @@ pub enum Refusal {
     /// What is refused of requests that need two administrators.
     #[error(transparent)]
     Request(#[from] RequestRefusal),
+    /// The host master key that this service holds seals the store no more.
+    #[error(
+        "the store was resealed since this service started, and a key sealed under the former host master key would not open again"
+    )]
+    Resealed,
     /// Nothing to take back.
     #[error("the service is not quiesced")]
     NotQuiesced,
@@ -242,7 +247,8 @@ impl Refusal {
             Self::WrongMove { .. }
             | Self::ActiveStays { .. }
             | Self::RotationUnderWay { .. }
-            | Self::RotationOvertaken { .. } => ErrorCode::WrongState,
+            | Self::RotationOvertaken { .. }
+            | Self::Resealed => ErrorCode::WrongState,
             Self::SingleCopy { .. } | Self::RotatedSingleCopy { .. } => ErrorCode::SingleCopy,
             Self::Quiesced { .. } => ErrorCode::Quiesced,
             Self::NotQuiesced => ErrorCode::NotQuiesced,
@@ -317,6 +323,7 @@ impl Refusal {
             }
             Self::Request(refusal) => refusal.hint(),
             Self::ReleasesStopped { .. } => STOPPED_HINT.to_owned(),
+            Self::Resealed => "restart tapekey-kms, so that it takes up the new host master key".to_owned(),
             Self::NotQuiesced => "tapekey kms status shows how the service is".to_owned(),
             Self::Description => "shorten it".to_owned(),
         }

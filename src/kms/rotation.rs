@@ -313,12 +313,7 @@ enum Age {
 fn age(activated: Timestamp, days: u32, now: Timestamp) -> Age {
     let due = activated.checked_add(time::Duration::days(days.into()));
     match due {
-        _ if activated
-            .checked_sub(CLOCK_TOLERANCE)
-            .is_some_and(|earliest| earliest > now) =>
-        {
-            Age::Unknown
-        }
+        _ if activated > now.saturating_add(CLOCK_TOLERANCE) => Age::Unknown,
         Some(due) if due <= now => Age::Due(due),
         _ => Age::Young,
     }

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::entropy::{Entropy, EntropyError, random_bytes};
 use crate::kad::KeyId;
+use crate::passphrase::{Passphrase, PassphraseError};
 use crate::secret::{DataKey, SealingKey};
 
 /// Fields in a row, each with its length before it, so that no two different rows read alike.
@@ -65,6 +66,18 @@ impl Fields {
 pub struct HostMasterKey {
     id: KeyId,
     key: Arc<SealingKey>,
+    origin: Origin,
+}
+
+/// Where a host master key is when this program does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// In a file.
+    File,
+    /// In somebody's mind: it follows from a passphrase, and may be another one than its id says.
+    Passphrase,
+    /// With systemd, under this name.
+    Credential(String),
 }
 
 /// First field of the file, so that no other secret passes for a host master key.
@@ -115,7 +128,33 @@ impl HostMasterKey {
         Ok(Self {
             id,
             key: Arc::new(SealingKey::new(DataKey::generate(entropy)?)),
+            origin: Origin::File,
         })
+    }
+
+    /// The one with that id that follows from `passphrase`: Argon2id with the id as salt, as for keys of passphrases. Any passphrase gives a
+    /// key; whether it is the right one shows when the store opens or not. Takes about a second.
+    ///
+    /// # Errors
+    /// [`PassphraseError`]: no memory.
+    pub fn of_passphrase(passphrase: &Passphrase, id: KeyId) -> Result<Self, PassphraseError> {
+        Ok(Self {
+            id,
+            key: Arc::new(SealingKey::new(passphrase.derive(id)?)),
+            origin: Origin::Passphrase,
+        })
+    }
+
+    /// The same, noted as the credential of that name.
+    pub(super) fn named_credential(self, name: &str) -> Self {
+        Self {
+            origin: Origin::Credential(name.to_owned()),
+            ..self
+        }
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Reads the file that [`HostMasterKey::to_file_text`] describes.
@@ -168,6 +207,7 @@ impl HostMasterKey {
         Ok(Self {
             id: KeyId(id.into_bytes()),
             key: Arc::new(SealingKey::new(key)),
+            origin: Origin::File,
         })
     }
 
@@ -206,6 +246,7 @@ mod tests {
         let key = HostMasterKey {
             id: KeyId([7; 16]),
             key: Arc::new(SealingKey::new(DataKey::take(&mut [9; 32]))),
+            origin: Origin::File,
         };
         let text = key.to_file_text();
         let again = HostMasterKey::from_file_text(&text).ok().unwrap();

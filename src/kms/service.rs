@@ -29,6 +29,8 @@ pub struct Kms {
     pub(super) noted: Mutex<Noted>,
     pub(super) selection: Arc<Selection>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Wakes whoever does what is due.
+    pub(super) wake: tokio::sync::Notify,
 }
 
 impl Kms {
@@ -44,6 +46,7 @@ impl Kms {
             snapshots: None,
             rotating: tokio::sync::Mutex::default(),
             noted: Mutex::default(),
+            wake: tokio::sync::Notify::new(),
         })
     }
 

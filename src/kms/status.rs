@@ -93,6 +93,7 @@ impl Kms {
             alarms,
             security_alarms: self.security_alarms(&requests, now),
             requests,
+            seal: Some(self.seal_status().await?),
         })
     }
 

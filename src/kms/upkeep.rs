@@ -12,7 +12,9 @@ use super::model::ServiceError;
 use super::requests::RequestsDue;
 use super::rotation::CLOCK_TOLERANCE;
 use super::schedule::Snapshots;
+use super::sealing::Resealing;
 use super::service::Kms;
+use super::store::reseal::Walk;
 use super::store::{quiesces, snapshots};
 use crate::clock::{Clock, Timestamp, to_text};
 use crate::kms_api::{GroupName, RotationReport, ServiceAlarm, SnapshotSchedule, WaitingRotation};
@@ -31,7 +33,11 @@ pub(super) struct Noted {
     rotation_failures: BTreeMap<GroupName, String>,
     jumped: Option<Timestamp>,
     clock_jump: Option<ServiceAlarm>,
+    reseal_failure: Option<(Timestamp, String)>,
 }
+
+/// Records that an alarm names.
+const RECORDS_SHOWN: usize = 3;
 
 /// What is due when, in one run of the service.
 #[derive(Debug, Default)]
@@ -42,6 +48,9 @@ pub struct Upkeep {
     rotation_at: Duration,
     rotation_failures: u32,
     requests: RequestsDue,
+    reseal_walk: Walk,
+    reseal_at: Duration,
+    reseal_failures: u32,
 }
 
 impl Upkeep {
@@ -51,6 +60,9 @@ impl Upkeep {
         self.requests.look(kms, clock).await;
         let straight = self.straight.look(now, monotonic);
         kms.note(|noted| noted.jumped = if straight { None } else { self.straight.jumped });
+        if monotonic >= self.reseal_at {
+            self.reseal(kms, now, monotonic).await;
+        }
         if let Some(place) = &kms.snapshots {
             self.make_snapshot(kms, place, now, monotonic).await;
         }
@@ -82,6 +94,33 @@ impl Upkeep {
         self.snapshot_at = Some(monotonic + next);
     }
 
+    async fn reseal(&mut self, kms: &Arc<Kms>, now: Timestamp, monotonic: Duration) {
+        let failure = match kms.reseal_some(&mut self.reseal_walk).await {
+            Ok(Resealing::Done) => None,
+            Ok(Resealing::Begun) => return kms.wake.notify_one(),
+            Ok(Resealing::Failed(records)) => {
+                let shown: Vec<_> = records.iter().take(RECORDS_SHOWN).map(String::as_str).collect();
+                let shown = shown.join(", ");
+                Some(format!(
+                    "{} records do not open, {shown} among them; the former key protection key stays",
+                    records.len()
+                ))
+            }
+            Err(error) => Some(error.to_string().lines().next().unwrap_or_default().to_owned()),
+        };
+        if let Some(why) = &failure {
+            tracing::error!(
+                why,
+                "ALARM: records could not be sealed under the newest key protection key"
+            );
+        }
+        self.reseal_failures = if failure.is_some() { self.reseal_failures + 1 } else { 0 };
+        if failure.is_some() {
+            self.reseal_at = monotonic + retry_after(self.reseal_failures);
+        }
+        kms.note(|noted| noted.reseal_failure = failure.map(|why| (now, why)));
+    }
+
     async fn rotate(&mut self, kms: &Arc<Kms>, monotonic: Duration) {
         let looked = async {
             // While quiesced nothing changes, and that nothing changes is no failure.
@@ -111,7 +150,7 @@ impl Upkeep {
 /// How long to wait for the first snapshot of a run: one that is overdue is made up once, at once. A last one from the future tells nothing.
 fn wait_at_start(last: Option<Timestamp>, every: Duration, now: Timestamp) -> Duration {
     let age = last
-        .filter(|last| *last <= now + CLOCK_TOLERANCE)
+        .filter(|last| *last <= now.saturating_add(CLOCK_TOLERANCE))
         .map(|last| Duration::try_from(now - last).unwrap_or_default());
     age.map_or(Duration::ZERO, |age| every.saturating_sub(age))
 }
@@ -196,7 +235,12 @@ impl Kms {
         self.note(|noted| noted.snapshot_failure = failure);
     }
 
-    async fn is_quiesced(&self) -> Result<bool, ServiceError> {
+    /// Ends when something is due sooner than by the clock.
+    pub(super) async fn something_is_due(&self) {
+        self.wake.notified().await;
+    }
+
+    pub(super) async fn is_quiesced(&self) -> Result<bool, ServiceError> {
         self.store.run(|session| Ok(quiesces::count(session)? > 0)).await
     }
 
@@ -231,6 +275,12 @@ impl Kms {
                 status
                     .alarms
                     .push(format!("the snapshot of {} failed: {why}", to_text(*at)));
+            }
+            if let Some((at, why)) = &noted.reseal_failure {
+                status.alarms.push(format!(
+                    "the sealing of {} under the newest key protection key failed: {why}",
+                    to_text(*at)
+                ));
             }
             if let Some(jumped) = noted.jumped {
                 let at = to_text(jumped);

@@ -5,10 +5,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::config::{ConfigError, KmsConfig};
-use super::seal::{HostMasterKey, MasterKeyError};
+use super::master_key::{self, Given, MasterKeySource, UnlockError};
 use super::snapshot::{SnapshotError, file};
 use super::store::check::{CheckWith, check};
-use super::store::{StoreError, database};
+use super::store::{StoreError, database, sealed_under};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 
@@ -39,14 +39,16 @@ pub struct Report {
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// No host master key was named for a snapshot.
-    #[error("a snapshot does not have the host master key in it\nhint: name the file of the key: --master-key FILE")]
+    #[error(
+        "a snapshot does not have the host master key in it\nhint: name it: --master-key FILE, passphrase or credential:NAME"
+    )]
     NoMasterKey,
     /// The folder's configuration cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The host master key cannot be read.
     #[error(transparent)]
-    MasterKey(#[from] MasterKeyError),
+    MasterKey(#[from] UnlockError),
     /// The snapshot is none, or damaged.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -61,17 +63,22 @@ pub enum VerifyError {
 /// [`VerifyError`]: it could not be looked at. What is wrong inside is in the report.
 pub fn verify(
     path: &Path,
-    master_key: Option<&Path>,
+    (master_key, given): (Option<&MasterKeySource>, &Given),
     (clock, entropy): (&dyn Clock, &dyn Entropy),
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<Report, VerifyError> {
     let (database, manifest, master) = if path.is_dir() {
         let config = KmsConfig::read(path)?;
-        let master = HostMasterKey::read(master_key.unwrap_or(&config.master_key))?;
-        (database(&config.store), None, master)
+        let database = database(&config.store);
+        let master = match master_key {
+            Some(source) => master_key::of_source(source, given, || sealed_under(&database))?,
+            None => master_key::of_kms(&config, given)?,
+        };
+        (database, None, master)
     } else {
         let manifest = file::open(path)?;
-        let master = HostMasterKey::read(master_key.ok_or(VerifyError::NoMasterKey)?)?;
+        let source = master_key.ok_or(VerifyError::NoMasterKey)?;
+        let master = master_key::of_source(source, given, || sealed_under(path))?;
         (path.to_owned(), Some(manifest), master)
     };
     let with = CheckWith {

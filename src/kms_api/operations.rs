@@ -143,6 +143,20 @@ pub struct ServiceStatus {
     /// Requests of administrators that are open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<AdminRequest>,
+    /// How far records are sealed under the newest key protection key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<SealStatus>,
+}
+
+/// How far records are sealed under the newest key protection key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealStatus {
+    /// The newest key protection key's id, a UUID.
+    pub key_protection_key: String,
+    /// Older ones that are still needed.
+    pub former: u64,
+    /// Records that are sealed under these.
+    pub records_left: u64,
 }
 
 /// The snapshots that the service makes by itself.

@@ -8,7 +8,7 @@ use super::ask::Question;
 use super::{KmsClient, KmsClientError};
 use crate::kms_api::{
     Describe, GROUPS_PATH, GroupName, GroupRecord, KeyName, KeyRecord, MoveKeyToGroup, ROTATE_DUE_PATH, RenameGroup,
-    RenameKey, RotationReport, SetRotation,
+    RenameKey, RotationReport, SEAL_ROTATE_PATH, SealStatus, SetRotation,
 };
 
 impl KmsClient {
@@ -91,6 +91,19 @@ impl KmsClient {
     /// `Refused` if our role is not admin. What stands in the way of a rotation is in the report.
     pub async fn rotate_due(&self) -> Result<RotationReport, KmsClientError> {
         let question = Question::new("rotate what is due".to_owned(), Method::POST, ROTATE_DUE_PATH);
+        self.change(question).await
+    }
+
+    /// Has the KMS draw another key protection key; records are sealed anew in the background.
+    ///
+    /// # Errors
+    /// `Refused` if the store was resealed since the service started, it is quiesced, or our role is not admin.
+    pub async fn rotate_seal(&self) -> Result<SealStatus, KmsClientError> {
+        let question = Question::new(
+            "rotate the key protection key".to_owned(),
+            Method::POST,
+            SEAL_ROTATE_PATH,
+        );
         self.change(question).await
     }
 

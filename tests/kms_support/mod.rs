@@ -251,6 +251,10 @@ impl Home {
         self.temporary.path().join("kms")
     }
 
+    pub(crate) fn master_key_file(&self) -> PathBuf {
+        self.folder().join("host-master.key")
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.folder().join("store/kms.sqlite")
     }
@@ -278,7 +282,7 @@ impl Home {
 
     pub(crate) fn open_store(&self) -> Result<StoreFile, String> {
         let config = self.config();
-        let master = HostMasterKey::read(&config.master_key).map_err(|error| error.to_string())?;
+        let master = HostMasterKey::read(&self.master_key_file()).map_err(|error| error.to_string())?;
         StoreFile::open(&config.store, &master).map_err(|error| error.to_string())
     }
 
@@ -332,7 +336,7 @@ impl Home {
 
     pub(crate) fn audit(&self) -> Vec<AuditRecord> {
         let config = self.config();
-        let master = HostMasterKey::read(&config.master_key).unwrap();
+        let master = HostMasterKey::read(&self.master_key_file()).unwrap();
         let mut records = Vec::new();
         walk_audit(&config.store, &master, |record| {
             records.push(record.clone());

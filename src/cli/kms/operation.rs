@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::failure;
 use crate::cli::output::{Exit, Failure, Output, Table};
 use crate::clock::to_text;
-use crate::kms_api::{CreateSnapshot, ServiceStatus, SnapshotRecord, SnapshotSchedule, WaitingRotation};
+use crate::kms_api::{CreateSnapshot, SealStatus, ServiceStatus, SnapshotRecord, SnapshotSchedule, WaitingRotation};
 use crate::kms_client::KmsClient;
 
 /// Verbs for snapshots.
@@ -39,6 +39,36 @@ pub(super) async fn on_cache(
 ) -> Result<(), Failure> {
     let cleared = client.clear_cache().await.map_err(failure)?;
     output.answer(&cleared, |cleared| format!("{} answers forgotten\n", cleared.answers))
+}
+
+/// Verbs for what the store is sealed under.
+#[derive(Debug, Subcommand)]
+pub(super) enum SealVerb {
+    /// Draw another key protection key; what is stored is sealed under it in the background, see status
+    Rotate,
+}
+
+/// Another key protection key.
+pub(super) async fn on_seal_rotate(client: &KmsClient, output: &mut Output<'_>) -> Result<(), Failure> {
+    let seal = client.rotate_seal().await.map_err(failure)?;
+    output.answer(&seal, |seal| format!("{}\n", describe_seal(seal)))
+}
+
+fn describe_seal(seal: &SealStatus) -> String {
+    let SealStatus {
+        key_protection_key,
+        former,
+        records_left,
+    } = seal;
+    match former {
+        0 => format!("under key protection key {key_protection_key}"),
+        1 => {
+            format!("under key protection key {key_protection_key}, but for {records_left} records under a former one")
+        }
+        _ => format!(
+            "under key protection key {key_protection_key}, but for {records_left} records under {former} former ones"
+        ),
+    }
 }
 
 /// Snapshots.
@@ -121,6 +151,9 @@ fn describe(status: &ServiceStatus) -> String {
         None => "none on another file system".to_owned(),
     };
     table.row(["last snapshot", &last]);
+    if let Some(seal) = &status.seal {
+        table.row(["sealed", &describe_seal(seal)]);
+    }
     if let Some(schedule) = &status.schedule {
         table.row(["schedule", &describe_schedule(schedule)]);
     }

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::master_key::MasterKeyArguments;
 use super::{Done, Machine};
 use crate::clock::to_text;
 use crate::kms::audit::{AuditError, AuditRecord};
 use crate::kms::config::KmsConfig;
+use crate::kms::master_key;
 use crate::kms::seal::HostMasterKey;
 use crate::kms::store::{AuditCheckWith, check_audit, walk_audit};
 use crate::kms_api::{AuditEntry, AuditHead, AuditVerdict};
@@ -32,6 +34,8 @@ pub(super) struct ListArguments {
     /// The KMS's folder
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    #[command(flatten)]
+    given: MasterKeyArguments,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -43,6 +47,8 @@ pub(super) struct ExportArguments {
     /// The KMS's folder
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    #[command(flatten)]
+    given: MasterKeyArguments,
     /// The file to make; without it, standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -54,6 +60,8 @@ pub(super) struct VerifyArguments {
     /// The KMS's folder
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    #[command(flatten)]
+    given: MasterKeyArguments,
     /// A head that was seen earlier, as NODE:RECORD:MAC: from tapekey kms head list --json on a host, a snapshot or a recovery kit (repeatable)
     #[arg(long = "head", value_name = "HEAD")]
     heads: Vec<AuditHead>,
@@ -75,7 +83,7 @@ pub(super) fn run(verb: &AuditVerb, machine: &Machine, out: &mut dyn Write, err:
 
 fn verify(arguments: &VerifyArguments, machine: &Machine, out: &mut dyn Write, err: &mut dyn Write) -> Done {
     let nothing = &mut |_: &AuditEntry| Ok(());
-    let store = opened(&arguments.folder)?;
+    let store = opened(&arguments.folder, &arguments.given)?;
     let verdict = check(&store, machine, arguments.heads.clone(), err, nothing)?;
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&verdict)?)?;
@@ -87,7 +95,7 @@ fn verify(arguments: &VerifyArguments, machine: &Machine, out: &mut dyn Write, e
 }
 
 fn export(arguments: &ExportArguments, machine: &Machine, out: &mut dyn Write, err: &mut dyn Write) -> Done {
-    let store = opened(&arguments.folder)?;
+    let store = opened(&arguments.folder, &arguments.given)?;
     let Some(path) = &arguments.out else {
         let verdict = check(&store, machine, Vec::new(), err, &mut |entry| write_line(entry, out));
         return match verdict {
@@ -115,9 +123,10 @@ fn export(arguments: &ExportArguments, machine: &Machine, out: &mut dyn Write, e
     judged(&verdict)
 }
 
-fn opened(folder: &Path) -> Result<(PathBuf, HostMasterKey), Box<dyn std::error::Error>> {
+fn opened(folder: &Path, given: &MasterKeyArguments) -> Result<(PathBuf, HostMasterKey), Box<dyn std::error::Error>> {
     let config = KmsConfig::read(folder)?;
-    Ok((config.store, HostMasterKey::read(&config.master_key)?))
+    let master = master_key::of_kms(&config, &given.given())?;
+    Ok((config.store, master))
 }
 
 fn check(
@@ -182,7 +191,7 @@ fn judged(verdict: &AuditVerdict) -> Done {
 
 fn list(arguments: &ListArguments, out: &mut dyn Write) -> Done {
     let config = KmsConfig::read(&arguments.folder)?;
-    let master = HostMasterKey::read(&config.master_key)?;
+    let master = master_key::of_kms(&config, &arguments.given.given())?;
     match walk_audit(&config.store, &master, |record| print(record, arguments.json, out)) {
         // A reader that has seen enough, such as head(1), closes its end.
         Err(AuditError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),

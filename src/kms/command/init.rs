@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::master_key::MasterKeyArguments;
 use super::{Done, Machine, print_made};
-use crate::kms::init::init;
+use crate::kms::init::{Made, init, init_under};
+use crate::kms::master_key::{MasterKeySource, provide};
 
 /// What `init` is told.
 #[derive(Debug, Args)]
@@ -17,10 +19,18 @@ pub(super) struct InitArguments {
     /// A name or address under which hosts reach this KMS (repeatable); it goes into the server's certificate
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
+    /// Where the host master key comes from; without it from a new file in the folder. A FILE that is not there is made
+    #[arg(long, value_name = "FILE|passphrase|credential:NAME")]
+    master_key: Option<MasterKeySource>,
+    #[command(flatten)]
+    given: MasterKeyArguments,
+    /// Accept a passphrase that is weaker than the proposal
+    #[arg(long)]
+    weak: bool,
 }
 
 pub(super) fn run(arguments: &InitArguments, machine: &Machine, out: &mut dyn Write) -> Done {
-    let made = init(&arguments.folder, &arguments.hosts, &*machine.clock, &*machine.entropy)?;
+    let made = make(arguments, machine)?;
     let folder = arguments.folder.display();
     print_made(&made, out)?;
     writeln!(out, "\nWhat to do next:")?;
@@ -28,10 +38,7 @@ pub(super) fn run(arguments: &InitArguments, machine: &Machine, out: &mut dyn Wr
         out,
         "  1. Move {folder}/root-ca/key.pem off-line: only new issuing CAs need it."
     )?;
-    writeln!(
-        out,
-        "  2. Keep a copy of the host master key apart from copies of the store: together they are all keys."
-    )?;
+    writeln!(out, "  2. {}", keep(arguments.master_key.as_ref()))?;
     writeln!(
         out,
         "  3. Give each bundle under {folder}/clients to its holder, by a way that nobody else can read."
@@ -39,4 +46,28 @@ pub(super) fn run(arguments: &InitArguments, machine: &Machine, out: &mut dyn Wr
     writeln!(out, "  4. Start the service: tapekey-kms serve {folder}")?;
     out.flush()?;
     Ok(())
+}
+
+fn make(arguments: &InitArguments, machine: &Machine) -> Result<Vec<Made>, Box<dyn std::error::Error>> {
+    let (clock, entropy) = (&*machine.clock, &*machine.entropy);
+    let Some(source) = &arguments.master_key else {
+        return Ok(init(&arguments.folder, &arguments.hosts, clock, entropy)?);
+    };
+    let source = source.clone().below(&std::env::current_dir()?);
+    let master = provide(&source, (&arguments.given.given(), arguments.weak), entropy)?;
+    let file = match &source {
+        MasterKeySource::File(path) => Some(path.as_path()),
+        MasterKeySource::Passphrase | MasterKeySource::Credential(_) => None,
+    };
+    let (folder, hosts) = (&arguments.folder, &arguments.hosts);
+    Ok(init_under((&master, file), folder, hosts, (clock, entropy))?)
+}
+
+fn keep(source: Option<&MasterKeySource>) -> &'static str {
+    match source {
+        Some(MasterKeySource::Passphrase) => {
+            "Keep the passphrase of the host master key: without it the store and its snapshots cannot be opened."
+        }
+        _ => "Keep a copy of the host master key apart from copies of the store: together they are all keys.",
+    }
 }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::master_key::given;
 use super::{Done, Machine};
 use crate::clock::to_text;
 use crate::kms::audit::Actor;
 use crate::kms::config::KmsConfig;
 use crate::kms::kit::make::{CreateKit, MadeKit};
-use crate::kms::seal::HostMasterKey;
+use crate::kms::master_key;
 use crate::kms::service::Kms;
 use crate::kms::store::StoreFile;
 use crate::terminal::passphrase::{Source, ask_new};
@@ -40,7 +41,7 @@ pub(super) struct KitArguments {
 
 pub(super) async fn run(arguments: &KitArguments, machine: Machine, out: &mut dyn Write) -> Done {
     let config = KmsConfig::read(&arguments.folder)?;
-    let master = HostMasterKey::read(&config.master_key)?;
+    let master = master_key::of_kms(&config, &given(None))?;
     let file = StoreFile::open_beside(&config.store, &master)?;
     drop(master);
     let path = std::path::absolute(&arguments.file)?;

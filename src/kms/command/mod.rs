@@ -3,7 +3,9 @@
 mod audit;
 mod init;
 mod kit;
+mod master_key;
 mod recover;
+mod reseal;
 mod serve;
 mod snapshot;
 mod verify;
@@ -43,6 +45,8 @@ enum Verb {
     Kit(kit::KitArguments),
     /// Give a drive the key of one volume, from a kit or a passphrase, without a KMS
     Recover(recover::RecoverArguments),
+    /// Seal the store under another host master key, also while the service runs
+    Reseal(reseal::ResealArguments),
     /// Check that every record of a KMS or a snapshot opens and that everything fits
     Verify(verify::VerifyArguments),
     /// The audit log of the local store
@@ -83,6 +87,7 @@ async fn carry_out(verb: Verb, machine: Machine, out: &mut dyn Write, err: &mut 
         Verb::Restore(arguments) => snapshot::run_restore(&arguments, &machine, out, err),
         Verb::Kit(arguments) => kit::run(&arguments, machine, out).await,
         Verb::Recover(arguments) => recover::run(&arguments, machine, out, err).await,
+        Verb::Reseal(arguments) => reseal::run(&arguments, machine, out).await,
         Verb::Verify(arguments) => verify::run(&arguments, &machine, out, err),
         Verb::Audit(verb) => audit::run(&verb, &machine, out, err),
     }

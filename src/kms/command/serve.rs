@@ -9,9 +9,10 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::master_key::MasterKeyArguments;
 use super::{Done, Machine};
 use crate::kms::config::KmsConfig;
-use crate::kms::seal::HostMasterKey;
+use crate::kms::master_key;
 use crate::kms::select::{Selection, SelectionRules};
 use crate::kms::server::Server;
 use crate::kms::service::Kms;
@@ -29,6 +30,8 @@ pub(super) struct ServeArguments {
     /// Log as one JSON object a line
     #[arg(long)]
     log_json: bool,
+    #[command(flatten)]
+    given: MasterKeyArguments,
 }
 
 pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut dyn Write) -> Done {
@@ -37,9 +40,8 @@ pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut 
     if let Some(listen) = arguments.listen {
         config.listen = listen;
     }
-    let master = HostMasterKey::read(&config.master_key)?;
+    let master = master_key::of_kms(&config, &arguments.given.given())?;
     let file = StoreFile::open(&config.store, &master)?;
-    // It has opened the keys below it and is not needed again.
     drop(master);
     let rules = SelectionRules {
         fall_back_when_unreachable: config.fall_back_when_unreachable,

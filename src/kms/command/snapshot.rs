@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::master_key::MasterKeyArguments;
 use super::{Done, Machine, print_made, progress};
 use crate::clock::to_text;
 use crate::kms::audit::Actor;
 use crate::kms::config::KmsConfig;
-use crate::kms::seal::HostMasterKey;
+use crate::kms::master_key::{self, MasterKeySource};
 use crate::kms::service::Kms;
 use crate::kms::snapshot::restore::{RestoreWith, restore};
-use crate::kms::store::StoreFile;
+use crate::kms::store::{StoreFile, sealed_under};
 use crate::kms_api::CreateSnapshot;
 
 /// What `snapshot` is told.
@@ -31,6 +32,8 @@ pub(super) struct SnapshotArguments {
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    given: MasterKeyArguments,
 }
 
 /// What `restore` is told.
@@ -43,8 +46,10 @@ pub(super) struct RestoreArguments {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// The host master key that the store is sealed under
-    #[arg(long, value_name = "FILE")]
-    master_key: PathBuf,
+    #[arg(long, value_name = "FILE|passphrase|credential:NAME")]
+    master_key: MasterKeySource,
+    #[command(flatten)]
+    given: MasterKeyArguments,
     /// A name or address under which hosts reach this KMS (repeatable); it goes into the new server certificate
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
@@ -52,7 +57,7 @@ pub(super) struct RestoreArguments {
 
 pub(super) async fn snapshot(arguments: &SnapshotArguments, machine: Machine, out: &mut dyn Write) -> Done {
     let config = KmsConfig::read(&arguments.folder)?;
-    let master = HostMasterKey::read(&config.master_key)?;
+    let master = master_key::of_kms(&config, &arguments.given.given())?;
     let file = StoreFile::open_beside(&config.store, &master)?;
     drop(master);
     let kms = Arc::new(Kms::start(file, machine.clock, machine.entropy)?);
@@ -89,7 +94,9 @@ pub(super) fn run_restore(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Done {
-    let master = HostMasterKey::read(&arguments.master_key)?;
+    let master = master_key::of_source(&arguments.master_key, &arguments.given.given(), || {
+        sealed_under(&arguments.snapshot)
+    })?;
     let with = RestoreWith {
         master: &master,
         hosts: &arguments.hosts,

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::master_key::MasterKeyArguments;
 use super::{Done, Machine, progress};
+use crate::kms::master_key::MasterKeySource;
 use crate::kms::verify::{Report, verify};
 
 /// What `verify` is told.
@@ -15,8 +17,10 @@ pub(super) struct VerifyArguments {
     #[arg(value_name = "DIR|SNAPSHOT")]
     path: PathBuf,
     /// The host master key, where it is not the folder's own
-    #[arg(long, value_name = "FILE")]
-    master_key: Option<PathBuf>,
+    #[arg(long, value_name = "FILE|passphrase|credential:NAME")]
+    master_key: Option<MasterKeySource>,
+    #[command(flatten)]
+    given: MasterKeyArguments,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -25,7 +29,7 @@ pub(super) struct VerifyArguments {
 pub(super) fn run(arguments: &VerifyArguments, machine: &Machine, out: &mut dyn Write, err: &mut dyn Write) -> Done {
     let report = verify(
         &arguments.path,
-        arguments.master_key.as_deref(),
+        (arguments.master_key.as_ref(), &arguments.given.given()),
         (&*machine.clock, &*machine.entropy),
         &mut progress(err),
     )?;

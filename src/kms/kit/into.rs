@@ -14,9 +14,9 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::kms::audit::{Action, Actor, Event};
 use crate::kms::config::{ConfigError, KmsConfig};
-use crate::kms::init::{InitError, Made, init};
+use crate::kms::init::{InitError, Made, init_under};
 use crate::kms::model::ServiceError;
-use crate::kms::seal::{HostMasterKey, MasterKeyError};
+use crate::kms::seal::HostMasterKey;
 use crate::kms::service::Kms;
 use crate::kms::store::{Session, StoreError, StoreFile, groups, keys};
 use crate::kms_api::KeyState;
@@ -30,9 +30,6 @@ pub enum IntoError {
     /// What was just made cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The same.
-    #[error(transparent)]
-    MasterKey(#[from] MasterKeyError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -52,8 +49,9 @@ pub async fn make_kms(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Vec<Made>, IntoError> {
-    let made = init(folder, hosts, &*clock, &*entropy)?;
-    match fill(folder, (head, contents), clock, entropy).await {
+    let master = HostMasterKey::generate(&*entropy).map_err(InitError::from)?;
+    let made = init_under((&master, None), folder, hosts, (&*clock, &*entropy))?;
+    match fill(folder, &master, (head, contents), clock, entropy).await {
         Ok(()) => Ok(made),
         Err(error) => {
             // `init` made everything in it just now. What cannot be removed is named by the next try.
@@ -68,13 +66,13 @@ pub async fn make_kms(
 
 async fn fill(
     folder: &Path,
+    master: &HostMasterKey,
     (head, contents): (&Head, Contents),
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<(), IntoError> {
     let config = KmsConfig::read(folder)?;
-    let master = HostMasterKey::read(&config.master_key)?;
-    let kms = Kms::start(StoreFile::open(&config.store, &master)?, clock, entropy)?;
+    let kms = Kms::start(StoreFile::open(&config.store, master)?, clock, entropy)?;
     let mut event = Event::new(&Actor::local(), Action::RestoreStore);
     event.detail = Some(format!("from kit {}", head.id));
     let work = move |session: &Session<'_>, event: &mut Event| take_in(session, contents, event);

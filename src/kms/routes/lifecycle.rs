@@ -1,13 +1,13 @@
-//! Below `/v1/groups/{group}`: another name, note, group or age of rotation for what is there. And `/v1/rotate-due`.
+//! Below `/v1/groups/{group}`: another name, note, group or age of rotation for what is there. And `/v1/rotate-due` and `/v1/seal/rotate`.
 
 use axum::extract::State;
 
 use super::Front;
 use super::reply::{Outcome, reply};
-use crate::kms::auth::{Json, Nothing, Operator, Permitted};
+use crate::kms::auth::{Admin, Json, Nothing, Operator, Permitted};
 use crate::kms_api::{
     Describe, GroupName, GroupRecord, KeyName, KeyRecord, MoveKeyToGroup, RenameGroup, RenameKey, RotationReport,
-    SetRotation,
+    SealStatus, SetRotation,
 };
 
 /// `POST`: another name.
@@ -43,6 +43,14 @@ pub(super) async fn rotate_due(
     request: Permitted<Operator, (), Nothing>,
 ) -> Outcome<RotationReport> {
     reply(front.kms.rotate_due(&request.actor).await)
+}
+
+/// `POST`: another key protection key.
+pub(super) async fn rotate_seal(
+    State(front): State<Front>,
+    request: Permitted<Admin, (), Nothing>,
+) -> Outcome<SealStatus> {
+    reply(front.kms.rotate_key_protection(&request.actor).await)
 }
 
 /// `POST`: another name.

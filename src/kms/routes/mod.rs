@@ -31,7 +31,8 @@ use super::service::Kms;
 use crate::clock::Clock;
 use crate::kms_api::{
     AUDIT_HEADS_PATH, AUDIT_PATH, BACKUP_KEY_PATH, CLEAR_CACHE_PATH, GROUPS_PATH, KEYS_PATH, OPENAPI_PATH,
-    QUIESCE_PATH, REQUESTS_PATH, RESTORE_KEYS_PATH, ROTATE_DUE_PATH, SNAPSHOTS_PATH, STATUS_PATH, UNQUIESCE_PATH,
+    QUIESCE_PATH, REQUESTS_PATH, RESTORE_KEYS_PATH, ROTATE_DUE_PATH, SEAL_ROTATE_PATH, SNAPSHOTS_PATH, STATUS_PATH,
+    UNQUIESCE_PATH,
 };
 
 /// What handlers work with.
@@ -59,6 +60,7 @@ fn routes() -> Routes {
         .post(&in_group("description"), lifecycle::describe_group)
         .post(&in_group("rotation"), lifecycle::set_rotation)
         .post(ROTATE_DUE_PATH, lifecycle::rotate_due)
+        .post(SEAL_ROTATE_PATH, lifecycle::rotate_seal)
         .post(&in_group("keys/{key}/state"), keys::set_state)
         .post(&in_group("keys/{key}/name"), lifecycle::rename_key)
         .post(&in_group("keys/{key}/description"), lifecycle::describe_key)

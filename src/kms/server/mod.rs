@@ -157,7 +157,10 @@ async fn upkeep(kms: Arc<Kms>, clock: Arc<dyn Clock>, mut stopped: watch::Receiv
     let work = async {
         let (mut upkeep, mut look_at_clock) = (Upkeep::default(), tokio::time::interval(LOOK_AT_CLOCK));
         loop {
-            look_at_clock.tick().await;
+            tokio::select! {
+                _ = look_at_clock.tick() => {}
+                () = kms.something_is_due() => {}
+            }
             upkeep.look(&kms, &*clock).await;
         }
     };

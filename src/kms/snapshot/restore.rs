@@ -44,10 +44,10 @@ pub struct RestoreWith<'a> {
 pub fn restore(snapshot: &Path, folder: &Path, with: RestoreWith<'_>) -> Result<(Manifest, Vec<Made>), SnapshotError> {
     let manifest = file::open(snapshot)?;
     let mut files = Files::in_empty(folder)?;
-    let config = KmsConfig::initial();
+    let mut config = KmsConfig::initial();
     files.folder(&config.store)?;
     let store = folder.join(&config.store);
-    let made = take_out(snapshot, &manifest, &store, with, &mut files, &config);
+    let made = take_out(snapshot, &manifest, &store, with, &mut files, &mut config);
     if made.is_err() {
         // Nothing else was made before everything was known to be good.
         let _ = fs::remove_dir_all(&store);
@@ -62,7 +62,7 @@ fn take_out(
     store: &Path,
     with: RestoreWith<'_>,
     files: &mut Files<'_>,
-    config: &KmsConfig,
+    config: &mut KmsConfig,
 ) -> Result<(), SnapshotError> {
     copy_database(snapshot, manifest, &store.join(DATABASE))?;
     let checked = CheckWith {
@@ -83,12 +83,7 @@ fn take_out(
         config.store.clone(),
         "store: groups, keys and audit chain, as in the snapshot",
     );
-    files.add(
-        &config.master_key,
-        PRIVATE,
-        &with.master.to_file_text(),
-        "host master key: seals the store; keep a copy elsewhere",
-    )?;
+    config.master_key = files.add_master_key(with.master)?;
     files.add(&config.issuing_ca, PUBLIC, &authority, "issuing CA, out of the store")?;
     files.folder("server")?;
     let chain = format!("{}{authority}", server.certificate_pem);

@@ -58,6 +58,19 @@ pub enum StoreError {
         /// The id in the file.
         given: KeyId,
     },
+    /// The passphrase is another one.
+    #[error(
+        "the passphrase is not the one of host master key {id}, which the store is sealed under\nhint: nothing was changed; try again, and mind spelling, spaces and the keyboard's layout"
+    )]
+    WrongPassphrase {
+        /// The id in the store.
+        id: KeyId,
+    },
+    /// It was sealed under another host master key while this service was running.
+    #[error(
+        "the store was resealed since this service started\nhint: restart tapekey-kms, so that it takes up the new host master key"
+    )]
+    Resealed,
     /// A record was altered, or the key above it is another one.
     #[error(
         "{what} does not open: the record was altered behind the service's back, or the disk is damaged\nhint: restore it from a copy of the store; every other record is unharmed"

@@ -185,6 +185,27 @@ pub(super) fn open_certificate_authority(
         .map_err(|_| StoreError::DoesNotOpen { what: what() })
 }
 
+/// Seals the private key of each CA anew, unless it is sealed under the newest key already.
+pub(super) fn reseal_certificate_authority(session: &Session<'_>) -> Result<(), StoreError> {
+    let (under, key) = session.keyring.current()?;
+    let sql = "SELECT certificate FROM certificate_authorities WHERE sealed_under <> ?1";
+    for row in session.database.rows(sql, &[under.into()])? {
+        let certificate: Vec<u8> = row.get("certificate")?;
+        let private_key = open_certificate_authority(session.database, session.keyring, &certificate)?;
+        let sealed = key.seal(session.entropy, &private_key, &bound_to(&certificate, under))?;
+        session.database.execute(
+            "UPDATE certificate_authorities SET sealed_under = ?2, nonce = ?3, sealed = ?4 WHERE certificate = ?1",
+            &[
+                certificate.into(),
+                under.into(),
+                sealed.nonce.into(),
+                sealed.sealed.into(),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
 fn bound_to(certificate: &[u8], sealed_under: KeyId) -> Vec<u8> {
     Fields::of("tapekey issuing ca v1")
         .bytes(certificate)
@@ -205,6 +226,18 @@ pub fn walk_audit(
     let database: &dyn Database = &database;
     let keyring = Keyring::open(database, master)?;
     database.transaction(Access::Reading, || audit::walk(database, &keyring.audit, each))
+}
+
+/// The host master key that the store or copy at `path` is sealed under.
+///
+/// # Errors
+/// [`StoreError`]: none there, of another version.
+pub(in crate::kms) fn sealed_under(path: &Path) -> Result<KeyId, StoreError> {
+    File::open(path).map_err(|source| StoreError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    super::keyring::sealed_under(&Sqlite::open_read_only(path)?)
 }
 
 pub(super) fn existing(folder: &Path) -> Result<PathBuf, StoreError> {

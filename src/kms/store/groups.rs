@@ -115,6 +115,14 @@ pub(in crate::kms) fn rotated_by_age(
     rows.iter().map(|row| read(session, row)).collect()
 }
 
+/// Seals the group with that id anew, if there is one.
+pub(super) fn reseal(session: &Session<'_>, id: KeyId) -> Result<(), StoreError> {
+    if let Some(group) = by_id(session, id)? {
+        group.replaced(session, group.record.clone(), group.next_key)?;
+    }
+    Ok(())
+}
+
 impl Group {
     /// The same group with what is different in `record`, stored. The caller has checked that a new name is free.
     pub(in crate::kms) fn changed(&self, session: &Session<'_>, record: GroupRecord) -> Result<Self, StoreError> {

@@ -15,7 +15,7 @@ use super::value::Row;
 use super::{StoreError, column, millis};
 use crate::entropy::{Entropy, random_bytes};
 use crate::kad::KeyId;
-use crate::kms::seal::{Fields, HostMasterKey};
+use crate::kms::seal::{Fields, HostMasterKey, Origin};
 use crate::secret::{DataKey, Sealed, SealingKey};
 
 /// Purpose of the keys that seal records.
@@ -101,6 +101,64 @@ impl Keyring {
     }
 }
 
+impl Keyring {
+    /// Seals the keys in the store under `new` instead of the host master key that they were opened with. This ring goes on with the old
+    /// one: whoever opens the store from now on needs the new one.
+    pub(super) fn reseal(
+        &self,
+        database: &dyn Database,
+        new: &HostMasterKey,
+        entropy: &dyn Entropy,
+    ) -> Result<(), StoreError> {
+        self.check_master(database)?;
+        for purpose in [KEY_PROTECTION, AUDIT] {
+            for row in rows(database, purpose)? {
+                let (id, key) = open_one(&row, &self.master, purpose)?;
+                let bound = bound(id, purpose, row.get("number")?, new.id(), row.get("created")?);
+                let sealed = new.key().seal(entropy, key.expose(), &bound)?;
+                database.execute(
+                    "UPDATE sealing_keys SET sealed_under = ?2, nonce = ?3, sealed = ?4 WHERE id = ?1",
+                    &[id.into(), new.id().into(), sealed.nonce.into(), sealed.sealed.into()],
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws another key protection key. It seals from the next transaction on, so that nothing is sealed under a key that is not stored.
+    pub(super) fn renew(
+        &self,
+        database: &dyn Database,
+        entropy: &dyn Entropy,
+        now: OffsetDateTime,
+    ) -> Result<KeyId, StoreError> {
+        self.check_master(database)?;
+        insert(database, &self.master, KEY_PROTECTION, entropy, now)
+    }
+
+    /// The keys in the store must still be under the host master key that they were opened with.
+    fn check_master(&self, database: &dyn Database) -> Result<(), StoreError> {
+        if sealed_under(database)? == self.master.id() {
+            Ok(())
+        } else {
+            Err(StoreError::Resealed)
+        }
+    }
+
+    /// Forgets key protection keys that seal nothing any more, here and in the store. How many there were.
+    pub(super) fn retire_former(&self, database: &dyn Database) -> Result<u64, StoreError> {
+        self.check_master(database)?;
+        let (current, _) = self.current()?;
+        // A reference from a record that was overlooked makes the database refuse.
+        let retired = database.execute(
+            "DELETE FROM sealing_keys WHERE purpose = ?1 AND number < (SELECT number FROM sealing_keys WHERE id = ?2)",
+            &[KEY_PROTECTION.into(), current.into()],
+        )?;
+        self.read_again(database)?;
+        Ok(retired)
+    }
+}
+
 impl Protection {
     fn read(database: &dyn Database, master: &HostMasterKey) -> Result<Self, StoreError> {
         let mut current = None;
@@ -171,10 +229,23 @@ fn open_one(row: &Row, master: &HostMasterKey, purpose: &str) -> Result<(KeyId, 
     let key = master
         .key()
         .open_key(&seal(row)?, &bound)
-        .map_err(|_| StoreError::DoesNotOpen {
-            what: format!("the {purpose} key {id}"),
-        })?;
+        .map_err(|_| does_not_open(master, purpose, id))?;
     Ok((id, key))
+}
+
+fn does_not_open(master: &HostMasterKey, purpose: &str, id: KeyId) -> StoreError {
+    if *master.origin() == Origin::Passphrase {
+        return StoreError::WrongPassphrase { id: master.id() };
+    }
+    StoreError::DoesNotOpen {
+        what: format!("the {purpose} key {id}"),
+    }
+}
+
+/// The host master key that the keys here are sealed under.
+pub(super) fn sealed_under(database: &dyn Database) -> Result<KeyId, StoreError> {
+    let newest = rows(database, KEY_PROTECTION)?.into_iter().next();
+    column(newest, || "the key_protection key".to_owned())?.get("sealed_under")
 }
 
 /// The seal in a row.

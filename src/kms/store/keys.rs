@@ -154,6 +154,14 @@ pub(super) fn check(session: &Session<'_>, group: &Group, name: &str) -> Result<
     Ok(stored.record.state)
 }
 
+/// Seals the key with that id anew, if there is one.
+pub(super) fn reseal(session: &Session<'_>, id: KeyId) -> Result<(), StoreError> {
+    if let Some(stored) = by_id(session, id)? {
+        stored.replaced(session, stored.record.clone(), stored.group_id)?;
+    }
+    Ok(())
+}
+
 /// Makes every prelive key inactive: it then serves restores, and new volumes only after an activation. Tells `each` of every one.
 pub(super) fn retire_prelive(
     session: &Session<'_>,
@@ -245,14 +253,23 @@ impl StoredKey {
         self.changed(session, record, self.group_id)
     }
 
-    /// Opens the key and seals it anew, bound to what it is now.
+    /// The same key with what is different in `record`, in the group with that id, stored.
     fn changed(&self, session: &Session<'_>, record: KeyRecord, group_id: KeyId) -> Result<Self, StoreError> {
-        let data_key = self.open(session)?;
         let record = KeyRecord {
             modified: moment(millis(session.now)),
             ..record
         };
-        let changed = Self::seal(session, record, self.kind, group_id, data_key.expose())?;
+        self.replaced(session, record, group_id)
+    }
+
+    /// Seals the key anew, bound to what it is now, and stores it.
+    fn replaced(&self, session: &Session<'_>, record: KeyRecord, group_id: KeyId) -> Result<Self, StoreError> {
+        let changed = if record.state == KeyState::Deleted {
+            self.check(session)?;
+            Self::seal(session, record, self.kind, group_id, b"")?
+        } else {
+            Self::seal(session, record, self.kind, group_id, self.open(session)?.expose())?
+        };
         changed.update(session)?;
         Ok(changed)
     }

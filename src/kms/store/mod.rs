@@ -11,6 +11,7 @@ mod keyring;
 pub(in crate::kms) mod keys;
 pub(in crate::kms) mod quiesces;
 pub(in crate::kms) mod requests;
+pub(in crate::kms) mod reseal;
 mod schema;
 pub(in crate::kms) mod service_time;
 pub(in crate::kms) mod snapshots;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use audit_check::{AuditCheckWith, check_audit};
 pub use error::StoreError;
+pub(in crate::kms) use file::sealed_under;
 pub use file::{StoreFile, walk_audit};
 pub(in crate::kms) use writer::Session;
 pub use writer::Store;

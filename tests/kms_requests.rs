@@ -217,9 +217,17 @@ impl Service {
 
 const DOWN: [KeyState; 3] = [KeyState::Inactive, KeyState::Deprecated, KeyState::Terminated];
 
-#[tokio::test]
-async fn a_month_after_two_administrators_a_key_is_gone_and_its_tapes_are_told_who_deleted_it() {
-    let mut service = Service::start().await;
+/// Requests that end in different ways.
+struct Month {
+    used: i64,
+    unused: i64,
+    revived: i64,
+    forgotten: i64,
+    /// Of a volume written under the key `used`.
+    kad: OurKad,
+}
+
+async fn begin_a_month(service: &Service) -> Month {
     for name in ["used", "unused", "saved", "revived", "forgotten"] {
         service.new_key(name).await;
     }
@@ -260,7 +268,19 @@ async fn a_month_after_two_administrators_a_key_is_gone_and_its_tapes_are_told_w
         (AdminRequestState::Undone, Some("CN=olga"))
     );
     service.to("revived", &[KeyState::Deprecated]).await;
+    Month {
+        used: used.number,
+        unused: unused.number,
+        revived: revived.number,
+        forgotten: forgotten.number,
+        kad,
+    }
+}
 
+#[tokio::test]
+async fn a_month_after_two_administrators_a_key_is_gone_and_its_tapes_are_told_who_deleted_it() {
+    let mut service = Service::start().await;
+    let month = begin_a_month(&service).await;
     service.run_hours(22 * 24).await;
     assert_eq!(service.alarms().await, Vec::<String>::new());
     service.run_hours(24).await;
@@ -273,7 +293,7 @@ async fn a_month_after_two_administrators_a_key_is_gone_and_its_tapes_are_told_w
     );
     service.run_hours(7 * 24 - 1).await;
     assert_eq!(service.state_of("used").await, KeyState::Terminated);
-    assert_eq!(service.request(used.number).await.seconds_left, Some(3600));
+    assert_eq!(service.request(month.used).await.seconds_left, Some(3600));
     service.run_hours(1).await;
 
     for (name, state) in [
@@ -285,27 +305,34 @@ async fn a_month_after_two_administrators_a_key_is_gone_and_its_tapes_are_told_w
     ] {
         assert_eq!(service.state_of(name).await, state, "{name}");
     }
-    let ended = service.request(used.number).await;
+    check_ends(&service, &month).await;
+    check_what_is_left(&service, &month).await;
+}
+
+async fn check_ends(service: &Service, month: &Month) {
+    let ended = service.request(month.used).await;
     assert_eq!(
         (ended.state, ended.ended_by.as_deref()),
         (AdminRequestState::Done, Some("service"))
     );
-    assert_eq!(service.request(unused.number).await.state, AdminRequestState::Done);
-    let void = service.request(revived.number).await;
+    assert_eq!(service.request(month.unused).await.state, AdminRequestState::Done);
+    let void = service.request(month.revived).await;
     assert_eq!(void.state, AdminRequestState::Void);
     assert!(void.outcome.unwrap().contains("is deprecated"));
-    let void = service.request(forgotten.number).await;
+    let void = service.request(month.forgotten).await;
     assert_eq!(void.outcome.as_deref(), Some("nobody approved it within 30 days"));
     let groups = service.kms.groups(PageQuery::default()).await.unwrap().groups;
     assert_eq!(groups.len(), 1, "the empty group is gone");
+}
 
-    let (keys, why) = service.restore(kad).await;
+async fn check_what_is_left(service: &Service, month: &Month) {
+    let (keys, why) = service.restore(month.kad).await;
     let when = tapekey::clock::to_text(service.clocks.now());
     assert_eq!(keys, 0);
     assert!(
         why.contains(&format!(
             "was deleted on {when} by CN=ada and CN=bob (request {})",
-            used.number
+            month.used
         )),
         "{why}"
     );
@@ -334,7 +361,7 @@ async fn a_month_after_two_administrators_a_key_is_gone_and_its_tapes_are_told_w
             record
                 .detail
                 .as_deref()
-                .is_some_and(|detail| detail.starts_with(&format!("request {}: ", used.number)))
+                .is_some_and(|detail| detail.starts_with(&format!("request {}: ", month.used)))
         })
         .map(|record| (record.subject, record.action))
         .collect();

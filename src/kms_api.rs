@@ -6,6 +6,7 @@
 
 mod answers;
 mod audit_head;
+mod health;
 mod lifecycle;
 mod names;
 mod operations;
@@ -19,6 +20,9 @@ pub use answers::{
     KeyRecord, RestoreKeysAnswer, RestoredKeyAnswer, ServerOutcome, ServerResult,
 };
 pub use audit_head::{AuditHead, AuditHeadError};
+pub use health::{
+    CertificateLife, ExternalServerStatus, GroupReleases, LastAnswer, Readiness, ReleaseStatistics, StateCount,
+};
 pub use lifecycle::{
     Describe, MoveKeyToGroup, ROTATE_AFTER_DAYS_MAX, RenameGroup, RenameKey, RotateAfter, RotationReport, SetRotation,
     WaitingRotation,

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tapekey::kms_api::{
     BackupKeyAnswer, BackupKeyRequest, ClearedCache, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot,
     Describe, ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup,
-    RenameGroup, RenameKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, ServiceStatus,
-    SetRotation, SnapshotList,
+    Readiness, RenameGroup, RenameKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport,
+    ServiceStatus, SetRotation, SnapshotList,
 };
 
 macro_rules! golden {
@@ -82,6 +82,7 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<GroupList>(&golden!("group-list-rotated"));
     written_as_read::<RotationReport>(&golden!("rotation-report"));
     written_as_read::<ClearedCache>(&golden!("cleared-cache"));
+    written_as_read::<Readiness>(&golden!("readiness"));
     written_as_read::<ErrorAnswer>(&golden!("error"));
 }
 

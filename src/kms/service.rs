@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::audit::{Action, Actor, AuditHead, Event};
+use super::metrics::Releases;
 use super::model::{Refusal, ServiceError, check_description};
 use super::schedule::Snapshots;
 use super::select::Selection;
@@ -29,6 +30,7 @@ pub struct Kms {
     pub(super) noted: Mutex<Noted>,
     pub(super) selection: Arc<Selection>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) releases: Releases,
 }
 
 impl Kms {
@@ -44,6 +46,7 @@ impl Kms {
             snapshots: None,
             rotating: tokio::sync::Mutex::default(),
             noted: Mutex::default(),
+            releases: Releases::default(),
         })
     }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::WaitingRotation;
+use super::health::{ExternalServerStatus, ReleaseStatistics, StateCount};
 
 /// Most bytes of a snapshot's path.
 pub const SNAPSHOT_PATH_LENGTH_MAX: usize = 1024;
@@ -80,6 +81,15 @@ pub struct ServiceStatus {
     pub keys_in_no_snapshot: u64,
     /// Some of them, as `GROUP/KEY`.
     pub examples: Vec<String>,
+    /// Keys by state, every state once.
+    #[serde(default)]
+    pub keys_by_state: Vec<StateCount>,
+    /// How often keys were given out lately.
+    #[serde(default)]
+    pub statistics: ReleaseStatistics,
+    /// The external servers, in the order in which they are asked for backups.
+    #[serde(default)]
+    pub servers: Vec<ExternalServerStatus>,
     /// The newest snapshot that counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_snapshot: Option<SnapshotRecord>,

@@ -4,8 +4,10 @@ mod backup_key;
 mod cache;
 mod declared;
 mod groups;
+pub(super) mod health;
 mod keys;
 mod lifecycle;
+pub(super) mod observe;
 mod openapi;
 mod operations;
 pub(super) mod problem;
@@ -25,6 +27,7 @@ pub use self::declared::DeclaredRoute;
 use self::declared::Routes;
 use self::problem::Problem;
 use super::config::Limits;
+use super::metrics::Metrics;
 use super::rate::Rates;
 use super::service::Kms;
 use crate::clock::Clock;
@@ -40,6 +43,7 @@ pub(super) struct Front {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rates: Arc<Rates>,
     pub(super) limits: Limits,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// All addresses. What each may be asked and by whom stands in its handler's last argument.
@@ -85,6 +89,7 @@ pub(super) fn router(front: Front) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::map_response_with_state(front.clone(), with_audit_head))
+        .layer(middleware::from_fn_with_state(front.clone(), observe::observe))
         .with_state(front)
 }
 

@@ -8,10 +8,12 @@ pub(in crate::kms) mod foreign;
 pub(in crate::kms) mod groups;
 mod keyring;
 pub(in crate::kms) mod keys;
+pub(in crate::kms) mod meter;
 pub(in crate::kms) mod quiesces;
 mod schema;
 pub(in crate::kms) mod snapshots;
 mod sqlite;
+pub(in crate::kms) mod statistics;
 pub(in crate::kms) mod value;
 mod writer;
 

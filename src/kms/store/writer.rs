@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::database::{Access, Database};
 use super::keyring::Keyring;
+use super::meter::Meter;
 use super::{StoreError, StoreFile, quiesces};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -33,6 +34,7 @@ pub struct Store {
     jobs: Option<mpsc::Sender<Job>>,
     head: watch::Receiver<AuditHead>,
     folder: PathBuf,
+    meter: Meter,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -54,12 +56,15 @@ impl Store {
         let (jobs, queue) = mpsc::channel(QUEUE_LENGTH);
         let (publish, head) = watch::channel(audit::head(&*file.database, &file.keyring.audit, file.node)?);
         let folder = file.folder.clone();
+        let meter = Meter::new();
+        let counting = meter.clone();
         let work = move || {
             Writer {
                 file,
                 clock,
                 entropy,
                 publish,
+                meter: counting,
             }
             .work(queue)
         };
@@ -71,6 +76,7 @@ impl Store {
             jobs: Some(jobs),
             head,
             folder,
+            meter,
             thread: Some(thread),
         })
     }
@@ -84,6 +90,17 @@ impl Store {
     /// The folder of its files.
     pub(in crate::kms) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// How its commits go.
+    pub(in crate::kms) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// How many requests wait.
+    pub(in crate::kms) fn queued(&self) -> usize {
+        let jobs = self.jobs.as_ref();
+        jobs.map_or(0, |jobs| jobs.max_capacity() - jobs.capacity())
     }
 
     /// Does `work` in a transaction and returns once it is durable.
@@ -177,6 +194,7 @@ struct Writer {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     publish: watch::Sender<AuditHead>,
+    meter: Meter,
 }
 
 impl Writer {
@@ -191,6 +209,7 @@ impl Writer {
         let committed = self.commit(first, queue, &mut settled);
         if let Err(error) = &committed {
             tracing::error!(%error, "the store could not commit");
+            self.meter.failures.inc();
             self.file.database.rollback();
         }
         let reason = committed.err().map(|error| error.to_string());
@@ -224,7 +243,9 @@ impl Writer {
                 None
             };
         }
+        let began = self.clock.monotonic();
         database.commit()?;
+        self.meter.committed(began, self.clock.monotonic());
         self.publish.send_replace(head);
         Ok(())
     }

@@ -9,6 +9,7 @@ mod answers;
 mod audit_head;
 mod audit_pages;
 mod audit_walk;
+mod health;
 mod lifecycle;
 mod names;
 mod operations;
@@ -28,6 +29,9 @@ pub use answers::{
 pub use audit_head::{AuditHead, AuditHeadError};
 pub use audit_pages::{AUDIT_PAGE_RECORDS_MAX, AuditEntry, AuditHeads, AuditPage, AuditPageQuery};
 pub use audit_walk::{AuditVerdict, AuditWalk};
+pub use health::{
+    CertificateLife, ExternalServerStatus, GroupReleases, LastAnswer, Readiness, ReleaseStatistics, StateCount,
+};
 pub use lifecycle::{
     Describe, MoveKeyToGroup, ROTATE_AFTER_DAYS_MAX, RenameGroup, RenameKey, RotateAfter, RotationReport, SetRotation,
     WaitingRotation,

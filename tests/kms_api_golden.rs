@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use tapekey::kms_api::{
     AdminRequest, AdminRequestList, AuditHeads, AuditPage, BackupKeyAnswer, BackupKeyRequest, ClearedCache,
     CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, Describe, ErrorAnswer, ErrorCode, GroupList,
-    ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup, NewAdminRequest, RenameGroup, RenameKey,
-    RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, SealStatus, ServiceStatus, SetRotation,
-    SnapshotList, UndoAdminRequest,
+    ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup, NewAdminRequest, Readiness, RenameGroup,
+    RenameKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, SealStatus, ServiceStatus,
+    SetRotation, SnapshotList, UndoAdminRequest,
 };
 
 macro_rules! golden {
@@ -91,6 +91,7 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<AdminRequestList>(&golden!("admin-request-list"));
     written_as_read::<AuditHeads>(&golden!("audit-heads"));
     written_as_read::<AuditPage>(&golden!("audit-page"));
+    written_as_read::<Readiness>(&golden!("readiness"));
     written_as_read::<ErrorAnswer>(&golden!("error"));
 }
 

@@ -234,7 +234,7 @@ async fn refusals_usage_and_silence_have_exit_codes_of_their_own() {
     }
     let failure = terminal.typed("group list", "media-server-1", false).await.unwrap_err();
     assert!(
-        failure.exit == Exit::Failed && failure.text.contains("role admin"),
+        failure.exit == Exit::Failed && failure.text.contains("role auditor or operator or admin"),
         "{}",
         failure.text
     );

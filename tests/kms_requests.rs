@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use tapekey::clock::{Clock, Timestamp};
 use tapekey::kad::{KeyKind, OurKad};
 use tapekey::kms::audit::Actor;
+use tapekey::kms::master_key::{Given, MasterKeySource};
 use tapekey::kms::service::Kms;
 use tapekey::kms::upkeep::Upkeep;
 use tapekey::kms::verify::verify;
@@ -202,7 +203,10 @@ impl Service {
     fn problems(&self) -> Vec<String> {
         let looked = verify(
             &self.home.folder(),
-            None,
+            (
+                Some(&MasterKeySource::File(self.home.master_key_file())),
+                &Given::default(),
+            ),
             (&*self.clocks, &*self.home.entropy),
             &mut |_, _, _| {},
         );

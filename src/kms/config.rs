@@ -40,6 +40,10 @@ pub struct KmsConfig {
     pub server_certificate: PathBuf,
     /// The server's private key.
     pub server_key: PathBuf,
+    /// Where to answer health, readiness and metrics to anybody, over HTTP without TLS; nowhere if absent. They name external servers and
+    /// count keys: use a loopback address unless the network is trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_listen: Option<SocketAddr>,
     /// For backup, pass over an external server that cannot be reached, as one without such a key: the source of keys then changes
     /// silently while it is away.
     #[serde(default)]
@@ -139,6 +143,7 @@ impl KmsConfig {
             issuing_ca: "issuing-ca.pem".into(),
             server_certificate: "server/certificate.pem".into(),
             server_key: "server/key.pem".into(),
+            metrics_listen: None,
             limits: Limits::default(),
             snapshots: None,
             fall_back_when_unreachable: false,
@@ -178,6 +183,7 @@ impl KmsConfig {
             issuing_ca: folder.join(config.issuing_ca),
             server_certificate: folder.join(config.server_certificate),
             server_key: folder.join(config.server_key),
+            metrics_listen: config.metrics_listen,
             limits: config.limits,
             snapshots: config.snapshots.map(|snapshots| Snapshots {
                 folder: folder.join(snapshots.folder),

@@ -263,10 +263,11 @@ impl Refusal {
     pub fn hint(&self) -> String {
         match self {
             Self::NotForTape { .. } => {
-                "name the group ENCR_ and something; pool and group have the same name".to_owned()
+                "name the group ENCR_ and something, like its pool; a group for a disk pool is made with --for disk (purpose: disk)"
+                    .to_owned()
             }
             Self::NotForDisk { .. } => {
-                "name the group like the disk pool, without ENCR_, or ask with purpose tape".to_owned()
+                "name the group like the disk pool, without ENCR_; tape is the purpose where none is given".to_owned()
             }
             Self::ServerUnreachable { .. } => {
                 "bring the server back; with fall_back_when_unreachable = true in kms.toml another source of keys is taken instead"

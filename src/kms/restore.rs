@@ -4,6 +4,7 @@
 use super::audit::{Action, Actor, Event};
 use super::candidates::{self, Candidates};
 use super::connector::Wanted;
+use super::metrics::count_release;
 use super::model::ServiceError;
 use super::select::{Released, Vetted, in_millis};
 use super::service::Kms;
@@ -63,6 +64,9 @@ impl Kms {
             Ok(answer)
         };
         let mut answer = self.store.run(work).await?;
+        let kinds = answer.keys.iter().map(|key| key.server.kind);
+        let kinds = kinds.chain(answer.candidates.iter().map(|candidate| candidate.server.kind));
+        kinds.for_each(|kind| count_release(&self.releases, "restore", kind));
         let took_ms = in_millis(self.clock.monotonic().saturating_sub(began));
         built_in_sources(&mut answer).for_each(|source| source.took_ms = took_ms);
         Ok(answer)

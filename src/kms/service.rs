@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::audit::{Action, Actor, AuditHead, Event};
+use super::metrics::Releases;
 use super::model::{Refusal, ServiceError, check_description};
 use super::schedule::Snapshots;
 use super::select::Selection;
@@ -31,6 +32,7 @@ pub struct Kms {
     pub(super) clock: Arc<dyn Clock>,
     /// Wakes whoever does what is due.
     pub(super) wake: tokio::sync::Notify,
+    pub(super) releases: Releases,
 }
 
 impl Kms {
@@ -47,6 +49,7 @@ impl Kms {
             rotating: tokio::sync::Mutex::default(),
             noted: Mutex::default(),
             wake: tokio::sync::Notify::new(),
+            releases: Releases::default(),
         })
     }
 

@@ -7,7 +7,7 @@ use super::audit::{Action, Actor, Event};
 use super::model::{Refusal, ServiceError};
 use super::requests;
 use super::service::Kms;
-use super::store::{StoreError, quiesces, snapshots};
+use super::store::{StoreError, quiesces, snapshots, statistics};
 use super::upkeep::UpkeepStatus;
 use crate::clock::{Clock, Timestamp};
 use crate::kms_api::{AdminRequest, ServiceAlarm, ServiceStatus};
@@ -61,9 +61,17 @@ impl Kms {
     pub async fn status(self: &Arc<Self>) -> Result<ServiceStatus, ServiceError> {
         let kms = self.clone();
         // It looks at every key's row: not on the thread that serves.
-        let looked = tokio::task::spawn_blocking(move || snapshots::uncovered(kms.store.folder(), EXAMPLES));
-        let looked = looked.await.map_err(|_| StoreError::Stopped)??;
-        let (store, last_snapshot, count, quiesced_by, (requests, now)) = self
+        let now = self.clock.now();
+        let looked = tokio::task::spawn_blocking(move || {
+            let folder = kms.store.folder();
+            Ok::<_, StoreError>((
+                snapshots::uncovered(folder, EXAMPLES)?,
+                statistics::keys_by_state(folder)?,
+                statistics::releases(folder, now)?,
+            ))
+        });
+        let (looked, keys_by_state, statistics) = looked.await.map_err(|_| StoreError::Stopped)??;
+        let (store, last_snapshot, count, quiesced_by, requests) = self
             .store
             .run(|session| {
                 Ok((
@@ -71,7 +79,7 @@ impl Kms {
                     snapshots::newest(session, true, 1)?.pop(),
                     quiesces::count(session)?,
                     quiesces::oldest(session, EXAMPLES)?,
-                    (requests::shown(session, true)?, session.now),
+                    requests::shown(session, true)?,
                 ))
             })
             .await?;
@@ -85,6 +93,9 @@ impl Kms {
             keys: looked.keys,
             keys_in_no_snapshot: looked.uncovered,
             examples: looked.examples,
+            keys_by_state,
+            statistics,
+            servers: self.selection.servers(),
             last_snapshot,
             quiesces: count,
             quiesced_by,

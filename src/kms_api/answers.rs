@@ -204,13 +204,18 @@ pub enum ServerResult {
 
 impl fmt::Display for ServerOutcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.server.name;
-        match &self.result {
-            ServerResult::Keys(count) => write!(formatter, "{name} has {count}"),
-            ServerResult::None(None) => write!(formatter, "{name} has none"),
-            ServerResult::None(Some(why)) => write!(formatter, "{name} has none: {why}"),
-            ServerResult::Unreachable(why) => write!(formatter, "{name} could not be asked: {why}"),
-            ServerResult::Refused(why) => write!(formatter, "{name} refused: {why}"),
+        write!(formatter, "{} {}", self.server.name, self.result)
+    }
+}
+
+impl fmt::Display for ServerResult {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keys(count) => write!(formatter, "has {count}"),
+            Self::None(None) => formatter.write_str("has none"),
+            Self::None(Some(why)) => write!(formatter, "has none: {why}"),
+            Self::Unreachable(why) => write!(formatter, "could not be asked: {why}"),
+            Self::Refused(why) => write!(formatter, "refused: {why}"),
         }
     }
 }
@@ -282,6 +287,17 @@ pub enum ErrorCode {
     /// A code that this client does not know.
     #[serde(other)]
     Unknown,
+}
+
+impl ErrorCode {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn name(self) -> String {
+        // A variant without fields is always written as text.
+        let name = serde_json::to_value(self).ok();
+        name.and_then(|name| name.as_str().map(str::to_owned))
+            .unwrap_or_default()
+    }
 }
 
 /// A request was not served.

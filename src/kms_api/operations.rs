@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::health::{ExternalServerStatus, ReleaseStatistics, StateCount};
 use super::{AdminRequest, WaitingRotation};
 
 /// Most bytes of a snapshot's path.
@@ -121,6 +122,15 @@ pub struct ServiceStatus {
     pub keys_in_no_snapshot: u64,
     /// Some of them, as `GROUP/KEY`.
     pub examples: Vec<String>,
+    /// Keys by state, every state once.
+    #[serde(default)]
+    pub keys_by_state: Vec<StateCount>,
+    /// How often keys were given out lately.
+    #[serde(default)]
+    pub statistics: ReleaseStatistics,
+    /// The external servers, in the order in which they are asked for backups.
+    #[serde(default)]
+    pub servers: Vec<ExternalServerStatus>,
     /// The newest snapshot that counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_snapshot: Option<SnapshotRecord>,

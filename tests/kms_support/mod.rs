@@ -266,6 +266,7 @@ impl Home {
     pub(crate) fn config(&self) -> KmsConfig {
         let mut config = KmsConfig::read(&self.folder()).unwrap();
         config.listen.set_port(0);
+        config.metrics_listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         config
     }
 
@@ -317,11 +318,17 @@ impl Home {
     async fn serve_kms(&self, kms: Arc<Kms>) -> Running {
         let server = Server::bind(&self.config(), kms, self.clock.clone()).await.unwrap();
         let address = server.address().unwrap();
+        let metrics = server.metrics_address().unwrap().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        Running { address, stop, task }
+        Running {
+            address,
+            metrics,
+            stop,
+            task,
+        }
     }
 
     /// Why the service cannot be started.
@@ -457,6 +464,8 @@ pub(crate) fn client_config(bundle: &Path, addresses: &[&str]) -> ClientConfig {
 /// A service at work.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    /// Of health, readiness and metrics.
+    pub(crate) metrics: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }

@@ -5,7 +5,9 @@ use clap::Subcommand;
 use super::failure;
 use crate::cli::output::{Exit, Failure, Output, Table};
 use crate::clock::to_text;
-use crate::kms_api::{CreateSnapshot, SealStatus, ServiceStatus, SnapshotRecord, SnapshotSchedule, WaitingRotation};
+use crate::kms_api::{
+    CreateSnapshot, ExternalServerStatus, SealStatus, ServiceStatus, SnapshotRecord, SnapshotSchedule, WaitingRotation,
+};
 use crate::kms_client::KmsClient;
 
 /// Verbs for snapshots.
@@ -146,6 +148,7 @@ fn describe(status: &ServiceStatus) -> String {
         uncovered = format!("{uncovered}: {}", status.examples.join(" "));
     }
     table.row(["in no snapshot", &uncovered]);
+    numbers(&mut table, status);
     let last = match &status.last_snapshot {
         Some(last) => format!("{} {}", to_text(last.made), last.path),
         None => "none on another file system".to_owned(),
@@ -200,6 +203,44 @@ fn describe_schedule(schedule: &SnapshotSchedule) -> String {
         .map(|next| format!(", next {}", to_text(next)))
         .unwrap_or_default();
     format!("{every} to {folder}, {keep} kept{next}")
+}
+
+/// What is worth counting; numbers that are too low say so.
+fn numbers(table: &mut Table, status: &ServiceStatus) {
+    let states = status.keys_by_state.iter().filter(|count| count.keys > 0);
+    let states: Vec<String> = states.map(|count| format!("{} {}", count.keys, count.state)).collect();
+    if !states.is_empty() {
+        table.row(["by state", &states.join(", ")]);
+    }
+    let numbers = &status.statistics;
+    let more = if numbers.complete { "" } else { " or more" };
+    let lately = |day: u64, week: u64| format!("{day} in 24 h, {week} in 7 days{more}");
+    table.row(["releases", &lately(numbers.releases_day, numbers.releases_week)]);
+    table.row(["refusals", &lately(numbers.refusals_day, numbers.refusals_week)]);
+    for group in &numbers.groups {
+        let count = format!("{} {} in 7 days{more}", group.group, group.releases_week);
+        table.row(["  of group", &count]);
+    }
+    for server in &status.servers {
+        table.row(["server", &in_words(server)]);
+    }
+}
+
+fn in_words(server: &ExternalServerStatus) -> String {
+    let ExternalServerStatus {
+        name,
+        kind,
+        address,
+        priority,
+        enabled_for_backup,
+        last,
+    } = server;
+    let restores = if *enabled_for_backup { "" } else { ", for restores only" };
+    let last = match last {
+        None => "not asked yet".to_owned(),
+        Some(last) => format!("{} at {}", last.result, to_text(last.at)),
+    };
+    format!("{name} ({kind}) at {address}, priority {priority}{restores}: {last}")
 }
 
 fn snapshot_table(snapshots: &[SnapshotRecord]) -> String {

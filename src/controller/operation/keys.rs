@@ -5,7 +5,7 @@ use crate::controller::job::Level;
 use crate::controller::pool::Pool;
 use crate::controller::step::{Ask, Change, Step};
 use crate::kad::OurKad;
-use crate::keysource::{GroupName, KeyFacts, KeyState, ServerOutcome, ServerResult};
+use crate::keysource::{GroupName, KeyFacts, KeyState, ServerOutcome};
 
 impl Operation {
     pub(super) fn fetch_new(&mut self, group: GroupName) -> Step {
@@ -126,11 +126,5 @@ fn server_said(outcome: &ServerOutcome) -> String {
     let server = &outcome.server;
     let address = server.server_address.as_ref().unwrap_or(&server.address);
     let name = format!("{} at {address}", server.name);
-    match &outcome.result {
-        ServerResult::Keys(count) => format!("{name} has {count}"),
-        ServerResult::None(None) => format!("{name} has none"),
-        ServerResult::None(Some(why)) => format!("{name} has none: {why}"),
-        ServerResult::Unreachable(why) => format!("{name} could not be asked: {why}"),
-        ServerResult::Refused(why) => format!("{name} refused: {why}"),
-    }
+    format!("{name} {}", outcome.result)
 }

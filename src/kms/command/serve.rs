@@ -27,6 +27,9 @@ pub(super) struct ServeArguments {
     /// Listen here instead of where kms.toml says; port 0 takes any free one, which the ready line names
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// Answer health, readiness and metrics here, to anybody and without TLS, instead of where kms.toml says
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<SocketAddr>,
     /// Log as one JSON object a line
     #[arg(long)]
     log_json: bool,
@@ -40,6 +43,7 @@ pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut 
     if let Some(listen) = arguments.listen {
         config.listen = listen;
     }
+    config.metrics_listen = arguments.metrics_listen.or(config.metrics_listen);
     let master = master_key::of_kms(&config, &arguments.given.given())?;
     let file = StoreFile::open(&config.store, &master)?;
     drop(master);
@@ -54,6 +58,12 @@ pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut 
     let server = Server::bind(&config, kms, machine.clock).await?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let address = server.address()?;
+    if let Some(address) = server.metrics_address()? {
+        writeln!(out, "tapekey-kms: health and metrics on http://{address}")?;
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "health and metrics can be read by anybody who reaches this address");
+        }
+    }
     writeln!(out, "tapekey-kms: ready on https://{address}")?;
     out.flush()?;
     tracing::info!(%address, "ready");

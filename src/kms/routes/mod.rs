@@ -6,8 +6,10 @@ mod cache;
 mod declared;
 mod groups;
 mod heads;
+pub(super) mod health;
 mod keys;
 mod lifecycle;
+pub(super) mod observe;
 mod openapi;
 mod operations;
 pub(super) mod problem;
@@ -26,6 +28,7 @@ pub use self::declared::DeclaredRoute;
 use self::declared::Routes;
 use self::problem::Problem;
 use super::config::Limits;
+use super::metrics::Metrics;
 use super::rate::Rates;
 use super::service::Kms;
 use crate::clock::Clock;
@@ -42,6 +45,7 @@ pub(super) struct Front {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rates: Arc<Rates>,
     pub(super) limits: Limits,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// All addresses. What each may be asked and by whom stands in its handler's last argument.
@@ -95,6 +99,7 @@ pub(super) fn router(front: Front) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(front.clone(), heads::add))
+        .layer(middleware::from_fn_with_state(front.clone(), observe::observe))
         .with_state(front)
 }
 

@@ -194,6 +194,8 @@ impl From<ServiceError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = json(self.status(), &self.answer);
+        // For logs and metrics.
+        response.extensions_mut().insert(self.answer.code);
         if let Some(wait) = self.wait {
             // Whole seconds (RFC 9110, "Retry-After"), and never "at once".
             let seconds = wait.as_secs() + 1;

@@ -24,8 +24,20 @@ pub(in crate::kms) struct Asked {
 
 impl Selection {
     pub(super) async fn ask(&self, server: &Arc<dyn ExternalServer>, question: Question, limit: Duration) -> Asked {
-        let identity = server.identity();
         let began = self.clock.monotonic();
+        let asked = self.look_up_or_ask(server, question, (began, limit)).await;
+        let took = self.clock.monotonic().saturating_sub(began);
+        self.meter.count(&asked, took, self.clock.now());
+        asked
+    }
+
+    async fn look_up_or_ask(
+        &self,
+        server: &Arc<dyn ExternalServer>,
+        question: Question,
+        (began, limit): (Duration, Duration),
+    ) -> Asked {
+        let identity = server.identity();
         if let Some(keys) = self.cache.look_up(&identity.name, &question, began) {
             return Asked {
                 source: source(identity, true, Duration::ZERO),

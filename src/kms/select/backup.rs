@@ -9,6 +9,7 @@ use super::cache::{Keys, Question};
 use crate::kad::KeyKind;
 use crate::kms::audit::{Action, Actor, Event};
 use crate::kms::connector::{Answer, ExternalKey, ExternalServer};
+use crate::kms::metrics::count_release;
 use crate::kms::model::{Refusal, ServiceError};
 use crate::kms::service::{Kms, check_purpose, existing, for_new_volume};
 use crate::kms::store::{Session, groups, keys};
@@ -51,13 +52,14 @@ impl Kms {
             Ok(()) => self.selection.for_backup(&request.group).await,
             Err(refusal) => Choice::Stop(refusal),
         };
-        let group = request.group;
+        let (group, purpose) = (request.group, request.purpose.name());
         let work = move |session: &Session<'_>, event: &mut Event| match choice {
             Choice::Outside { source, keys } => from_outside(session, event, (source, &keys), group),
             Choice::BuiltIn { fallback, passed } => from_built_in(session, event, group, (fallback, passed)),
             Choice::Stop(refusal) => Err(refusal.into()),
         };
         let mut answer = self.store.run(move |session| session.audited(event, work)).await?;
+        count_release(&self.releases, purpose, answer.server.kind);
         if answer.server.kind == KeyServerKind::BuiltIn {
             answer.server.took_ms = in_millis(self.clock.monotonic().saturating_sub(began));
         }

@@ -85,6 +85,11 @@ impl Cache {
         });
     }
 
+    /// How many answers are kept.
+    pub(super) fn count(&self) -> usize {
+        self.lock().answers.len()
+    }
+
     /// Forgets what is too old at `now`.
     pub(super) fn forget_expired(&self, now: Duration) {
         self.lock().forget_before(now);

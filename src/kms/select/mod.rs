@@ -6,9 +6,11 @@
 mod ask;
 mod backup;
 mod cache;
+mod meter;
 mod restore;
 
-pub(in crate::kms) use ask::in_millis;
+pub(in crate::kms) use ask::{Asked, in_millis};
+pub(in crate::kms) use meter::Meter;
 pub(in crate::kms) use restore::{Released, Vetted};
 
 use std::cmp::Reverse;
@@ -23,7 +25,7 @@ use super::connector::ExternalServer;
 use super::model::ServiceError;
 use super::service::Kms;
 use crate::clock::Clock;
-use crate::kms_api::{BUILT_IN, ClearedCache, GroupName, ServerName};
+use crate::kms_api::{BUILT_IN, ClearedCache, ExternalServerStatus, GroupName, ServerName};
 
 /// Most external servers: bounds what one restore sets off.
 pub const SERVERS_MAX: usize = 32;
@@ -74,6 +76,7 @@ pub struct Selection {
     servers: Vec<Arc<dyn ExternalServer>>,
     rules: SelectionRules,
     cache: Cache,
+    meter: Meter,
     clock: Arc<dyn Clock>,
 }
 
@@ -111,10 +114,12 @@ impl Selection {
             let identity = server.identity();
             (Reverse(identity.priority), identity.name.clone())
         });
+        let meter = Meter::of(servers.iter().map(|server| server.identity().name.as_str()));
         Ok(Self {
             servers,
             rules,
             cache: Cache::default(),
+            meter,
             clock,
         })
     }
@@ -126,8 +131,35 @@ impl Selection {
             servers: Vec::new(),
             rules: SelectionRules::default(),
             cache: Cache::default(),
+            meter: Meter::of(std::iter::empty()),
             clock,
         }
+    }
+
+    /// What was counted.
+    pub(in crate::kms) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// How many answers are kept.
+    pub(in crate::kms) fn cached(&self) -> usize {
+        self.cache.count()
+    }
+
+    /// The external servers in the order in which they are asked, and what each of them said last.
+    pub(in crate::kms) fn servers(&self) -> Vec<ExternalServerStatus> {
+        let status = |server: &Arc<dyn ExternalServer>| {
+            let identity = server.identity();
+            ExternalServerStatus {
+                name: identity.name.clone(),
+                kind: identity.kind,
+                address: identity.address.clone(),
+                priority: identity.priority,
+                enabled_for_backup: identity.enabled_for_backup,
+                last: self.meter.last(identity.name.as_str()),
+            }
+        };
+        self.servers.iter().map(status).collect()
     }
 
     /// Wipes answers that are too old from memory. Due every minute or so.

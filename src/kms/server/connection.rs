@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{HeaderValue, Request, Response};
 use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,13 +20,16 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower_service::Service;
+use tracing::Instrument;
 
+use super::request_id::{self, RequestId, RequestIds};
 use super::room::{Arrival, NoSeat, Room};
 use crate::clock::Clock;
 use crate::kms::audit::Actor;
 use crate::kms::config::{Limits, seconds};
 use crate::kms::pki::{Identity, identify};
 use crate::kms::routes::problem::Problem;
+use crate::kms_api::ErrorCode;
 
 /// Most bytes of a request's header, and most lines of it.
 const HEADER_LENGTH_MAX: usize = 16 * 1024;
@@ -47,6 +50,7 @@ pub(super) struct Connection {
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) limits: Limits,
     pub(super) room: Arc<Room>,
+    pub(super) request_ids: Arc<RequestIds>,
 }
 
 impl Connection {
@@ -117,12 +121,14 @@ impl Connection {
     }
 
     async fn serve_http(mut self, stream: TlsStream<TcpStream>, identity: Identity) {
-        let (router, clock, peer) = (self.router, self.clock, self.peer);
+        let (router, clock, peer, ids) = (self.router, self.clock, self.peer, self.request_ids);
         let limit = seconds(self.limits.request_seconds);
         let subject = identity.actor.subject.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let (router, clock, identity) = (router.clone(), clock.clone(), identity.clone());
-            async move { Ok::<_, Infallible>(answer(router, &*clock, identity, request, limit).await) }
+            let (router, clock, identity, id) = (router.clone(), clock.clone(), identity.clone(), ids.draw());
+            let asked = tracing::info_span!("asked", request_id = %id);
+            let answer = async move { answer(router, &*clock, (identity, id), request, limit).await };
+            async move { Ok::<_, Infallible>(answer.instrument(asked).await) }
         });
         let mut http = http();
         http.header_read_timeout(seconds(self.limits.idle_seconds));
@@ -167,7 +173,7 @@ async fn linger(mut stream: TcpStream) {
 async fn answer(
     mut router: Router,
     clock: &dyn Clock,
-    identity: Identity,
+    (identity, id): (Identity, RequestId),
     request: Request<Incoming>,
     limit: Duration,
 ) -> Response<Body> {
@@ -176,11 +182,17 @@ async fn answer(
     let subject = identity.actor.subject.clone();
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(identity);
-    let response = match timeout(limit, router.call(request)).await {
+    let mut response = match timeout(limit, router.call(request)).await {
         Ok(Ok(response)) => response,
         Err(_) => Problem::timed_out(limit).into_response(),
     };
     let took_us = clock.monotonic().saturating_sub(started).as_micros();
-    tracing::info!(subject, %method, path, status = response.status().as_u16(), took_us, "request");
+    let (status, code) = (response.status().as_u16(), response.extensions().get::<ErrorCode>());
+    let outcome = code.map_or_else(|| "ok".to_owned(), |code| code.name());
+    tracing::info!(subject, %method, path, status, outcome, took_us, "request");
+    // Hex and a hyphen are always a header.
+    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+        response.headers_mut().insert(request_id::HEADER, id);
+    }
     response
 }

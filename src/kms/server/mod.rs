@@ -3,6 +3,8 @@
 //! What a request means is the business of `routes`; who may ask is decided in `auth`, from what is learnt here.
 
 mod connection;
+mod plain;
+mod request_id;
 mod room;
 mod tls;
 
@@ -22,10 +24,14 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use self::connection::Connection;
+use self::request_id::RequestIds;
 use self::room::Room;
 use super::config::{KmsConfig, Limits};
+use super::health::Health;
+use super::metrics::Metrics;
 use super::rate::Rates;
 use super::routes;
+use super::routes::health::Plain;
 use super::service::Kms;
 use super::status::Daily;
 use super::upkeep::Upkeep;
@@ -47,6 +53,8 @@ pub struct Server {
     router: Router,
     limits: Limits,
     room: Arc<Room>,
+    request_ids: Arc<RequestIds>,
+    plain: Option<(TcpListener, Router)>,
     kms: Arc<Kms>,
     clock: Arc<dyn Clock>,
 }
@@ -55,7 +63,9 @@ pub struct Server {
 #[derive(Debug, Error)]
 pub enum ServerError {
     /// The address cannot be had.
-    #[error("listen on {address}: {source}\nhint: is another service using it? choose one with --listen")]
+    #[error(
+        "listen on {address}: {source}\nhint: is another service using it? choose another one in kms.toml, or with --listen or --metrics-listen"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -74,15 +84,26 @@ impl Server {
     /// [`ServerError`]: files, dates, the address.
     pub async fn bind(config: &KmsConfig, kms: Arc<Kms>, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
         let tls = TlsAcceptor::from(Arc::new(tls::server_config(config, &clock)?));
-        let address = config.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| ServerError::Listen { address, source })?;
+        let listener = listen(config.listen).await?;
+        let metrics = Arc::new(Metrics::of(&kms));
+        let plain = match config.metrics_listen {
+            Some(address) => {
+                let router = routes::health::plain_router(Plain {
+                    kms: kms.clone(),
+                    clock: clock.clone(),
+                    metrics: metrics.clone(),
+                    health: Arc::new(Health::new(kms.clone(), clock.clone(), config)),
+                });
+                Some((listen(address).await?, router))
+            }
+            None => None,
+        };
         let router = routes::router(routes::Front {
             kms: kms.clone(),
             clock: clock.clone(),
             rates: Arc::new(Rates::new(&config.limits)),
             limits: config.limits,
+            metrics,
         });
         Ok(Self {
             listener,
@@ -90,6 +111,8 @@ impl Server {
             router,
             limits: config.limits,
             room: Room::new(config.limits),
+            request_ids: Arc::new(RequestIds::since(clock.now())),
+            plain,
             kms,
             clock,
         })
@@ -103,10 +126,24 @@ impl Server {
         self.listener.local_addr()
     }
 
+    /// Where it answers health, readiness and metrics, if it does.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn metrics_address(&self) -> io::Result<Option<SocketAddr>> {
+        self.plain
+            .as_ref()
+            .map(|(listener, _)| listener.local_addr())
+            .transpose()
+    }
+
     /// Serves until `stop` is ready, then finishes the requests in work.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
+        if let Some((listener, router)) = self.plain.take() {
+            tasks.spawn(plain::serve(listener, router, stopped.clone()));
+        }
         let mut stop = std::pin::pin!(stop);
         let (mut daily, mut look_at_clock) = (Daily::default(), tokio::time::interval(LOOK_AT_CLOCK));
         tasks.spawn(upkeep(self.kms.clone(), self.clock.clone(), stopped.clone()));
@@ -148,6 +185,7 @@ impl Server {
             stopped: stopped.clone(),
             limits: self.limits,
             room: self.room.clone(),
+            request_ids: self.request_ids.clone(),
         }
     }
 }
@@ -168,4 +206,10 @@ async fn upkeep(kms: Arc<Kms>, clock: Arc<dyn Clock>, mut stopped: watch::Receiv
         () = work => {}
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ServerError::Listen { address, source })
 }

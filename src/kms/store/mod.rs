@@ -9,6 +9,7 @@ pub(in crate::kms) mod foreign;
 pub(in crate::kms) mod groups;
 mod keyring;
 pub(in crate::kms) mod keys;
+pub(in crate::kms) mod meter;
 pub(in crate::kms) mod quiesces;
 pub(in crate::kms) mod requests;
 pub(in crate::kms) mod reseal;
@@ -16,6 +17,7 @@ mod schema;
 pub(in crate::kms) mod service_time;
 pub(in crate::kms) mod snapshots;
 mod sqlite;
+pub(in crate::kms) mod statistics;
 pub(in crate::kms) mod value;
 mod writer;
 

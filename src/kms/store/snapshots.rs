@@ -170,6 +170,9 @@ pub(in crate::kms) fn newest(
     rows.iter().map(|row| checked(session, row)).collect()
 }
 
+/// Keys that are lost with the store's disk. Those made of a passphrase come back from it.
+const UNCOVERED: &str = "keys.origin <> 'passphrase' AND keys.state <> 'deleted' AND NOT EXISTS (SELECT 1 FROM snapshot_keys WHERE key_id = keys.id)";
+
 /// Looks for keys that no snapshot holds, on a connection of its own: it reads every key's row.
 pub(in crate::kms) fn uncovered(folder: &Path, examples: usize) -> Result<Uncovered, StoreError> {
     let looking = Sqlite::open_read_only(&database(folder))?;
@@ -179,19 +182,23 @@ pub(in crate::kms) fn uncovered(folder: &Path, examples: usize) -> Result<Uncove
 
 fn uncovered_in(database: &dyn Database, examples: usize) -> Result<Uncovered, StoreError> {
     let shown = database.rows(
-        "SELECT key_groups.name || '/' || keys.name AS shown FROM keys JOIN key_groups ON key_groups.id = group_id
-         WHERE keys.state <> 'deleted' AND NOT EXISTS (SELECT 1 FROM snapshot_keys WHERE key_id = keys.id)
-         ORDER BY keys.state = 'active' DESC, key_groups.name, keys.name LIMIT ?1",
+        &format!(
+            "SELECT key_groups.name || '/' || keys.name AS shown FROM keys JOIN key_groups ON key_groups.id = group_id
+             WHERE {UNCOVERED} ORDER BY keys.state = 'active' DESC, key_groups.name, keys.name LIMIT ?1"
+        ),
         &[examples.into()],
     )?;
     Ok(Uncovered {
         keys: database.count("SELECT count(*) AS number FROM keys WHERE state <> 'deleted'")?,
-        uncovered: database.count(
-            "SELECT count(*) AS number FROM keys
-             WHERE keys.state <> 'deleted' AND NOT EXISTS (SELECT 1 FROM snapshot_keys WHERE key_id = keys.id)",
-        )?,
+        uncovered: database.count(&format!("SELECT count(*) AS number FROM keys WHERE {UNCOVERED}"))?,
         examples: shown.iter().map(|row| row.get("shown")).collect::<Result<_, _>>()?,
     })
+}
+
+/// Reads a row and writes it again as it is: shows that the database takes both.
+pub(in crate::kms) fn touch(session: &Session<'_>) -> Result<(), StoreError> {
+    let written = session.database.execute("UPDATE store SET created = created", &[])?;
+    column((written == 1).then_some(()), || "the store's own record".to_owned())
 }
 
 /// The store's id.

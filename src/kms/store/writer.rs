@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::database::{Access, Database};
 use super::keyring::Keyring;
+use super::meter::Meter;
 use super::{StoreError, StoreFile, quiesces};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -36,6 +37,7 @@ pub struct Store {
     head: watch::Receiver<AuditHead>,
     folder: PathBuf,
     releases: Arc<ReleaseWatch>,
+    meter: Meter,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -60,14 +62,17 @@ impl Store {
         let (publish, head) = watch::channel(audit::head(&*file.database, &file.keyring.audit, file.node)?);
         let folder = file.folder.clone();
         let releases = Arc::new(ReleaseWatch::new());
-        let counting = releases.clone();
+        let counted = releases.clone();
+        let meter = Meter::new();
+        let counting = meter.clone();
         let work = move || {
             Writer {
                 file,
                 clock,
                 entropy,
                 publish,
-                releases: counting,
+                releases: counted,
+                meter: counting,
             }
             .work(queue)
         };
@@ -80,6 +85,7 @@ impl Store {
             head,
             folder,
             releases,
+            meter,
             thread: Some(thread),
         })
     }
@@ -98,6 +104,17 @@ impl Store {
     /// The folder of its files.
     pub(in crate::kms) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// How its commits go.
+    pub(in crate::kms) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// How many requests wait.
+    pub(in crate::kms) fn queued(&self) -> usize {
+        let jobs = self.jobs.as_ref();
+        jobs.map_or(0, |jobs| jobs.max_capacity() - jobs.capacity())
     }
 
     /// Does `work` in a transaction and returns once it is durable.
@@ -219,6 +236,7 @@ struct Writer {
     entropy: Arc<dyn Entropy>,
     publish: watch::Sender<AuditHead>,
     releases: Arc<ReleaseWatch>,
+    meter: Meter,
 }
 
 impl Writer {
@@ -233,6 +251,7 @@ impl Writer {
         let committed = self.commit(first, queue, &mut settled);
         if let Err(error) = &committed {
             tracing::error!(%error, "the store could not commit");
+            self.meter.failures.inc();
             self.file.database.rollback();
         }
         let reason = committed.err().map(|error| error.to_string());
@@ -266,7 +285,9 @@ impl Writer {
                 None
             };
         }
+        let began = self.clock.monotonic();
         database.commit()?;
+        self.meter.committed(began, self.clock.monotonic());
         self.publish.send_replace(head);
         Ok(())
     }

@@ -11,6 +11,9 @@ use super::{Session, StoreError, keyring};
 use crate::kad::KeyId;
 use crate::kms::seal::HostMasterKey;
 
+/// The tables whose records are sealed under a key protection key.
+const SEALED: [&str; 3] = ["key_groups", "keys", "certificate_authorities"];
+
 /// Where a walk over all records is. Each holds the place after which it goes on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::kms) enum Walk {
@@ -58,7 +61,7 @@ pub(in crate::kms) fn progress(session: &Session<'_>) -> Result<Progress, StoreE
         .count("SELECT count(*) AS number FROM sealing_keys WHERE purpose = 'key_protection'")?;
     let former = keys.saturating_sub(1);
     let mut records_left = 0;
-    for table in ["keys", "key_groups", "certificate_authorities"] {
+    for table in SEALED {
         if former == 0 {
             break;
         }
@@ -119,4 +122,20 @@ fn note(resealed: Result<(), StoreError>, failed: &mut Vec<String>) -> Result<()
         other => other?,
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::store::schema::TABLES;
+
+    #[test]
+    fn every_table_that_refers_to_a_sealing_key_is_sealed_anew() {
+        let tables = TABLES.split("CREATE TABLE ").skip(1);
+        let sealed: Vec<_> = tables
+            .filter(|table| table.contains("REFERENCES sealing_keys"))
+            .filter_map(|table| table.split_whitespace().next())
+            .collect();
+        assert_eq!(sealed, SEALED);
+    }
 }

@@ -523,6 +523,7 @@ async fn keys_in_no_snapshot_are_an_alarm_at_the_start_until_a_snapshot_holds_th
 #[tokio::test]
 async fn more_keys_than_one_transaction_takes_are_all_written_down() {
     let home = Home::new();
+    home.limit("requests_burst", 3_000);
     let disk = home.other_disk();
     let running = home.serve().await;
     let admin = home.client("admin-1", running.address);

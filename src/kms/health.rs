@@ -128,10 +128,9 @@ impl Health {
     async fn look_over(&self) -> Result<Survey, ServiceError> {
         let kms = self.kms.clone();
         let looked = tokio::task::spawn_blocking(move || {
-            let folder = kms.store.folder();
             Ok::<_, StoreError>((
-                statistics::keys_by_state(folder)?,
-                snapshots::uncovered(folder, 0)?.uncovered,
+                statistics::keys_by_state(&*kms.store.look()?)?,
+                snapshots::uncovered(kms.store.folder(), 0)?.uncovered,
             ))
         });
         let (keys_by_state, uncovered) = looked.await.map_err(|_| StoreError::Stopped)??;

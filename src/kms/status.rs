@@ -63,11 +63,11 @@ impl Kms {
         // It looks at every key's row: not on the thread that serves.
         let now = self.clock.now();
         let looked = tokio::task::spawn_blocking(move || {
-            let folder = kms.store.folder();
+            let looking = kms.store.look()?;
             Ok::<_, StoreError>((
-                snapshots::uncovered(folder, EXAMPLES)?,
-                statistics::keys_by_state(folder)?,
-                statistics::releases(folder, now)?,
+                snapshots::uncovered(kms.store.folder(), EXAMPLES)?,
+                statistics::keys_by_state(&*looking)?,
+                statistics::releases(&*looking, now)?,
             ))
         });
         let (looked, keys_by_state, statistics) = looked.await.map_err(|_| StoreError::Stopped)??;

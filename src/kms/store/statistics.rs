@@ -2,14 +2,12 @@
 //! a connection of their own and never on the thread that serves.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use time::{Duration, OffsetDateTime};
 
 use super::database::{Access, Database};
-use super::sqlite::Sqlite;
 use super::value::Row;
-use super::{StoreError, column, database, millis};
+use super::{StoreError, column, millis};
 use crate::kad::KeyId;
 use crate::kms::audit;
 use crate::kms_api::{GroupReleases, KeyState, ReleaseStatistics, StateCount};
@@ -27,9 +25,7 @@ const GROUPS_SHOWN: usize = 10;
 const CLOCK_SLACK: i64 = 86_400_000;
 
 /// How many keys are in each state; every state is there.
-pub(in crate::kms) fn keys_by_state(folder: &Path) -> Result<Vec<StateCount>, StoreError> {
-    let looking = Sqlite::open_read_only(&database(folder))?;
-    let looking: &dyn Database = &looking;
+pub(in crate::kms) fn keys_by_state(looking: &dyn Database) -> Result<Vec<StateCount>, StoreError> {
     let rows = looking.rows("SELECT state, count(*) AS number FROM keys GROUP BY state", &[])?;
     let mut counts: Vec<StateCount> = KeyState::ALL
         .into_iter()
@@ -49,9 +45,7 @@ pub(in crate::kms) fn keys_by_state(folder: &Path) -> Result<Vec<StateCount>, St
 }
 
 /// How often keys were given out, and refused, in the day and in the week before `now`.
-pub(in crate::kms) fn releases(folder: &Path, now: OffsetDateTime) -> Result<ReleaseStatistics, StoreError> {
-    let looking = Sqlite::open_read_only(&database(folder))?;
-    let looking: &dyn Database = &looking;
+pub(in crate::kms) fn releases(looking: &dyn Database, now: OffsetDateTime) -> Result<ReleaseStatistics, StoreError> {
     looking.transaction(Access::Reading, || {
         let mut count = Counting::at(now);
         for head in audit::heads(looking)? {

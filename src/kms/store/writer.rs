@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::database::{Access, Database};
 use super::keyring::Keyring;
 use super::meter::Meter;
-use super::{StoreError, StoreFile, quiesces};
+use super::sqlite::Sqlite;
+use super::{StoreError, StoreFile, database, quiesces};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::kms::audit::{self, AuditHead, Event};
@@ -104,6 +105,11 @@ impl Store {
     /// The folder of its files.
     pub(in crate::kms) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// A connection of its own, for looking only: what takes long does not belong on the thread that serves.
+    pub(in crate::kms) fn look(&self) -> Result<Box<dyn Database>, StoreError> {
+        Ok(Box::new(Sqlite::open_read_only(&database(&self.folder))?))
     }
 
     /// How its commits go.

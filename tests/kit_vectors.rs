@@ -59,8 +59,8 @@ fn key(group: &Value, key: &Value) -> KitKey {
         origin: KeyOrigin::from_name(word(&key["origin"])).unwrap(),
         foreign_kad: Some(bytes(&key["foreign_kad"])).filter(|kad| !kad.is_empty()),
         created: at(&key["created_ms"]),
-        activated: None,
         modified: at(&key["modified_ms"]),
+        activated: key["activated_ms"].is_number().then(|| at(&key["activated_ms"])),
     };
     let key = DataKey::take_slice(&mut bytes(&key["key"])).unwrap();
     KitKey { record, key }

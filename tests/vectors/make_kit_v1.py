@@ -38,7 +38,7 @@ def content(groups) -> bytes:
             out += bytes.fromhex(key["id"]) + bytes.fromhex(key["key"])
             out += struct.pack(">BB", STATES.index(key["state"]), ORIGINS.index(key["origin"]))
             out += short(key["name"].encode()) + long(key["description"].encode()) + long(bytes.fromhex(key["foreign_kad"]))
-            out += struct.pack(">qq", key["created_ms"], key["modified_ms"])
+            out += struct.pack(">qqq", key["created_ms"], key["modified_ms"], key["activated_ms"] or 0)
     return out
 
 
@@ -54,7 +54,8 @@ def lines(kit: bytes, mark: str):
 def key(name, number, state, origin, description="", foreign_kad=b""):
     secret = hashlib.sha256(b"key %d" % number).hexdigest()
     return dict(name=name, id=uuid.uuid5(uuid.NAMESPACE_DNS, f"key {number}").hex, key=secret, state=state, origin=origin,
-                description=description, foreign_kad=foreign_kad.hex(), created_ms=1795521600000 + number, modified_ms=1795521700000 + number)
+                description=description, foreign_kad=foreign_kad.hex(), created_ms=1795521600000 + number, modified_ms=1795521700000 + number,
+                activated_ms=None if state == "prelive" else 1795521650000 + number)
 
 
 groups = [

@@ -151,7 +151,7 @@ async fn into(
     )?;
     writeln!(
         out,
-        "  5. Activate a key in each group that has none: prelive keys became inactive, since they may have been used after the kit."
+        "  5. Activate a key in each group that has none: prelive keys became inactive, since they may have been used after the kit. Rotation by age is in no kit: set it again."
     )?;
     out.flush()?;
     Ok(())

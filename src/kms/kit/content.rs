@@ -35,6 +35,9 @@ pub struct KitKey {
     pub key: DataKey,
 }
 
+/// Stands for the time of what never happened.
+const NEVER: i64 = 0;
+
 /// The content is none of ours.
 const MALFORMED: KitError = KitError::Malformed {
     problem: "it opens with this passphrase, but what is in it is malformed",
@@ -95,7 +98,7 @@ impl Contents {
 impl KitKey {
     fn length(&self) -> usize {
         let kad = self.record.foreign_kad.as_ref().map_or(0, Vec::len);
-        16 + KEY_LENGTH + 2 + 1 + self.record.name.as_str().len() + 2 + self.record.description.len() + 2 + kad + 16
+        16 + KEY_LENGTH + 2 + 1 + self.record.name.as_str().len() + 2 + self.record.description.len() + 2 + kad + 24
     }
 
     fn put(&self, to: &mut Vec<u8>) {
@@ -107,6 +110,7 @@ impl KitKey {
         put_long(to, record.description.as_bytes());
         put_long(to, record.foreign_kad.as_deref().unwrap_or_default());
         put_times(to, record.created, record.modified);
+        to.extend_from_slice(&record.activated.map_or(NEVER, millis).to_be_bytes());
     }
 }
 
@@ -170,6 +174,11 @@ impl Rest<'_> {
         self.take().map(i64::from_be_bytes).map(moment)
     }
 
+    fn time_if_any(&mut self) -> Option<Option<Timestamp>> {
+        let at = self.take().map(i64::from_be_bytes)?;
+        Some((at != NEVER).then(|| moment(at)))
+    }
+
     fn contents(&mut self) -> Option<Contents> {
         let count = self.count()?;
         let groups = (0..count).map(|_| self.group()).collect::<Option<_>>()?;
@@ -208,8 +217,8 @@ impl Rest<'_> {
             description: String::from_utf8(self.long()?).ok()?,
             foreign_kad: Some(self.long()?).filter(|kad| !kad.is_empty()),
             created: self.time()?,
-            activated: None,
             modified: self.time()?,
+            activated: self.time_if_any()?,
         };
         Some(KitKey { record, key })
     }

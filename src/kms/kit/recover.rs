@@ -77,7 +77,7 @@ pub fn from_kit(contents: Contents, kads: &BlockKads) -> Result<Vec<Recovered>, 
         return Err(RecoverError::NoKad);
     }
     let mut why =
-        "it is of no tapekey, and no key of an as-is group has it as its id or was imported with it".to_owned();
+        "it is not of tapekey's form, and no key of an as-is group has it as its id or was imported with it".to_owned();
     let ours = OurKad::decode(&kads.unauthenticated).filter(|_| kads.authenticated.is_empty());
     if let Some(kad) = ours {
         match by_our_kad(&contents, kad) {

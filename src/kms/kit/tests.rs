@@ -32,8 +32,8 @@ fn key(group: &str, name: &str, number: u8, state: KeyState, foreign_kad: Option
         origin: foreign_kad.map_or(KeyOrigin::Random, |_| KeyOrigin::Imported),
         foreign_kad: foreign_kad.map(<[u8]>::to_vec),
         created: at(i64::from(number)),
-        activated: None,
         modified: at(i64::from(number) + 1),
+        activated: (state != KeyState::Prelive).then(|| at(i64::from(number) + 2)),
     };
     KitKey {
         record,

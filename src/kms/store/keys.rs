@@ -317,8 +317,8 @@ impl StoredKey {
     fn insert(&self, session: &Session<'_>) -> Result<(), StoreError> {
         session.database.execute(
             "INSERT INTO keys (id, group_id, name, state, description, origin, created, modified, sealed_under, nonce, sealed,
-                               foreign_kad, foreign_kad_unpadded)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                               foreign_kad, foreign_kad_unpadded, activated)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             &[
                 self.record.id.into(),
                 self.group_id.into(),
@@ -333,6 +333,7 @@ impl StoredKey {
                 self.sealed.sealed.as_slice().into(),
                 self.record.foreign_kad.as_deref().into(),
                 self.record.foreign_kad.as_deref().map(without_padding).into(),
+                self.record.activated.map(millis).into(),
             ],
         )?;
         Ok(())

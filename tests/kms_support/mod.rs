@@ -73,6 +73,12 @@ impl VirtualClock {
         self.seconds.fetch_add(seconds, Ordering::SeqCst);
     }
 
+    /// Not behind the machine's clock any more: certificates that a program just made are dated by that one.
+    pub(crate) fn catch_up(&self) {
+        self.seconds
+            .fetch_max(Timestamp::now_utc().unix_timestamp(), Ordering::SeqCst);
+    }
+
     /// Sets the wall clock forward, or back, while no time passes.
     pub(crate) fn jump_days(&self, days: i64) {
         self.jumped.fetch_add(days * 86_400, Ordering::SeqCst);

@@ -524,6 +524,7 @@ async fn keys_in_no_snapshot_are_an_alarm_at_the_start_until_a_snapshot_holds_th
 async fn more_keys_than_one_transaction_takes_are_all_written_down() {
     let home = Home::new();
     let disk = home.other_disk();
+    home.limit("requests_burst", 10_000);
     let running = home.serve().await;
     let admin = home.client("admin-1", running.address);
     daily(&admin).await;

@@ -305,20 +305,26 @@ impl Home {
     }
 
     pub(crate) async fn serve(&self) -> Running {
-        self.serve_kms(self.kms()).await
+        self.serve_after(|| {}).await
+    }
+
+    /// Does something between the service's reading of its files and its first look at the clock.
+    pub(crate) async fn serve_after(&self, meanwhile: impl FnOnce()) -> Running {
+        self.serve_kms(self.kms(), meanwhile).await
     }
 
     /// With servers behind it.
     pub(crate) async fn serve_with(&self, servers: Vec<Arc<dyn ExternalServer>>, rules: SelectionRules) -> Running {
         let kms = Kms::start(self.open_store().unwrap(), self.clock.clone(), self.entropy.clone()).unwrap();
         let kms = kms.with_servers(Selection::new(servers, rules, self.clock.clone()).unwrap());
-        self.serve_kms(Arc::new(kms)).await
+        self.serve_kms(Arc::new(kms), || {}).await
     }
 
-    async fn serve_kms(&self, kms: Arc<Kms>) -> Running {
+    async fn serve_kms(&self, kms: Arc<Kms>, meanwhile: impl FnOnce()) -> Running {
         let server = Server::bind(&self.config(), kms, self.clock.clone()).await.unwrap();
         let address = server.address().unwrap();
         let metrics = server.metrics_address().unwrap().unwrap();
+        meanwhile();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(server.run(async {
             let _ = stopped.await;
@@ -329,12 +335,6 @@ impl Home {
             stop,
             task,
         }
-    }
-
-    /// Why the service cannot be started.
-    pub(crate) async fn try_bind(&self) -> String {
-        let kms = Kms::start(self.open_store().unwrap(), self.clock.clone(), self.entropy.clone()).unwrap();
-        error(Server::bind(&self.config(), Arc::new(kms), self.clock.clone()).await)
     }
 
     pub(crate) fn client(&self, name: &str, address: SocketAddr) -> KmsClient {

@@ -61,6 +61,12 @@ impl VirtualClock {
         })
     }
 
+    /// To the real time, where a real program took part: it dates its certificates by that.
+    pub(crate) fn advance_to_the_real_time(&self) {
+        self.seconds
+            .fetch_max(Timestamp::now_utc().unix_timestamp(), Ordering::SeqCst);
+    }
+
     pub(crate) fn advance_days(&self, days: i64) {
         self.advance_hours(days * 24);
     }

@@ -9,6 +9,9 @@ mod answers;
 mod audit_head;
 mod audit_pages;
 mod audit_walk;
+mod certificates;
+mod enroll_token;
+pub mod expiry;
 mod health;
 mod lifecycle;
 mod names;
@@ -29,6 +32,12 @@ pub use answers::{
 pub use audit_head::{AuditHead, AuditHeadError};
 pub use audit_pages::{AUDIT_PAGE_RECORDS_MAX, AuditEntry, AuditHeads, AuditPage, AuditPageQuery};
 pub use audit_walk::{AuditVerdict, AuditWalk};
+pub use certificates::{
+    BOUND_GROUPS_MAX, BindGroups, Binding, CertificateList, CertificateRecord, CreateEnrollment, EndReason, Ended,
+    Enroll, EnrollmentToken, IssuedCertificate, RenewCertificate, RevokeCertificates, SIGNING_REQUEST_LENGTH_MAX,
+};
+pub use enroll_token::{ENROLL_TOKEN_LENGTH_MAX, EnrollToken};
+pub use expiry::Expiry;
 pub use health::{
     CertificateLife, ExternalServerStatus, GroupReleases, LastAnswer, Readiness, ReleaseStatistics, StateCount,
 };
@@ -36,10 +45,10 @@ pub use lifecycle::{
     Describe, MoveKeyToGroup, ROTATE_AFTER_DAYS_MAX, RenameGroup, RenameKey, RotateAfter, RotationReport, SetRotation,
     WaitingRotation,
 };
-pub use names::{GroupName, KeyName, NameError, ServerName, TAPE_PREFIX, VolumeName};
+pub use names::{ClientName, GroupName, KeyName, NameError, ServerName, TAPE_PREFIX, VolumeName};
 pub use operations::{
-    ClearedCache, CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, SealStatus, ServiceAlarm, ServiceStatus,
-    SnapshotForm, SnapshotList, SnapshotRecord, SnapshotSchedule,
+    CertificateDates, ClearedCache, CreateSnapshot, QuiesceRecord, SNAPSHOT_PATH_LENGTH_MAX, SealStatus, ServiceAlarm,
+    ServiceStatus, SnapshotForm, SnapshotList, SnapshotRecord, SnapshotSchedule,
 };
 pub use requests::{
     BackupKeyRequest, CreateGroup, CreateKey, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
@@ -77,6 +86,15 @@ pub const QUIESCE_PATH: &str = "/v1/quiesce";
 pub const UNQUIESCE_PATH: &str = "/v1/unquiesce";
 /// `POST`, without a body: forget what external servers answered.
 pub const CLEAR_CACHE_PATH: &str = "/v1/cache/clear";
+/// `GET`: certificates that were issued. `/v1/certificates/{name}/revoke` takes `POST` to end those of a name, `/v1/certificates/{name}/groups`
+/// to bind a media server to other groups.
+pub const CERTIFICATES_PATH: &str = "/v1/certificates";
+/// `POST`: a successor for the asker's own certificate.
+pub const RENEWAL_PATH: &str = "/v1/renewal";
+/// `POST`: a token for a new host.
+pub const ENROLLMENTS_PATH: &str = "/v1/enrollments";
+/// `POST`: a certificate for a token. The one address that takes clients without a certificate.
+pub const ENROLL_PATH: &str = "/v1/enroll";
 /// `GET`: the description of all of these, OpenAPI 3.1; it says which roles may ask what.
 pub const OPENAPI_PATH: &str = "/v1/openapi.json";
 

@@ -91,6 +91,10 @@ impl KeySource for Keys {
         Box::pin(async move { Ok(key(nonce)) })
     }
 
+    fn alarm(&self) -> Option<String> {
+        None
+    }
+
     fn keys_for_restore(&self, kads: BlockKads, _: Option<VolumeName>) -> Fetching<FoundKeys> {
         let kad = OurKad::decode(&kads.unauthenticated).unwrap();
         let keys = vec![key(kad.nonce()[0])];

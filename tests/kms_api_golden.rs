@@ -12,10 +12,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tapekey::kms_api::{
-    AdminRequest, AdminRequestList, AuditHeads, AuditPage, BackupKeyAnswer, BackupKeyRequest, ClearedCache,
-    CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, Describe, ErrorAnswer, ErrorCode, GroupList,
-    ImportKeys, ImportReport, KeyList, KeyMove, MoveKey, MoveKeyToGroup, NewAdminRequest, Readiness, RenameGroup,
-    RenameKey, RestoreKeysAnswer, RestoreKeysRequest, RotateGroup, RotationReport, SealStatus, ServiceStatus,
+    AdminRequest, AdminRequestList, AuditHeads, AuditPage, BackupKeyAnswer, BackupKeyRequest, BindGroups,
+    CertificateList, ClearedCache, CreateEnrollment, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot,
+    Describe, Enroll, EnrollmentToken, ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, IssuedCertificate,
+    KeyList, KeyMove, MoveKey, MoveKeyToGroup, NewAdminRequest, Readiness, RenameGroup, RenameKey, RenewCertificate,
+    RestoreKeysAnswer, RestoreKeysRequest, RevokeCertificates, RotateGroup, RotationReport, SealStatus, ServiceStatus,
     SetRotation, SnapshotList, UndoAdminRequest,
 };
 
@@ -69,6 +70,14 @@ fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
     request::<MoveKeyToGroup>(&golden!("move-key-to-group"));
     request::<SetRotation>(&golden!("set-rotation"));
     request::<SetRotation>(&golden!("set-rotation-never"));
+    request::<RevokeCertificates>(&golden!("revoke-certificates"));
+    request::<RevokeCertificates>(&golden!("revoke-certificates-all"));
+    request::<BindGroups>(&golden!("bind-groups"));
+    request::<BindGroups>(&golden!("bind-groups-all"));
+    request::<CreateEnrollment>(&golden!("create-enrollment"));
+    request::<CreateEnrollment>(&golden!("create-enrollment-operator"));
+    request::<Enroll>(&golden!("enroll"));
+    request::<RenewCertificate>(&golden!("renew-certificate"));
 }
 
 #[test]
@@ -92,6 +101,9 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<AuditHeads>(&golden!("audit-heads"));
     written_as_read::<AuditPage>(&golden!("audit-page"));
     written_as_read::<Readiness>(&golden!("readiness"));
+    written_as_read::<CertificateList>(&golden!("certificate-list"));
+    written_as_read::<EnrollmentToken>(&golden!("enrollment-token"));
+    written_as_read::<IssuedCertificate>(&golden!("issued-certificate"));
     written_as_read::<ErrorAnswer>(&golden!("error"));
 }
 

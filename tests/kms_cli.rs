@@ -234,7 +234,7 @@ async fn refusals_usage_and_silence_have_exit_codes_of_their_own() {
     }
     let failure = terminal.typed("group list", "media-server-1", false).await.unwrap_err();
     assert!(
-        failure.exit == Exit::Failed && failure.text.contains("role auditor or operator or admin"),
+        failure.exit == Exit::Failed && failure.text.contains("role admin or operator or auditor"),
         "{}",
         failure.text
     );
@@ -247,4 +247,104 @@ async fn refusals_usage_and_silence_have_exit_codes_of_their_own() {
     running.stop().await;
     terminal.address = "https://127.0.0.1:1".to_owned();
     assert_eq!(terminal.fails("group list").await.0, Exit::Unreachable);
+}
+
+#[tokio::test]
+async fn an_administrator_lets_a_host_in_binds_it_and_ends_it() {
+    let home = Home::new();
+    let running = home.serve().await;
+    let terminal = Terminal {
+        home: &home,
+        address: format!("https://{}", running.address),
+    };
+    let line = "enroll create host-7 --role media-server --group ENCR_daily --group ENCR_weekly";
+    let made = terminal.says(line).await;
+    let token = made.lines().next().unwrap();
+    assert!(
+        token.starts_with("tapekey-enroll-1.") && made.contains("tapekey kms join DIR"),
+        "{made}"
+    );
+    let (exit, text) = terminal.fails("enroll create admin-3 --role admin").await;
+    assert!(
+        exit == Exit::Failed && text.contains("needs a second administrator"),
+        "{text}"
+    );
+
+    // On the host: the token comes by a file descriptor.
+    let temporary = tempfile::tempdir().unwrap();
+    let (file, folder) = (temporary.path().join("token"), temporary.path().join("bundle"));
+    std::fs::write(&file, token).unwrap();
+    let opened = std::fs::File::open(&file).unwrap();
+    let join = format!(
+        "join {} --token-fd {}",
+        folder.display(),
+        std::os::fd::AsRawFd::as_raw_fd(&opened)
+    );
+    let joined = terminal.says(&join).await;
+    assert!(
+        joined.starts_with("NAME    ROLE          GROUPS ") && joined.contains("ENCR_daily ENCR_weekly"),
+        "{joined}"
+    );
+    let over = terminal.fails(&join).await;
+    assert!(over.0 == Exit::Usage && over.1.contains("is not empty"), "{}", over.1);
+    for (written, mode) in [
+        ("key.pem", 0o600),
+        ("certificate.pem", 0o644),
+        ("ca.pem", 0o644),
+        ("client.toml", 0o644),
+    ] {
+        let found =
+            std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder.join(written)).unwrap().permissions());
+        assert_eq!(found & 0o777, mode, "{written}");
+    }
+
+    let listed = terminal.says("certificate list").await;
+    assert!(
+        listed.lines().count() == 7 && listed.contains("media-server-1  media-server  all groups"),
+        "{listed}"
+    );
+    let bound = terminal.says("certificate bind host-7 --all-groups").await;
+    assert!(bound.contains("host-7  media-server  all groups"), "{bound}");
+    assert_eq!(terminal.fails("certificate bind host-7").await.0, Exit::Usage);
+    let ended = terminal.says("certificate revoke host-7").await;
+    assert!(ended.contains("revoked 2026-11-24T12:00:00Z by CN=admin-1"), "{ended}");
+    let renewed = terminal.says("certificate renew").await;
+    assert!(renewed.contains("admin-1  admin  -  "), "{renewed}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_said_beside_every_answer() {
+    let home = Home::new();
+    let running = home.serve().await;
+    home.clock.advance_days(725);
+    let (bundle, address) = (home.bundle("admin-1"), format!("https://{}", running.address));
+    let words = [
+        "kms",
+        "--client",
+        bundle.to_str().unwrap(),
+        "--address",
+        &address,
+        "group",
+        "list",
+    ];
+    let clock: Arc<dyn Clock> = home.clock.clone();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut output = Output::new(false, &mut out, &mut err);
+    let arguments = CommandLine::try_parse_from(words).ok().unwrap();
+    run(arguments.kms, &clock, &*home.entropy, &mut output).await.unwrap();
+    let (out, err) = (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
+    assert!(out.starts_with("GROUP  "), "{out}");
+    assert!(
+        err.contains("expires in 7 days or less, on 2028-11-23") && err.contains("hint: tapekey kms certificate renew"),
+        "{err}"
+    );
+    let terminal = Terminal { home: &home, address };
+    let failure = terminal.typed("status", "admin-1", false).await.unwrap_err();
+    assert!(
+        failure.text.contains("certificates end: ") && failure.text.contains("admin admin-2 expires in 7 days"),
+        "{}",
+        failure.text
+    );
+    running.stop().await;
 }

@@ -314,7 +314,7 @@ async fn a_kit_makes_a_whole_new_service_that_gives_the_old_volumes_their_keys()
     assert!(fails(WORDS.as_bytes(), &words).contains("is not empty"));
 
     says(b"", &["verify", text(&folder)]);
-    new.clock.catch_up();
+    new.clock.advance_to_the_real_time();
     let running = new.serve().await;
     let admin = new.client("admin-1", running.address);
     let keys = admin.keys(Some(&group("ENCR_daily"))).await.unwrap();

@@ -419,11 +419,11 @@ async fn an_expired_certificate_is_refused_on_old_and_new_connections() {
         log.text()
     );
     running.stop().await;
-    let again = home.try_bind().await;
-    assert!(
-        again.contains("server/certificate.pem expired on 2028-11-23"),
-        "{again}"
-    );
+    // The service's own one expired at the same time: at its next start it makes a new one.
+    let certificate = home.config().server_certificate;
+    let before = std::fs::read(&certificate).unwrap();
+    home.serve().await.stop().await;
+    assert_ne!(std::fs::read(&certificate).unwrap(), before);
 }
 
 #[test]

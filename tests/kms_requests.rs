@@ -63,7 +63,8 @@ struct Service {
 fn admin(name: &str, key: &str) -> Actor {
     Actor {
         subject: format!("CN={name}"),
-        fingerprint: format!("{name}{key}"),
+        // The service is asked without its web front, so there is no certificate that it could look up.
+        fingerprint: String::new(),
         public_key: key.to_owned(),
     }
 }
@@ -193,7 +194,7 @@ impl Service {
             a_kad: Vec::new(),
             volume: None,
         };
-        let answer = self.kms.restore_keys(&admin("host", "k9"), wanted).await.unwrap();
+        let answer = self.kms.restore_keys(&Actor::local(), wanted).await.unwrap();
         match &answer.outcomes[0].result {
             ServerResult::Refused(why) => (answer.keys.len(), why.clone()),
             other => (answer.keys.len(), format!("{other:?}")),

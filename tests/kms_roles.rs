@@ -57,6 +57,12 @@ GET  /v1/status                                admin operator auditor
 POST /v1/quiesce                               admin operator
 POST /v1/unquiesce                             admin operator
 POST /v1/cache/clear                           admin operator
+GET  /v1/certificates                          admin operator auditor
+POST /v1/certificates/{name}/revoke            admin
+POST /v1/certificates/{name}/groups            admin
+POST /v1/renewal                               admin operator auditor media-server
+POST /v1/enrollments                           admin
+POST /v1/enroll
 GET  /v1/openapi.json                          admin operator auditor media-server
 ";
 
@@ -95,7 +101,8 @@ async fn whoever_is_turned_away_is_so_before_the_request_is_read() {
     let mut refusals = 0;
     for (client, role) in CLIENTS {
         let raw = Raw::new(&home, client, running.address);
-        for ((method, path), roles) in allowed() {
+        // Where nobody is named, anybody may come: tests/kms_certificates.rs.
+        for ((method, path), roles) in allowed().into_iter().filter(|(_, roles)| !roles.is_empty()) {
             let path = path.replace(['{', '}'], "");
             let mut stream = raw.connect().await;
             if roles.contains(role.name()) {

@@ -17,7 +17,9 @@ use kms_support::{Home, Log, Running, group, import, new_group, rotate, volume};
 use tapekey::kad::{BlockKads, KeyId, KeyKind, OurKad, derive_volume_key};
 use tapekey::kms::connector::{ExternalServer, ServerName};
 use tapekey::kms::select::SelectionRules;
-use tapekey::kms_api::{ErrorCode, KadMatch, KeyServerKind, KeyState, RESTORED_KEYS_MAX, ServerResult};
+use tapekey::kms_api::{
+    BindGroups, Binding, ClientName, ErrorCode, KadMatch, KeyServerKind, KeyState, RESTORED_KEYS_MAX, ServerResult,
+};
 use tapekey::kms_client::{BackupKey, KmsClient, KmsClientError, RestoreAnswer};
 use tokio::sync::Barrier;
 
@@ -185,6 +187,29 @@ async fn a_group_that_only_an_external_server_knows_is_derived_and_its_volumes_a
         })
         .collect();
     assert_eq!(released.len(), 2, "{records:?}");
+}
+
+#[tokio::test]
+async fn a_media_server_gets_keys_of_external_servers_for_its_own_groups_alone() {
+    let [offsite] = servers([("offsite", 0)]);
+    offsite.rotate("ENCR_outside").await;
+    let service = Service::start(&[&offsite], SelectionRules::default()).await;
+    let written = service.backup("ENCR_outside").await;
+    let binding = Binding::Groups([group("ENCR_daily")].into());
+    let name = ClientName::new("media-server-1").unwrap();
+    service.admin.bind_groups(&name, &BindGroups { binding }).await.unwrap();
+    assert_eq!(
+        service.no_backup("ENCR_outside").await.code(),
+        Some(ErrorCode::GroupNotBound)
+    );
+    let restored = service.restore(&written.kad.encode()).await;
+    assert!(restored.keys.is_empty());
+    let said = results(&restored);
+    assert!(
+        matches!(said[0], ("offsite", ServerResult::None(Some(why))) if why.contains("is not bound to group ENCR_outside")),
+        "{said:?}"
+    );
+    service.running.stop().await;
 }
 
 #[tokio::test]

@@ -525,6 +525,7 @@ async fn more_keys_than_one_transaction_takes_are_all_written_down() {
     let home = Home::new();
     home.limit("requests_burst", 3_000);
     let disk = home.other_disk();
+    home.limit("requests_burst", 10_000);
     let running = home.serve().await;
     let admin = home.client("admin-1", running.address);
     daily(&admin).await;

@@ -26,6 +26,7 @@ use tapekey::keysource::kms::Kms;
 use tapekey::keysource::none::NoKms;
 use tapekey::keysource::{HeadBook, KeySource};
 use tapekey::kms_client::KmsClient;
+use tapekey::kms_client::renewal::keep_fresh;
 use tapekey::secret::keep_in_this_process;
 use tapekey::transport::sg_io::SgNode;
 use tapekey::transport::sim::SimSocket;
@@ -92,22 +93,22 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         &config.state_directory.join("kms-heads.json"),
         clock.clone(),
     ));
-    let client = client.map(|client| client.remembering(heads.clone()));
+    let client = client.map(|client| Arc::new(client.remembering(heads.clone())));
     let daemon = Daemon::new(Given {
         state_directory: config.state_directory.clone(),
         drives: config.drives.iter().map(|drive| given(&config, drive)).collect(),
         clock,
-        keys: keys(&config, client)?,
+        keys: keys(&config, client.clone())?,
         heads,
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve(daemon, &config));
+    let ended = runtime.block_on(serve(daemon, &config, client));
     // A drive or a disk that hangs must not keep us from ending.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
 
-fn keys(config: &Config, client: Option<KmsClient>) -> Result<Arc<dyn KeySource>, Box<dyn Error>> {
+fn keys(config: &Config, client: Option<Arc<KmsClient>>) -> Result<Arc<dyn KeySource>, Box<dyn Error>> {
     let (Some(kms), Some(client)) = (&config.kms, client) else {
         tracing::warn!("the configuration names no KMS: keys come from tapekey unlock --key-fd alone");
         return Ok(Arc::new(NoKms));
@@ -117,7 +118,7 @@ fn keys(config: &Config, client: Option<KmsClient>) -> Result<Arc<dyn KeySource>
     Ok(Arc::new(Kms::new(client, limit)))
 }
 
-async fn serve(daemon: Arc<Daemon>, config: &Config) -> Result<(), Box<dyn Error>> {
+async fn serve(daemon: Arc<Daemon>, config: &Config, client: Option<Arc<KmsClient>>) -> Result<(), Box<dyn Error>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let group = config.control.group.as_ref().map(|group| group.gid);
     let listener = tokio::net::UnixListener::from_std(socket::listen(&config.control.socket, group)?)?;
@@ -130,12 +131,16 @@ async fn serve(daemon: Arc<Daemon>, config: &Config) -> Result<(), Box<dyn Error
         let daemon = daemon.clone();
         async move { daemon.look_at_all().await }
     });
+    let fresh = client.map(|client| tokio::spawn(keep_fresh(client)));
     tokio::select! {
         failed = server::serve(listener, allowed, daemon.clone()) => failed?,
         _ = terminate.recv() => tracing::info!("SIGTERM"),
         _ = interrupt.recv() => tracing::info!("SIGINT"),
     }
     first_look.abort();
+    if let Some(fresh) = fresh {
+        fresh.abort();
+    }
     match daemon.settle(SETTLE_MAX).await {
         0 => tracing::info!(
             "tapekeyd ends; drives are left as they are, with the keys they hold: programs may be using them"

@@ -1,6 +1,8 @@
 //! `tapekey kms`: groups and keys of a running KMS, over its web service, with the certificate of an administrator, operator or auditor.
 
 mod audit;
+mod certificate;
+mod enroll;
 mod head;
 mod import;
 mod key_file;
@@ -41,7 +43,14 @@ pub struct KmsArgs {
     #[arg(skip)]
     pub(super) socket: PathBuf,
     #[command(subcommand)]
-    noun: Noun,
+    verb: KmsVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum KmsVerb {
+    Join(enroll::JoinArgs),
+    #[command(flatten)]
+    Of(Noun),
 }
 
 #[derive(Debug, Subcommand)]
@@ -72,7 +81,13 @@ enum Noun {
     /// What the keys in the store are sealed under
     #[command(subcommand)]
     Seal(operation::SealVerb),
-    /// Show how the KMS is; exit code 1 if there is an alarm or keys are in no snapshot
+    /// Certificates of clients: who may ask the KMS
+    #[command(subcommand)]
+    Certificate(certificate::CertificateVerb),
+    /// Tokens with which new hosts and people join
+    #[command(subcommand)]
+    Enroll(enroll::EnrollVerb),
+    /// Show how the KMS is; exit code 1 if there is an alarm, keys are in no snapshot or a certificate ends soon
     Status,
     /// Refuse changes of groups and keys until it is taken back; keys are given out all the same
     Quiesce,
@@ -196,17 +211,24 @@ pub async fn run(
     entropy: &dyn Entropy,
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
+    let noun = match arguments.verb {
+        KmsVerb::Join(join) => return enroll::join(join, arguments.addresses, clock, output).await,
+        KmsVerb::Of(noun) => noun,
+    };
     let bundle = arguments
         .client
         .or_else(|| std::env::var_os(CLIENT_VARIABLE).map(PathBuf::from));
-    if let Noun::Head(verb) = arguments.noun {
+    if let Noun::Head(verb) = noun {
         return head::run(verb, bundle.as_deref(), &DaemonAt(arguments.socket), clock, output).await;
     }
     let bundle = bundle.ok_or_else(no_bundle)?;
     let heads = head::of_bundle(&bundle, clock);
     let client = connect(&bundle, arguments.addresses, clock).map_err(|error| Failure::new(Exit::Usage, error))?;
+    if let Some(expiry) = client.expiry() {
+        output.warning(&format!("{expiry}\nhint: tapekey kms certificate renew"));
+    }
     let client = client.remembering(heads.clone());
-    let done = match arguments.noun {
+    let done = match noun {
         Noun::Audit(verb) => audit::run(&client, verb, audit::trusted(&heads), output).await,
         noun => ask(&client, noun, entropy, output).await,
     };
@@ -222,6 +244,8 @@ async fn ask(client: &KmsClient, noun: Noun, entropy: &dyn Entropy, output: &mut
     match noun {
         // They need more than a client.
         Noun::Head(_) | Noun::Audit(_) => Ok(()),
+        Noun::Certificate(verb) => certificate::run(client, verb, output).await,
+        Noun::Enroll(verb) => enroll::run(client, verb, output).await,
         Noun::Group(verb) => on_groups(client, verb, output).await,
         Noun::Key(verb) => on_keys(client, verb, entropy, output).await,
         Noun::Snapshot(verb) => operation::on_snapshots(client, verb, output).await,

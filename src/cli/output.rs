@@ -140,6 +140,17 @@ impl<'a> Output<'a> {
         };
     }
 
+    /// Prints on standard error what somebody should know besides the answer, its last line a hint.
+    pub fn warning(&mut self, text: &str) {
+        // As with a failure, what cannot be written is lost.
+        let _ = if self.json {
+            let (text, hint) = split_hint(text);
+            writeln!(self.err, "{}", serde_json::json!({ "warning": text, "hint": hint }))
+        } else {
+            writeln!(self.err, "tapekey: {text}")
+        };
+    }
+
     /// Prints why nothing was done. What cannot be written is lost: there is nowhere left to say so.
     pub fn failure(&mut self, failure: &Failure) {
         let (text, hint) = split_hint(&failure.text);

@@ -19,11 +19,8 @@ pub struct Kms {
 impl Kms {
     /// Asks through `client`; a whole request, with all addresses that the client tries, may take `limit`.
     #[must_use]
-    pub fn new(client: KmsClient, limit: Duration) -> Self {
-        Self {
-            client: Arc::new(client),
-            limit,
-        }
+    pub fn new(client: Arc<KmsClient>, limit: Duration) -> Self {
+        Self { client, limit }
     }
 }
 
@@ -33,6 +30,10 @@ impl KeySource for Kms {
         within(self.limit, async move {
             client.backup_key(group.as_str(), &volume).await.map(fresh)
         })
+    }
+
+    fn alarm(&self) -> Option<String> {
+        self.client.expiry()
     }
 
     fn keys_for_restore(&self, kads: BlockKads, volume: Option<VolumeName>) -> Fetching<FoundKeys> {

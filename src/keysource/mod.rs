@@ -30,6 +30,9 @@ pub trait KeySource: Send + Sync {
 
     /// The keys that the KADs of a block name, best first; for a KAD of ours at most one, for any other candidates.
     fn keys_for_restore(&self, kads: BlockKads, volume: Option<VolumeName>) -> Fetching<FoundKeys>;
+
+    /// What a person should do so that keys go on coming; on one line. Asks nobody.
+    fn alarm(&self) -> Option<String>;
 }
 
 /// A key and what is known of it. No `Debug`: it carries a key.

@@ -11,6 +11,10 @@ impl KeySource for NoKms {
         Box::pin(async { Err(KeySourceError::NotConfigured) })
     }
 
+    fn alarm(&self) -> Option<String> {
+        None
+    }
+
     fn keys_for_restore(&self, _: BlockKads, _: Option<VolumeName>) -> Fetching<FoundKeys> {
         Box::pin(async { Err(KeySourceError::NotConfigured) })
     }

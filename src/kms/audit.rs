@@ -122,6 +122,20 @@ pub enum Action {
     Unquiesce,
     /// What external servers answered, forgotten.
     ClearCache,
+    /// A token for a new host.
+    CreateEnrollment,
+    /// A new host's first certificate.
+    Enroll,
+    /// A successor for the asker's certificate.
+    RenewCertificate,
+    /// The first use of a renewed certificate, which ends those before it.
+    ReplaceCertificates,
+    /// The end of certificates before their time.
+    RevokeCertificates,
+    /// Other groups for a media server.
+    BindGroups,
+    /// A certificate that the store did not know is known from now on.
+    AdmitCertificate,
     /// Anything that the asker's role does not allow.
     Request,
     /// Keys were released for unusually many volumes.
@@ -167,6 +181,13 @@ impl Action {
             Self::Quiesce => "quiesce",
             Self::Unquiesce => "unquiesce",
             Self::ClearCache => "clear_cache",
+            Self::CreateEnrollment => "create_enrollment",
+            Self::Enroll => "enroll",
+            Self::RenewCertificate => "renew_certificate",
+            Self::ReplaceCertificates => "replace_certificates",
+            Self::RevokeCertificates => "revoke_certificates",
+            Self::BindGroups => "bind_groups",
+            Self::AdmitCertificate => "admit_certificate",
             Self::Request => "request",
             Self::ReleaseAlarm => "release_alarm",
             Self::MakeRequest => "make_request",
@@ -207,6 +228,13 @@ impl Action {
             | Self::Quiesce
             | Self::Unquiesce
             | Self::ClearCache
+            | Self::CreateEnrollment
+            | Self::Enroll
+            | Self::RenewCertificate
+            | Self::ReplaceCertificates
+            | Self::RevokeCertificates
+            | Self::BindGroups
+            | Self::AdmitCertificate
             | Self::Request
             | Self::ReleaseAlarm
             | Self::MakeRequest

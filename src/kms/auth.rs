@@ -1,17 +1,20 @@
 //! Permission before payload: a handler's one argument is a [`Permitted`], and that reads path and body only after the role was checked.
 
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
+use axum::http::{Method, Uri};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use zeroize::Zeroize;
 
 use super::audit::Actor;
 use super::config::seconds;
+use super::model::ServiceError;
 use super::pki::Identity;
 use super::rate::Admission;
 use super::routes::Front;
@@ -40,9 +43,9 @@ holders! {
     /// What brings keys in from outside, or decides who may do what.
     Admin: Admin;
     /// What a day's work changes.
-    Operator: Operator Admin;
+    Operator: Admin Operator;
     /// What may be seen and changes nothing.
-    Viewer: Auditor Operator Admin;
+    Viewer: Admin Operator Auditor;
     /// What hands out keys.
     MediaServer: MediaServer;
     /// What everybody with a certificate may know.
@@ -151,34 +154,87 @@ where
     }
 }
 
-/// Who asks, if their certificate is still valid and names one of the roles, and they do not ask too often.
+/// A request of somebody without a certificate, who may come again only so often.
+pub(super) struct Stranger<P> {
+    /// As the audit log names them.
+    pub(super) actor: Actor,
+    pub(super) payload: P,
+}
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+impl<P: Payload + Send> FromRequest<Front> for Stranger<P> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, front: &Front) -> Result<Self, Problem> {
+        let Some(Peer(address)) = request.extensions().get().copied() else {
+            return Err(Problem::certificate("the request came from nowhere"));
+        };
+        let actor = Actor {
+            subject: format!("a new host at {address}"),
+            fingerprint: String::new(),
+            public_key: String::new(),
+        };
+        if let Admission::TooMany { wait, told } = front.attempts.admit(&address.to_string(), front.clock.monotonic()) {
+            let problem = Problem::too_many(&actor, wait);
+            return Err(if told {
+                problem
+            } else {
+                deny(request.method(), request.uri(), front, &actor, problem).await
+            });
+        }
+        let payload = P::read(request, seconds(front.limits.body_seconds)).await?;
+        Ok(Self { actor, payload })
+    }
+}
+
+/// Who asks, if their certificate is still good and names one of the roles, and they do not ask too often.
 async fn permit(parts: &Parts, front: &Front, wanted: &[Role]) -> Result<Actor, Problem> {
-    // Connections put it there; a request without one came from nowhere.
-    let Some(Identity { actor, role, not_after }) = parts.extensions.get::<Identity>().cloned() else {
+    // Connections put it there; a request without one came without a certificate.
+    let Some(identity) = parts.extensions.get::<Identity>().cloned() else {
         return Err(Problem::certificate("there is no client certificate"));
     };
+    let actor = &identity.actor;
     let problem = match front.rates.admit(&actor.fingerprint, front.clock.monotonic()) {
-        Admission::Granted if front.clock.now() > not_after => {
-            Problem::certificate(&format!("the client certificate expired on {}", to_text(not_after)))
-        }
-        Admission::Granted => match role {
-            Some(role) if wanted.contains(&role) => return Ok(actor),
-            Some(role) => Problem::forbidden(&actor, role, wanted),
-            None => Problem::certificate("the client certificate names no role of this service"),
+        Admission::TooMany { wait, told: true } => return Err(Problem::too_many(actor, wait)),
+        Admission::TooMany { wait, told: false } => Problem::too_many(actor, wait),
+        Admission::Granted => match denial(front, &identity, wanted).await? {
+            None => return Ok(identity.actor),
+            Some(problem) => problem,
         },
-        Admission::TooMany { wait, told: true } => return Err(Problem::too_many(&actor, wait)),
-        Admission::TooMany { wait, told: false } => Problem::too_many(&actor, wait),
     };
+    Err(deny(&parts.method, &parts.uri, front, actor, problem).await)
+}
+
+/// Why the holder of a certificate may not ask, if so.
+async fn denial(front: &Front, identity: &Identity, wanted: &[Role]) -> Result<Option<Problem>, Problem> {
+    if front.clock.now() > identity.not_after {
+        let ended = to_text(identity.not_after);
+        return Ok(Some(Problem::certificate(&format!(
+            "the client certificate expired on {ended}"
+        ))));
+    }
+    match front.kms.admit(&identity.actor).await {
+        Ok(record) if wanted.contains(&record.role) => Ok(None),
+        Ok(record) => Ok(Some(Problem::forbidden(&identity.actor, record.role, wanted))),
+        Err(error @ ServiceError::Refused(_)) => Ok(Some(error.into())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes down that somebody was turned away; what they are told.
+async fn deny(method: &Method, uri: &Uri, front: &Front, actor: &Actor, problem: Problem) -> Problem {
     tracing::warn!(
         subject = actor.subject,
         fingerprint = actor.fingerprint,
         problem = problem.error(),
         "a request was refused"
     );
-    let what = format!("{} {}", parts.method, parts.uri.path())
-        .chars()
-        .take(200)
-        .collect();
-    front.kms.record_denial(&actor, what, problem.error()).await?;
-    Err(problem)
+    let what = format!("{method} {}", uri.path()).chars().take(200).collect();
+    match front.kms.record_denial(actor, what, problem.error()).await {
+        Ok(()) => problem,
+        Err(error) => error.into(),
+    }
 }

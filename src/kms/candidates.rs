@@ -1,8 +1,10 @@
 //! From a KAD that is not ours to the keys that may fit it: keys of as-is groups alone, whatever is asked, and few of them.
 
+use super::audit::Actor;
 use super::model::ServiceError;
+use super::restore::unusable;
 use super::store::keys::{self, StoredKey};
-use super::store::{Session, foreign};
+use super::store::{Session, certificates, foreign};
 use crate::kad::{BlockKads, KeyId, KeyKind, without_padding};
 use crate::kms_api::{CandidateKeyAnswer, KadMatch, KeySource, RESTORED_KEYS_MAX};
 
@@ -18,12 +20,12 @@ pub(super) struct Candidates {
     pub(super) ids: Vec<KeyId>,
     /// More keys than may be handed out match.
     pub(super) more: bool,
-    /// A key that matches and whose state forbids it.
-    pub(super) unusable: Option<StoredKey>,
+    /// Why a key that matches is not given.
+    pub(super) unusable: Option<String>,
 }
 
-/// The keys of as-is groups that `kads` name.
-pub(super) fn find(session: &Session<'_>, kads: &BlockKads) -> Result<Candidates, ServiceError> {
+/// The keys of as-is groups that `kads` name, for `actor`.
+pub(super) fn find(session: &Session<'_>, kads: &BlockKads, actor: &Actor) -> Result<Candidates, ServiceError> {
     let mut matches: Vec<(KadMatch, StoredKey)> = Vec::new();
     for kad in [&kads.unauthenticated, &kads.authenticated] {
         let by_kad = foreign::by_kad(session, kad, RESTORED_KEYS_MAX + 1)?;
@@ -37,8 +39,13 @@ pub(super) fn find(session: &Session<'_>, kads: &BlockKads) -> Result<Candidates
     matches.sort_by_key(|(how, _)| *how);
     let mut found = Candidates::default();
     for (matched, stored) in matches {
-        if !stored.record.state.serves_restore() {
-            found.unusable = found.unusable.or(Some(stored));
+        if let Err(refusal) = certificates::admit_to_group(session, actor, &stored.record.group)? {
+            found.unusable = found.unusable.or(Some(format!("{refusal}; {}", refusal.hint())));
+        } else if !stored.record.state.serves_restore() {
+            found.unusable = Some(match found.unusable {
+                Some(why) => why,
+                None => unusable(session, &stored)?,
+            });
         } else if !found.ids.contains(&stored.record.id) {
             found.add(session, matched, stored)?;
         }

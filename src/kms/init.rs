@@ -11,12 +11,13 @@ use thiserror::Error;
 use super::audit::{Action, Actor, Event};
 use super::config::{self, KmsConfig};
 use super::master_key::MasterKeySource;
-use super::pki::{Authority, Leaf, PkiError};
+use super::pki::{Authority, IssuingCa, Leaf, PkiError, facts};
 use super::seal::HostMasterKey;
+use super::store::certificates::NewCertificate;
 use super::store::{StoreError, StoreFile};
 use crate::clock::Clock;
 use crate::entropy::{Entropy, EntropyError};
-use crate::kms_api::Role;
+use crate::kms_api::{Binding, ClientName, Role};
 
 /// Readable by everybody: certificates and configuration.
 pub(super) const PUBLIC: u32 = 0o644;
@@ -118,7 +119,13 @@ pub(super) fn init_under(
     );
     files.add(&config.issuing_ca, PUBLIC, &issuing.certificate_pem(), &what)?;
     files.folder("server")?;
-    let chain = format!("{}{}", server.certificate_pem, issuing.certificate_pem());
+    // The root goes along for hosts that enroll: they know it by its fingerprint only.
+    let chain = [
+        server.certificate_pem,
+        issuing.certificate_pem(),
+        root.certificate_pem(),
+    ]
+    .concat();
     files.add(
         &config.server_certificate,
         PUBLIC,
@@ -127,10 +134,17 @@ pub(super) fn init_under(
     )?;
     files.add(&config.server_key, PRIVATE, &server.key_pem, "server's private key")?;
 
-    make_store(&mut files, &config.store, master, &issuing, (clock, entropy))?;
+    let clients = CLIENTS.map(|(name, role)| Ok((name, role, issuing.client(name, role, now)?)));
+    let clients: Vec<_> = clients.into_iter().collect::<Result<_, PkiError>>()?;
+    make_store(
+        &mut files,
+        (&config.store, master),
+        (&root, &issuing),
+        &clients,
+        (clock, entropy),
+    )?;
     files.folder("clients")?;
-    for (name, role) in CLIENTS {
-        let leaf = issuing.client(name, role, now)?;
+    for (name, role, leaf) in clients {
         let bundle = client_toml(hosts, config.listen.port())?;
         add_client(&mut files, name, role, &leaf, &bundle, &root)?;
     }
@@ -145,9 +159,9 @@ pub(super) fn until(not_after: time::OffsetDateTime) -> String {
 
 fn make_store(
     files: &mut Files<'_>,
-    store: &Path,
-    master: &HostMasterKey,
-    issuing: &Authority,
+    (store, master): (&Path, &HostMasterKey),
+    (root, issuing): (&Authority, &Authority),
+    clients: &[(&str, Role, Leaf)],
     (clock, entropy): (&dyn Clock, &dyn Entropy),
 ) -> Result<(), InitError> {
     files.folder(store)?;
@@ -156,7 +170,25 @@ fn make_store(
     let created = StoreFile::create(&path, master, entropy, now)?;
     let mut event = Event::new(&Actor::local(), Action::Initialise);
     event.detail = Some(format!("under host master key {}", master.id()));
-    created.keep_issuing_ca(issuing.certificate_der(), issuing.key_der(), entropy, &event, now)?;
+    let ca = IssuingCa {
+        certificate: issuing.certificate_der().to_vec(),
+        root: root.certificate_der().to_vec(),
+        key: issuing.key_der().to_vec().into(),
+    };
+    let known = clients.iter().filter_map(|(name, role, leaf)| {
+        let facts = facts(&leaf.certificate_der)?;
+        Some((ClientName::new(*name).ok()?, *role, facts))
+    });
+    let known: Vec<_> = known.collect();
+    let known = known.iter().map(|(name, role, facts)| NewCertificate {
+        facts,
+        name,
+        role: *role,
+        // There is no group yet that it could be bound to.
+        binding: (*role == Role::MediaServer).then_some(Binding::AllGroups),
+        issued_by: "local",
+    });
+    created.keep_issuing_ca(&ca, known.collect(), &event, (entropy, now))?;
     files.note(store.to_owned(), "store: groups, keys and audit chain");
     Ok(())
 }
@@ -175,7 +207,12 @@ fn add_client(
     files.write(&folder.join("key.pem"), PRIVATE, &leaf.key_pem)?;
     files.write(&folder.join("ca.pem"), PUBLIC, &root.certificate_pem())?;
     files.write(&folder.join("client.toml"), PUBLIC, bundle)?;
-    let what = format!("bundle for one {role}, valid until {}", leaf.not_after.date());
+    let groups = if role == Role::MediaServer {
+        " of all groups"
+    } else {
+        ""
+    };
+    let what = format!("bundle for one {role}{groups}, valid until {}", leaf.not_after.date());
     files.made.push(Made {
         path: files.root.join(&folder),
         what,

@@ -3,9 +3,11 @@
 //! A group key of kind "derived" never leaves this room; what leaves was made durable and audited first. Standards: TLS 1.3 with client
 //! certificates (X.509), HTTP/1.1, JSON; the messages are in `kms_api`.
 
+mod admissions;
 pub mod audit;
 mod auth;
 mod candidates;
+mod certificates;
 pub mod command;
 pub mod config;
 pub mod connector;

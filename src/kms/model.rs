@@ -1,7 +1,11 @@
 //! What the KMS refuses and how it says so. A refusal is a definite answer; trouble with the store is another thing and says "unknown".
 
+mod holder;
+
 use thiserror::Error;
 
+pub use self::holder::{CertificateRefusal, HolderRefusal};
+use super::pki::PkiError;
 use super::requests::RequestRefusal;
 use super::snapshot::SnapshotError;
 use super::store::StoreError;
@@ -221,6 +225,12 @@ pub enum Refusal {
     /// Nothing to take back.
     #[error("the service is not quiesced")]
     NotQuiesced,
+    /// The asker's certificate is not good, or no longer.
+    #[error(transparent)]
+    Certificate(#[from] CertificateRefusal),
+    /// What was asked of certificates, or under one.
+    #[error(transparent)]
+    Holder(#[from] HolderRefusal),
     /// A description is too long or has control characters.
     #[error("a description has at most 256 characters and no control characters")]
     Description,
@@ -252,6 +262,8 @@ impl Refusal {
             Self::SingleCopy { .. } | Self::RotatedSingleCopy { .. } => ErrorCode::SingleCopy,
             Self::Quiesced { .. } => ErrorCode::Quiesced,
             Self::NotQuiesced => ErrorCode::NotQuiesced,
+            Self::Certificate(_) => ErrorCode::Certificate,
+            Self::Holder(refusal) => refusal.code(),
             Self::Description | Self::RotationAge { .. } => ErrorCode::BadRequest,
             Self::ReleasesStopped { .. } => ErrorCode::ReleasesStopped,
             Self::Request(refusal) => refusal.code(),
@@ -326,6 +338,8 @@ impl Refusal {
             Self::ReleasesStopped { .. } => STOPPED_HINT.to_owned(),
             Self::Resealed => "restart tapekey-kms, so that it takes up the new host master key".to_owned(),
             Self::NotQuiesced => "tapekey kms status shows how the service is".to_owned(),
+            Self::Certificate(refusal) => refusal.hint().to_owned(),
+            Self::Holder(refusal) => refusal.hint(),
             Self::Description => "shorten it".to_owned(),
         }
     }
@@ -356,6 +370,30 @@ pub enum ServiceError {
     /// No snapshot was made.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// No certificate was made.
+    #[error(transparent)]
+    Pki(PkiError),
+}
+
+impl From<CertificateRefusal> for ServiceError {
+    fn from(error: CertificateRefusal) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<HolderRefusal> for ServiceError {
+    fn from(error: HolderRefusal) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<PkiError> for ServiceError {
+    fn from(error: PkiError) -> Self {
+        match error {
+            PkiError::Request { problem } => HolderRefusal::SigningRequest { problem }.into(),
+            error => Self::Pki(error),
+        }
+    }
 }
 
 impl From<RequestRefusal> for ServiceError {

@@ -11,8 +11,12 @@ use super::config::Limits;
 /// Buckets kept; full ones are forgotten when there are more.
 const BUCKETS_MAX: usize = 4096;
 
-/// At most one audit record in this time says that a certificate asks too often: else asking would fill the log.
+/// At most one audit record in this time says that somebody asks too often: else asking would fill the log.
 const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// How often an address may try a token: typing it wrong a few times is human.
+const ATTEMPT_EVERY: Duration = Duration::from_secs(10);
+const ATTEMPTS_AT_ONCE: u32 = 5;
 
 /// Whether somebody may ask now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +36,7 @@ struct Bucket {
     told_at: Option<Duration>,
 }
 
-/// The buckets of all certificates.
+/// The buckets of all certificates, or of all addresses.
 #[derive(Debug)]
 pub(super) struct Rates {
     /// What one request takes out.
@@ -43,23 +47,33 @@ pub(super) struct Rates {
 }
 
 impl Rates {
+    /// For holders of certificates.
     pub(super) fn new(limits: &Limits) -> Self {
         let interval = Duration::from_secs(1) / limits.requests_per_second.get();
+        Self::of(interval, limits.requests_burst.get())
+    }
+
+    /// For those who come with a token.
+    pub(super) fn of_attempts() -> Self {
+        Self::of(ATTEMPT_EVERY, ATTEMPTS_AT_ONCE)
+    }
+
+    fn of(interval: Duration, burst: u32) -> Self {
         Self {
             interval,
-            depth: interval.saturating_mul(limits.requests_burst.get()),
+            depth: interval.saturating_mul(burst),
             buckets: Mutex::default(),
         }
     }
 
-    /// Takes one request out of the bucket of the certificate with that fingerprint, if there is one in it.
-    pub(super) fn admit(&self, fingerprint: &str, now: Duration) -> Admission {
+    /// Takes one request out of the bucket of somebody, by fingerprint or address, if there is one in it.
+    pub(super) fn admit(&self, who: &str, now: Duration) -> Admission {
         // A thread that panicked here left a map that is still whole.
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= BUCKETS_MAX && !buckets.contains_key(fingerprint) {
+        if buckets.len() >= BUCKETS_MAX && !buckets.contains_key(who) {
             buckets.retain(|_, bucket| bucket.full_at > now);
         }
-        let bucket = buckets.entry(fingerprint.to_owned()).or_insert(Bucket {
+        let bucket = buckets.entry(who.to_owned()).or_insert(Bucket {
             full_at: now,
             told_at: None,
         });

@@ -8,9 +8,8 @@ use super::metrics::count_release;
 use super::model::ServiceError;
 use super::select::{Released, Vetted, in_millis};
 use super::service::Kms;
-use super::store::Session;
 use super::store::keys::{self, StoredKey};
-use super::store::requests;
+use super::store::{Session, certificates, requests};
 use crate::clock::to_text;
 use crate::kad::{BlockKads, KeyKind, OurKad, derive_volume_key};
 use crate::kms_api::{
@@ -52,7 +51,7 @@ impl Kms {
         let outside = self.selection.for_restore(&wanted).await;
         let began = self.clock.monotonic();
         let work = move |session: &mut Session<'_>| {
-            let outside = outside.vet(session, &kads, ours)?;
+            let outside = outside.vet(session, (&kads, &event.actor), ours)?;
             let request = event.clone();
             let (answer, from_outside) = session.audited(event, |session, event| {
                 let found = find(session, &kads, ours, (outside.keys.is_empty(), event))?;
@@ -82,10 +81,10 @@ fn find(
     (alone, event): (bool, &mut Event),
 ) -> Result<Found, ServiceError> {
     let Some(kad) = ours else {
-        return by_foreign_kads(session, kads, None);
+        return by_foreign_kads(session, (kads, &event.actor), None);
     };
     match by_our_kad(session, kad, event)? {
-        Found::Nothing(why) if alone => by_foreign_kads(session, kads, Some(why)),
+        Found::Nothing(why) if alone => by_foreign_kads(session, (kads, &event.actor), Some(why)),
         found => Ok(found),
     }
 }
@@ -102,6 +101,9 @@ fn by_our_kad(session: &Session<'_>, kad: OurKad, event: &mut Event) -> Result<F
             "the KAD does not fit the kind of group {}",
             stored.record.group
         )));
+    }
+    if let Err(refusal) = certificates::admit_to_group(session, &event.actor, &stored.record.group)? {
+        return Ok(Found::Refused(format!("{refusal}; {}", refusal.hint())));
     }
     if !stored.record.state.serves_restore() {
         return Ok(Found::Refused(unusable(session, &stored)?));
@@ -129,11 +131,15 @@ fn by_our_kad(session: &Session<'_>, kad: OurKad, event: &mut Event) -> Result<F
 }
 
 /// `not_ours`: why a KAD that looks like ours names no key.
-fn by_foreign_kads(session: &Session<'_>, kads: &BlockKads, not_ours: Option<String>) -> Result<Found, ServiceError> {
-    let found = candidates::find(session, kads)?;
+fn by_foreign_kads(
+    session: &Session<'_>,
+    (kads, actor): (&BlockKads, &Actor),
+    not_ours: Option<String>,
+) -> Result<Found, ServiceError> {
+    let found = candidates::find(session, kads, actor)?;
     Ok(match (&found.unusable, not_ours) {
         _ if !found.keys.is_empty() => Found::Candidates(Box::new(found)),
-        (Some(stored), _) => Found::Refused(unusable(session, stored)?),
+        (Some(why), _) => Found::Refused(why.clone()),
         (None, Some(why)) => Found::Nothing(why),
         (None, None) => {
             Found::Nothing("no key of an as-is group was imported with this KAD, and none has it as its id".to_owned())
@@ -150,7 +156,8 @@ fn detail(request: &RestoreKeysRequest) -> String {
     }
 }
 
-fn unusable(session: &Session<'_>, stored: &StoredKey) -> Result<String, ServiceError> {
+/// Why a key that fits is not given.
+pub(super) fn unusable(session: &Session<'_>, stored: &StoredKey) -> Result<String, ServiceError> {
     if stored.record.state == KeyState::Deleted {
         return deleted(session, stored);
     }

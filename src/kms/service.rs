@@ -1,7 +1,9 @@
 //! What the KMS does, each thing as one audited transaction. Who may ask for what was decided before.
 
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 
+use super::admissions::Admissions;
 use super::audit::{Action, Actor, AuditHead, Event};
 use super::metrics::Releases;
 use super::model::{Refusal, ServiceError, check_description};
@@ -11,7 +13,7 @@ use super::store::groups::{self, Group};
 use super::store::keys::{self, StoredKey};
 use super::store::{Session, Store, StoreError, StoreFile, snapshots};
 use super::upkeep::Noted;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::entropy::{Entropy, random_bytes};
 use crate::kad::{KeyId, KeyKind, OurKad, derive_volume_key};
 use crate::kms_api::{
@@ -33,6 +35,11 @@ pub struct Kms {
     /// Wakes whoever does what is due.
     pub(super) wake: tokio::sync::Notify,
     pub(super) releases: Releases,
+    pub(super) admissions: Admissions,
+    /// Until when clients without a certificate may come with a token, in milliseconds since 1970.
+    pub(super) enrollment_until: AtomicI64,
+    /// The last moments of the service's own certificate and of those above it.
+    pub(super) own_dates: Mutex<Vec<(&'static str, Timestamp)>>,
 }
 
 impl Kms {
@@ -50,6 +57,9 @@ impl Kms {
             noted: Mutex::default(),
             wake: tokio::sync::Notify::new(),
             releases: Releases::default(),
+            admissions: Admissions::default(),
+            enrollment_until: AtomicI64::new(0),
+            own_dates: Mutex::default(),
         })
     }
 

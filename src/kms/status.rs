@@ -105,6 +105,7 @@ impl Kms {
             security_alarms: self.security_alarms(&requests, now),
             requests,
             seal: Some(self.seal_status().await?),
+            certificates: self.certificate_dates().await?,
         })
     }
 
@@ -126,6 +127,7 @@ impl Kms {
         }
         if due.daily {
             self.alarm_about_single_copies().await;
+            self.alarm_about_certificates().await;
         }
     }
 

@@ -228,8 +228,14 @@ pub enum ErrorCode {
     BadRequest,
     /// The certificate's role does not allow it.
     Forbidden,
-    /// The certificate has expired, or no role can be read from it.
+    /// The certificate has expired, was revoked or replaced, is unknown, or no role can be read from it.
     Certificate,
+    /// The media server is not bound to the group.
+    GroupNotBound,
+    /// There is no certificate of that name or serial number, or none that is still valid.
+    NoSuchCertificate,
+    /// The token does not exist, was used, or is too old: which of them is not said.
+    EnrollmentRefused,
     /// A tape request for a group whose name does not begin with `ENCR_`.
     NotForTape,
     /// A disk request for a group whose name begins with `ENCR_`.

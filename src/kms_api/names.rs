@@ -101,6 +101,11 @@ name!(
     Kind { what: "server name", rule: "1 to 64 letters, digits and any of . _ + : -", inner_space: false }
 );
 name!(
+    /// The holder of a certificate: a person, a program or a host.
+    ClientName,
+    Kind { what: "client name", rule: "1 to 64 letters, digits and any of . _ + : -", inner_space: false }
+);
+name!(
     /// What a volume is called in requests and audit records: its medium serial number, or its barcode.
     VolumeName,
     Kind {

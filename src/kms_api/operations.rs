@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::expiry::Expiry;
 use super::health::{ExternalServerStatus, ReleaseStatistics, StateCount};
 use super::{AdminRequest, WaitingRotation};
 
@@ -156,6 +157,9 @@ pub struct ServiceStatus {
     /// How far records are sealed under the newest key protection key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<SealStatus>,
+    /// The service's own certificates, and those of clients that end soon and have no successor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateDates>,
 }
 
 /// How far records are sealed under the newest key protection key.
@@ -193,4 +197,17 @@ pub struct SnapshotSchedule {
         with = "time::serde::rfc3339::option"
     )]
     pub next: Option<OffsetDateTime>,
+}
+
+/// When a certificate ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateDates {
+    /// What it is: `server`, `issuing CA`, `root CA`, or role and name of a client.
+    pub what: String,
+    /// Its last moment.
+    #[serde(with = "time::serde::rfc3339")]
+    pub not_after: OffsetDateTime,
+    /// How near that is, if it is near.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<Expiry>,
 }

@@ -29,7 +29,7 @@ pub(super) struct Question<'a> {
     query: Vec<(&'static str, String)>,
     body: Option<Bytes>,
     /// Whether it may be sent again when it is not known whether it was served.
-    repeatable: bool,
+    pub(super) repeatable: bool,
 }
 
 impl<'a> Question<'a> {
@@ -192,7 +192,7 @@ impl KmsClient {
         for (name, value) in &question.query {
             url.query_pairs_mut().append_pair(name, value);
         }
-        let mut request = self.http.request(question.method.clone(), url);
+        let mut request = self.own().http.request(question.method.clone(), url);
         if let Some(body) = &question.body {
             request = request
                 .header(header::CONTENT_TYPE, "application/json")

@@ -17,7 +17,7 @@ use super::address::AddressError;
 use crate::clock::{Timestamp, to_text};
 
 /// A client bundle as `tapekey-kms init` writes it: this file beside the certificates, paths relative to it.
-const BUNDLE_FILE: &str = "client.toml";
+pub(super) const BUNDLE_FILE: &str = "client.toml";
 
 /// Permission bits that the file of a private key must not have: anything for others, and writing for the group.
 const KEY_MODE_FORBIDDEN: u32 = 0o027;
@@ -82,6 +82,9 @@ pub enum SetupError {
         /// What TLS said.
         problem: String,
     },
+    /// The library refused before any file was read.
+    #[error("set up TLS: {0}\nhint: this is a fault of tapekey, please report it")]
+    Library(String),
     /// No address at all.
     #[error("no KMS address is configured\nhint: name at least one, https://HOST:PORT")]
     NoAddress,
@@ -137,8 +140,11 @@ pub(super) fn read_ca(path: &Path) -> Result<Vec<CertificateDer<'static>>, Setup
     read_certificates(path, "CA certificate")
 }
 
-/// Our certificate and its chain, valid at `now`.
-pub(super) fn read_chain(path: &Path, now: Timestamp) -> Result<Vec<CertificateDer<'static>>, SetupError> {
+/// A certificate with those above it, the own one first.
+type Chain = Vec<CertificateDer<'static>>;
+
+/// Our certificate and its chain, valid at `now`; its first and last moment.
+pub(super) fn read_chain(path: &Path, now: Timestamp) -> Result<(Chain, (Timestamp, Timestamp)), SetupError> {
     let chain = read_certificates(path, "client certificate")?;
     let malformed = |problem: String| SetupError::Malformed {
         what: "client certificate",
@@ -165,7 +171,7 @@ pub(super) fn read_chain(path: &Path, now: Timestamp) -> Result<Vec<CertificateD
             not_before,
         });
     }
-    Ok(chain)
+    Ok((chain, (not_before, not_after)))
 }
 
 /// Our private key, from a file that only its owner (and at most a group) can read.
@@ -206,13 +212,17 @@ fn read_certificates(path: &Path, what: &'static str) -> Result<Vec<CertificateD
         path: path.to_owned(),
         problem,
     };
-    let certificates = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| malformed(error.to_string()))?;
+    let certificates = certificates_in(&pem).map_err(malformed)?;
     if certificates.is_empty() {
         return Err(malformed("no PEM certificate in it".to_owned()));
     }
     Ok(certificates)
+}
+
+/// The certificates in a PEM text.
+pub(super) fn certificates_in(pem: &[u8]) -> Result<Chain, String> {
+    let read = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>();
+    read.map_err(|error| error.to_string())
 }
 
 fn read(path: &Path, what: &'static str, hint: &'static str) -> Result<Vec<u8>, SetupError> {

@@ -7,36 +7,40 @@ mod address;
 mod answer;
 mod ask;
 mod audit;
+mod bundle;
+mod certificates;
+mod enroll;
 mod error;
 mod files;
 pub mod heads;
 mod lifecycle;
+pub mod renewal;
 mod requests;
+mod signing;
 mod tls;
 
 pub use address::{AddressError, KmsAddress};
 pub use answer::{BackupKey, CandidateKey, KeyServer, RestoreAnswer, RestoredKey, ServerOutcome};
+pub use bundle::{BundleError, NewBundle};
+pub use enroll::{EnrollError, Enrolled, enroll};
 pub use error::{KmsClientError, NoAnswer, Remedy, Unanswered};
 pub use files::SetupError;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::Method;
 
 use self::ask::Question;
 use self::heads::HeadBook;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::kad::{BlockKads, OurKad};
 use crate::kms_api::{
     self, BackupKeyRequest, ClearedCache, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot, GroupList,
     GroupName, GroupRecord, ImportKeys, ImportReport, KeyList, KeyMove, KeyName, KeyRecord, MoveKey, PageQuery,
     Purpose, RestoreKeysRequest, RotateGroup, ServiceStatus, SnapshotList, SnapshotRecord, VolumeName,
 };
-
-/// How long an idle connection is kept. Less than the KMS keeps one, so that no request meets a connection that is just being closed.
-const IDLE: Duration = Duration::from_secs(30);
 
 /// How a host reaches its KMS.
 #[derive(Debug, Clone)]
@@ -53,6 +57,16 @@ pub struct ClientConfig {
     pub timeout: Duration,
 }
 
+impl Own {
+    fn of_files(config: &ClientConfig, clock: &Arc<dyn Clock>) -> Result<Self, SetupError> {
+        let (tls, dates) = tls::tls_config(config, clock)?;
+        Ok(Self {
+            http: tls::http_client(tls, config.timeout)?,
+            dates: Some(dates),
+        })
+    }
+}
+
 impl ClientConfig {
     /// How long an address may take where nobody says otherwise.
     pub const TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,10 +74,21 @@ impl ClientConfig {
 
 /// A client of the KMS. Cheap to share behind an `Arc`; connections are kept and used again.
 pub struct KmsClient {
-    http: reqwest::Client,
+    /// Replaced when our certificate is.
+    own: RwLock<Own>,
     addresses: Vec<KmsAddress>,
     timeout: Duration,
     heads: Option<Arc<HeadBook>>,
+    /// The files; a host that enrolls has none yet.
+    config: Option<ClientConfig>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Connections under one certificate, and its first and last moment.
+#[derive(Clone)]
+struct Own {
+    http: reqwest::Client,
+    dates: Option<(Timestamp, Timestamp)>,
 }
 
 impl KmsClient {
@@ -75,24 +100,14 @@ impl KmsClient {
         if config.addresses.is_empty() {
             return Err(SetupError::NoAddress);
         }
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::tls_config(config, clock)?)
-            .http1_only()
-            .https_only(true)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(config.timeout)
-            .pool_idle_timeout(IDLE)
-            .build()
-            .map_err(|error| SetupError::Tls {
-                path: config.certificate.clone(),
-                problem: error.to_string(),
-            })?;
+        let own = Own::of_files(config, clock)?;
         Ok(Self {
-            http,
+            own: RwLock::new(own),
             addresses: config.addresses.clone(),
             timeout: config.timeout,
             heads: None,
+            config: Some(config.clone()),
+            clock: clock.clone(),
         })
     }
 
@@ -101,6 +116,35 @@ impl KmsClient {
     pub fn remembering(mut self, heads: Arc<HeadBook>) -> Self {
         self.heads = Some(heads);
         self
+    }
+
+    /// A client without files.
+    fn of(http: reqwest::Client, addresses: Vec<KmsAddress>, clock: &Arc<dyn Clock>) -> Self {
+        Self {
+            own: RwLock::new(Own { http, dates: None }),
+            addresses,
+            timeout: ClientConfig::TIMEOUT,
+            heads: None,
+            config: None,
+            clock: clock.clone(),
+        }
+    }
+
+    /// Connections from now on are under the certificate in the files; those at work end by themselves.
+    fn read_files_again(&self, config: &ClientConfig) -> Result<(), SetupError> {
+        let own = Own::of_files(config, &self.clock)?;
+        // A thread that panicked with the lock has changed nothing.
+        *self.own.write().unwrap_or_else(PoisonError::into_inner) = own;
+        Ok(())
+    }
+
+    fn own(&self) -> Own {
+        self.own.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// First and last moment of our certificate.
+    fn dates(&self) -> Option<(Timestamp, Timestamp)> {
+        self.own().dates
     }
 
     /// A key for writing `volume` of the pool `group`, and the KAD to write beside its blocks. Its key check value has been checked.

@@ -61,6 +61,12 @@ impl VirtualClock {
         })
     }
 
+    /// To the real time, where a real program took part: it dates its certificates by that.
+    pub(crate) fn advance_to_the_real_time(&self) {
+        self.seconds
+            .fetch_max(Timestamp::now_utc().unix_timestamp(), Ordering::SeqCst);
+    }
+
     pub(crate) fn advance_days(&self, days: i64) {
         self.advance_hours(days * 24);
     }
@@ -71,12 +77,6 @@ impl VirtualClock {
 
     pub(crate) fn advance_seconds(&self, seconds: i64) {
         self.seconds.fetch_add(seconds, Ordering::SeqCst);
-    }
-
-    /// Not behind the machine's clock any more: certificates that a program just made are dated by that one.
-    pub(crate) fn catch_up(&self) {
-        self.seconds
-            .fetch_max(Timestamp::now_utc().unix_timestamp(), Ordering::SeqCst);
     }
 
     /// Sets the wall clock forward, or back, while no time passes.
@@ -311,20 +311,26 @@ impl Home {
     }
 
     pub(crate) async fn serve(&self) -> Running {
-        self.serve_kms(self.kms()).await
+        self.serve_after(|| {}).await
+    }
+
+    /// Does something between the service's reading of its files and its first look at the clock.
+    pub(crate) async fn serve_after(&self, meanwhile: impl FnOnce()) -> Running {
+        self.serve_kms(self.kms(), meanwhile).await
     }
 
     /// With servers behind it.
     pub(crate) async fn serve_with(&self, servers: Vec<Arc<dyn ExternalServer>>, rules: SelectionRules) -> Running {
         let kms = Kms::start(self.open_store().unwrap(), self.clock.clone(), self.entropy.clone()).unwrap();
         let kms = kms.with_servers(Selection::new(servers, rules, self.clock.clone()).unwrap());
-        self.serve_kms(Arc::new(kms)).await
+        self.serve_kms(Arc::new(kms), || {}).await
     }
 
-    async fn serve_kms(&self, kms: Arc<Kms>) -> Running {
+    async fn serve_kms(&self, kms: Arc<Kms>, meanwhile: impl FnOnce()) -> Running {
         let server = Server::bind(&self.config(), kms, self.clock.clone()).await.unwrap();
         let address = server.address().unwrap();
         let metrics = server.metrics_address().unwrap().unwrap();
+        meanwhile();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(server.run(async {
             let _ = stopped.await;
@@ -335,12 +341,6 @@ impl Home {
             stop,
             task,
         }
-    }
-
-    /// Why the service cannot be started.
-    pub(crate) async fn try_bind(&self) -> String {
-        let kms = Kms::start(self.open_store().unwrap(), self.clock.clone(), self.entropy.clone()).unwrap();
-        error(Server::bind(&self.config(), Arc::new(kms), self.clock.clone()).await)
     }
 
     pub(crate) fn client(&self, name: &str, address: SocketAddr) -> KmsClient {

@@ -92,7 +92,7 @@ pub(super) async fn on_snapshots(
     }
 }
 
-/// The status, with exit code 1 if a key is on one disk only.
+/// The status, with exit code 1 if a key is on one disk only or a certificate ends soon.
 pub(super) async fn on_status(client: &KmsClient, output: &mut Output<'_>) -> Result<(), Failure> {
     let status = client.status().await.map_err(failure)?;
     output.answer(&status, describe)?;
@@ -111,7 +111,7 @@ pub(super) async fn on_status(client: &KmsClient, output: &mut Output<'_>) -> Re
         ));
     }
     match status.keys_in_no_snapshot {
-        0 if status.security_alarms.is_empty() => Ok(()),
+        0 if status.security_alarms.is_empty() => certificates_are_good(&status),
         0 => Err(Failure::new(
             Exit::Failed,
             format_args!(
@@ -127,6 +127,23 @@ pub(super) async fn on_status(client: &KmsClient, output: &mut Output<'_>) -> Re
             ),
         )),
     }
+}
+
+/// A failure if a certificate ends soon.
+fn certificates_are_good(status: &ServiceStatus) -> Result<(), Failure> {
+    let ending = status
+        .certificates
+        .iter()
+        .filter_map(|one| Some((&one.what, one.expiry?)));
+    let ending: Vec<_> = ending.map(|(what, expiry)| format!("{what} {expiry}")).collect();
+    if ending.is_empty() {
+        return Ok(());
+    }
+    let hint = "hint: clients renew with tapekey kms certificate renew, the server by itself, CAs by a new KMS";
+    Err(Failure::new(
+        Exit::Failed,
+        format_args!("certificates end: {}\n{hint}", ending.join("; ")),
+    ))
 }
 
 /// One quiesce more, or one less.
@@ -168,6 +185,13 @@ fn describe(status: &ServiceStatus) -> String {
     }
     for alarm in &status.alarms {
         table.row(["alarm", alarm]);
+    }
+    for certificate in &status.certificates {
+        let near = certificate
+            .expiry
+            .map_or_else(String::new, |expiry| format!(": {expiry}"));
+        let until = format!("{} until {}{near}", certificate.what, to_text(certificate.not_after));
+        table.row(["certificate", &until]);
     }
     let changes = match status.quiesces {
         0 => "allowed".to_owned(),

@@ -78,7 +78,13 @@ impl Daemon {
             text: alarm.text,
             hint: Some(alarm.hint),
         };
-        alarms.map(message).collect()
+        let end_of_certificate = self.keys.alarm().map(|text| JobMessage {
+            at: self.clock.now(),
+            level: Level::Alarm,
+            text,
+            hint: Some("tapekey kms certificate renew with the daemon's bundle, or enroll this host again".to_owned()),
+        });
+        alarms.map(message).chain(end_of_certificate).collect()
     }
 
     async fn look_at_one(&self, unit: &DriveUnit, also_in_use: bool) -> DriveStatus {

@@ -1,6 +1,7 @@
 //! The program `tapekey-kms`: its verbs, and what they print. All of them work on the local folder, none through the web service.
 
 mod audit;
+mod certificate;
 mod init;
 mod kit;
 mod master_key;
@@ -49,6 +50,9 @@ enum Verb {
     Reseal(reseal::ResealArguments),
     /// Check that every record of a KMS or a snapshot opens and that everything fits
     Verify(verify::VerifyArguments),
+    /// Certificates of clients
+    #[command(subcommand)]
+    Certificate(certificate::CertificateVerb),
     /// The audit log of the local store
     #[command(subcommand)]
     Audit(audit::AuditVerb),
@@ -89,6 +93,7 @@ async fn carry_out(verb: Verb, machine: Machine, out: &mut dyn Write, err: &mut 
         Verb::Recover(arguments) => recover::run(&arguments, machine, out, err).await,
         Verb::Reseal(arguments) => reseal::run(&arguments, machine, out).await,
         Verb::Verify(arguments) => verify::run(&arguments, &machine, out, err),
+        Verb::Certificate(verb) => certificate::run(verb, &machine, out),
         Verb::Audit(verb) => audit::run(&verb, &machine, out, err),
     }
 }

@@ -33,6 +33,12 @@ pub enum PkiError {
         /// The name with everything unprintable escaped.
         shown: String,
     },
+    /// A certificate signing request that cannot be followed.
+    #[error("the certificate signing request {problem}\nhint: make a new one with a new key of the curve P-256")]
+    Request {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The library refused.
     #[error("make certificate {name}: {source}\nhint: this is a fault of tapekey-kms, please report it")]
     Library {
@@ -54,6 +60,8 @@ pub struct Authority {
 pub struct Leaf {
     /// The certificate, in PEM.
     pub certificate_pem: String,
+    /// The certificate, in DER.
+    pub certificate_der: Vec<u8>,
     /// The private key, in PEM.
     pub key_pem: Zeroizing<String>,
     /// The last moment that the certificate is valid.
@@ -107,9 +115,8 @@ impl Authority {
     /// # Errors
     /// The library's.
     pub fn client(&self, name: &str, role: Role, now: OffsetDateTime) -> Result<Leaf, PkiError> {
-        let uri = role::uri(role).try_into().map_err(library(name))?;
         let usage = ExtendedKeyUsagePurpose::ClientAuth;
-        leaf(&self.issuer(), name, vec![SanType::URI(uri)], usage, now)
+        leaf(&self.issuer(), name, client_names(name, role)?, usage, now)
     }
 
     /// The CA's certificate, in PEM.
@@ -171,7 +178,7 @@ fn server_leaf(issuer: &Issuer<'_, &KeyPair>, hosts: &[String], now: OffsetDateT
     let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let names = always
         .iter()
-        .chain(hosts)
+        .chain(hosts.iter().filter(|host| !always.contains(host)))
         .map(|host| alternative_name(host))
         .collect::<Result<_, _>>()?;
     leaf(issuer, "tapekey-kms", names, ExtendedKeyUsagePurpose::ServerAuth, now)
@@ -185,16 +192,33 @@ fn leaf(
     now: OffsetDateTime,
 ) -> Result<Leaf, PkiError> {
     let key = new_key(name)?;
+    let params = leaf_params(name, alternative_names, usage, now);
+    let certificate = params.signed_by(&*key, issuer).map_err(library(name))?;
+    Ok(Leaf {
+        certificate_pem: certificate.pem(),
+        certificate_der: certificate.der().to_vec(),
+        key_pem: Zeroizing::new(key.serialize_pem()),
+        not_after: params.not_after,
+    })
+}
+
+pub(super) fn leaf_params(
+    name: &str,
+    alternative_names: Vec<SanType>,
+    usage: ExtendedKeyUsagePurpose,
+    now: OffsetDateTime,
+) -> CertificateParams {
     let mut params = params(name, now, LEAF_VALID);
     params.subject_alt_names = alternative_names;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![usage];
-    let certificate = params.signed_by(&*key, issuer).map_err(library(name))?;
-    Ok(Leaf {
-        certificate_pem: certificate.pem(),
-        key_pem: Zeroizing::new(key.serialize_pem()),
-        not_after: params.not_after,
-    })
+    params
+}
+
+/// Where a client's certificate says its role.
+pub(super) fn client_names(name: &str, role: Role) -> Result<Vec<SanType>, PkiError> {
+    let uri = role::uri(role).try_into().map_err(library(name))?;
+    Ok(vec![SanType::URI(uri)])
 }
 
 fn new_key(name: &str) -> Result<Zeroizing<KeyPair>, PkiError> {
@@ -237,7 +261,7 @@ fn alternative_name(host: &str) -> Result<SanType, PkiError> {
     host.try_into().map(SanType::DnsName).map_err(|_| wrong())
 }
 
-fn library(name: &str) -> impl Fn(rcgen::Error) -> PkiError {
+pub(super) fn library(name: &str) -> impl Fn(rcgen::Error) -> PkiError {
     move |source| PkiError::Library {
         name: name.to_owned(),
         source,

@@ -4,7 +4,10 @@
 //! Private keys here are drawn by the cipher library, which takes no seed; nothing that seals or encrypts data comes from it.
 
 mod issue;
+mod request;
 mod role;
 
 pub use issue::{Authority, Leaf, PkiError, certificate_pem, server_under};
+pub(in crate::kms) use request::{IssuingCa, client_under};
+pub(in crate::kms) use role::{CertificateFacts, facts};
 pub use role::{Identity, identify};

@@ -4,6 +4,7 @@ use axum::extract::State;
 
 use super::Front;
 use super::reply::{Outcome, reply};
+use crate::kms::audit::Action;
 use crate::kms::auth::{Json, MediaServer, Permitted};
 use crate::kms_api::{BackupKeyAnswer, BackupKeyRequest};
 
@@ -12,5 +13,7 @@ pub(super) async fn create(
     State(front): State<Front>,
     request: Permitted<MediaServer, (), Json<BackupKeyRequest>>,
 ) -> Outcome<BackupKeyAnswer> {
+    let (actor, group) = (&request.actor, &request.payload.0.group);
+    front.kms.check_bound(actor, Action::BackupKey, group).await?;
     reply(front.kms.backup_key(&request.actor, request.payload.0).await)
 }

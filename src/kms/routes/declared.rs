@@ -1,6 +1,7 @@
 //! The table of routes: what is registered for serving is written down in the same step, so that document and tests can be held against it.
 //!
-//! A handler is taken only if its last argument is a [`Permitted`]: no route can read a body before it knows who asks.
+//! A handler is taken only if its last argument is a [`Permitted`], or a [`Stranger`]: no route can read a body before it knows who asks, or
+//! that it may be anybody.
 
 use axum::Router;
 use axum::extract::State;
@@ -9,7 +10,7 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, on};
 
 use super::Front;
-use crate::kms::auth::{Holder, Permitted};
+use crate::kms::auth::{Holder, Permitted, Stranger};
 use crate::kms_api::Role;
 
 /// One thing that can be asked of the service.
@@ -19,7 +20,7 @@ pub struct DeclaredRoute {
     pub method: Method,
     /// The address, names in braces.
     pub path: String,
-    /// Who may ask.
+    /// Who may ask; nobody stands for everybody, certificate or not.
     pub roles: &'static [Role],
 }
 
@@ -30,6 +31,11 @@ pub(super) trait Guarded {
 
 impl<M, H: Holder, N, P> Guarded for (M, State<Front>, Permitted<H, N, P>) {
     const ROLES: &'static [Role] = H::ROLES;
+}
+
+/// Nobody's role counts where strangers may ask.
+impl<M, P> Guarded for (M, State<Front>, Stranger<P>) {
+    const ROLES: &'static [Role] = &[];
 }
 
 /// Routes, while they are being declared.

@@ -3,6 +3,7 @@
 mod audit;
 mod backup_key;
 mod cache;
+mod certificates;
 mod declared;
 mod groups;
 mod heads;
@@ -33,9 +34,9 @@ use super::rate::Rates;
 use super::service::Kms;
 use crate::clock::Clock;
 use crate::kms_api::{
-    AUDIT_HEADS_PATH, AUDIT_PATH, BACKUP_KEY_PATH, CLEAR_CACHE_PATH, GROUPS_PATH, KEYS_PATH, OPENAPI_PATH,
-    QUIESCE_PATH, REQUESTS_PATH, RESTORE_KEYS_PATH, ROTATE_DUE_PATH, SEAL_ROTATE_PATH, SNAPSHOTS_PATH, STATUS_PATH,
-    UNQUIESCE_PATH,
+    AUDIT_HEADS_PATH, AUDIT_PATH, BACKUP_KEY_PATH, CERTIFICATES_PATH, CLEAR_CACHE_PATH, ENROLL_PATH, ENROLLMENTS_PATH,
+    GROUPS_PATH, KEYS_PATH, OPENAPI_PATH, QUIESCE_PATH, RENEWAL_PATH, REQUESTS_PATH, RESTORE_KEYS_PATH,
+    ROTATE_DUE_PATH, SEAL_ROTATE_PATH, SNAPSHOTS_PATH, STATUS_PATH, UNQUIESCE_PATH,
 };
 
 /// What handlers work with.
@@ -44,6 +45,8 @@ pub(super) struct Front {
     pub(super) kms: Arc<Kms>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rates: Arc<Rates>,
+    /// Of those who come with a token.
+    pub(super) attempts: Arc<Rates>,
     pub(super) limits: Limits,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -51,6 +54,7 @@ pub(super) struct Front {
 /// All addresses. What each may be asked and by whom stands in its handler's last argument.
 fn routes() -> Routes {
     let in_group = |more: &str| format!("{GROUPS_PATH}/{{group}}/{more}");
+    let of_client = |more: &str| format!("{CERTIFICATES_PATH}/{{name}}/{more}");
     Routes::new()
         .post(BACKUP_KEY_PATH, backup_key::create)
         .post(RESTORE_KEYS_PATH, restore_keys::find)
@@ -83,6 +87,12 @@ fn routes() -> Routes {
         .post(QUIESCE_PATH, operations::quiesce)
         .post(UNQUIESCE_PATH, operations::unquiesce)
         .post(CLEAR_CACHE_PATH, cache::clear)
+        .get(CERTIFICATES_PATH, certificates::list)
+        .post(&of_client("revoke"), certificates::revoke)
+        .post(&of_client("groups"), certificates::bind_groups)
+        .post(RENEWAL_PATH, certificates::renew)
+        .post(ENROLLMENTS_PATH, certificates::create_enrollment)
+        .post(ENROLL_PATH, certificates::enroll)
         .get(OPENAPI_PATH, openapi::read)
 }
 

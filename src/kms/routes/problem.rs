@@ -137,13 +137,29 @@ impl Problem {
         )
     }
 
+    /// Trouble of the service's own, which its log has too.
+    fn failed(code: ErrorCode, what: &str, error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "{what}");
+        let text = error.to_string();
+        let (error, hint) = text
+            .split_once("\nhint: ")
+            .unwrap_or((&text, "look into the log of tapekey-kms"));
+        Self::new(code, error, hint)
+    }
+
     fn status(&self) -> StatusCode {
         match self.answer.code {
             ErrorCode::BadRequest | ErrorCode::NotForTape | ErrorCode::NotForDisk => StatusCode::BAD_REQUEST,
-            ErrorCode::Forbidden | ErrorCode::SecondAdmin | ErrorCode::Certificate => StatusCode::FORBIDDEN,
-            ErrorCode::NoSuchGroup | ErrorCode::NoSuchRequest | ErrorCode::NoSuchKey | ErrorCode::NoSuchPath => {
-                StatusCode::NOT_FOUND
-            }
+            ErrorCode::Forbidden
+            | ErrorCode::SecondAdmin
+            | ErrorCode::Certificate
+            | ErrorCode::GroupNotBound
+            | ErrorCode::EnrollmentRefused => StatusCode::FORBIDDEN,
+            ErrorCode::NoSuchGroup
+            | ErrorCode::NoSuchRequest
+            | ErrorCode::NoSuchKey
+            | ErrorCode::NoSuchCertificate
+            | ErrorCode::NoSuchPath => StatusCode::NOT_FOUND,
             ErrorCode::NoActiveKey
             | ErrorCode::NameTaken
             | ErrorCode::IdTaken
@@ -171,22 +187,9 @@ impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Refused(refusal) => Self::new(refusal.code(), refusal.to_string(), refusal.hint()),
-            ServiceError::Snapshot(error) => {
-                tracing::error!(%error, "no snapshot was made");
-                let text = error.to_string();
-                let (error, hint) = text
-                    .split_once("\nhint: ")
-                    .unwrap_or((&text, "look into the log of tapekey-kms"));
-                Self::new(ErrorCode::Snapshot, error, hint)
-            }
-            ServiceError::Store(error) => {
-                tracing::error!(%error, "the store failed");
-                let text = error.to_string();
-                let (error, hint) = text
-                    .split_once("\nhint: ")
-                    .unwrap_or((&text, "look into the log of tapekey-kms"));
-                Self::new(ErrorCode::Store, error, hint)
-            }
+            ServiceError::Snapshot(error) => Self::failed(ErrorCode::Snapshot, "no snapshot was made", &error),
+            ServiceError::Pki(error) => Self::failed(ErrorCode::Store, "no certificate was made", &error),
+            ServiceError::Store(error) => Self::failed(ErrorCode::Store, "the store failed", &error),
         }
     }
 }

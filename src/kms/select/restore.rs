@@ -10,11 +10,11 @@ use super::ask::Asked;
 use super::backup::kind_of;
 use super::cache::{Keys, Question};
 use crate::kad::{BlockKads, KeyId, KeyKind, OurKad, derive_volume_key};
-use crate::kms::audit::Event;
+use crate::kms::audit::{Actor, Event};
 use crate::kms::candidates::match_of;
 use crate::kms::connector::{Answer, ExternalKey, Wanted};
 use crate::kms::model::ServiceError;
-use crate::kms::store::Session;
+use crate::kms::store::{Session, certificates};
 use crate::kms_api::{CandidateKeyAnswer, GroupName, KeySource, RestoredKeyAnswer, ServerOutcome, ServerResult};
 use crate::secret::DataKey;
 
@@ -86,7 +86,7 @@ impl Outside {
     pub(in crate::kms) fn vet(
         self,
         session: &Session<'_>,
-        kads: &BlockKads,
+        (kads, actor): (&BlockKads, &Actor),
         ours: Option<OurKad>,
     ) -> Result<Vetted, ServiceError> {
         let mut vetted = Vetted {
@@ -97,8 +97,8 @@ impl Outside {
         for Asked { source, answer } in self.0 {
             let result = match answer {
                 Answer::Found(keys) => match ours {
-                    Some(kad) => vetted.add_ours(session, kad, (&source, &keys))?,
-                    None => vetted.add_candidates(session, kads, (&source, &keys))?,
+                    Some(kad) => vetted.add_ours(session, (kad, actor), (&source, &keys))?,
+                    None => vetted.add_candidates(session, (kads, actor), (&source, &keys))?,
                 },
                 Answer::NoSuchKey(why) => ServerResult::None(why),
                 Answer::Unreachable(why) => ServerResult::Unreachable(why),
@@ -114,12 +114,12 @@ impl Vetted {
     fn add_ours(
         &mut self,
         session: &Session<'_>,
-        kad: OurKad,
+        (kad, actor): (OurKad, &Actor),
         (source, keys): (&KeySource, &Keys),
     ) -> Result<ServerResult, ServiceError> {
         let (before, mut why) = (self.keys.len(), None);
         for key in keys.iter().take(LOOKED_AT_MAX) {
-            match fitting(session, kad, key)? {
+            match fitting(session, (kad, actor), key)? {
                 Ok(drive_key) => self.keys.push(RestoredKeyAnswer {
                     key: drive_key,
                     kad,
@@ -137,12 +137,12 @@ impl Vetted {
     fn add_candidates(
         &mut self,
         session: &Session<'_>,
-        kads: &BlockKads,
+        (kads, actor): (&BlockKads, &Actor),
         (source, keys): (&KeySource, &Keys),
     ) -> Result<ServerResult, ServiceError> {
         let (before, mut why) = (self.candidates.len(), None);
         for key in keys.iter().take(LOOKED_AT_MAX) {
-            match candidate(session, kads, key, source)? {
+            match candidate(session, (kads, actor), key, source)? {
                 Ok(candidate) => self.candidates.push(candidate),
                 Err(problem) => why = Some(problem),
             }
@@ -159,10 +159,17 @@ fn result(count: usize, why_not: Option<String>) -> ServerResult {
 }
 
 /// The key on the drive that `kad` names, if it follows from `key`; else why not.
-fn fitting(session: &Session<'_>, kad: OurKad, key: &ExternalKey) -> Result<Result<DataKey, String>, ServiceError> {
+fn fitting(
+    session: &Session<'_>,
+    (kad, actor): (OurKad, &Actor),
+    key: &ExternalKey,
+) -> Result<Result<DataKey, String>, ServiceError> {
     let (name, group) = (key.shown_name(), &key.group);
     if key.id() != kad.key_id() {
         return Ok(Err(format!("key {name} has another id")));
+    }
+    if let Err(refusal) = certificates::admit_to_group(session, actor, group)? {
+        return Ok(Err(refusal.to_string()));
     }
     if !key.state.serves_restore() {
         return Ok(Err(format!("key {name} of group {group} is {}", key.state)));
@@ -182,7 +189,7 @@ fn fitting(session: &Session<'_>, kad: OurKad, key: &ExternalKey) -> Result<Resu
 
 fn candidate(
     session: &Session<'_>,
-    kads: &BlockKads,
+    (kads, actor): (&BlockKads, &Actor),
     key: &ExternalKey,
     source: &KeySource,
 ) -> Result<Result<CandidateKeyAnswer, String>, ServiceError> {
@@ -190,6 +197,9 @@ fn candidate(
     let Some(matched) = match_of(kads, key.id(), key.foreign_kad.as_deref()) else {
         return Ok(Err(format!("key {name} does not match the KAD")));
     };
+    if let Err(refusal) = certificates::admit_to_group(session, actor, group)? {
+        return Ok(Err(refusal.to_string()));
+    }
     if kind_of(session, group)? != KeyKind::AsIs {
         return Ok(Err(format!(
             "key {name} is of group {group}, which is no as-is group of this KMS"

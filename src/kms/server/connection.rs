@@ -26,6 +26,7 @@ use super::request_id::{self, RequestId, RequestIds};
 use super::room::{Arrival, NoSeat, Room};
 use crate::clock::Clock;
 use crate::kms::audit::Actor;
+use crate::kms::auth::Peer;
 use crate::kms::config::{Limits, seconds};
 use crate::kms::pki::{Identity, identify};
 use crate::kms::routes::problem::Problem;
@@ -61,8 +62,10 @@ impl Connection {
             return;
         };
         let (_, session) = stream.get_ref();
-        let certificate = session.peer_certificates().and_then(|chain| chain.first());
-        let Some(identity) = certificate.and_then(|certificate| identify(certificate)) else {
+        let Some(certificate) = session.peer_certificates().and_then(|chain| chain.first()) else {
+            return self.serve_stranger(stream, arrival).await;
+        };
+        let Some(identity) = identify(certificate) else {
             tracing::warn!(peer = %self.peer, "a client certificate could not be read");
             return;
         };
@@ -120,6 +123,26 @@ impl Connection {
         }
     }
 
+    /// One request of somebody without a certificate, who keeps the place of one that nobody knows.
+    async fn serve_stranger(mut self, stream: TlsStream<TcpStream>, mut arrival: Arrival) {
+        let limit = seconds(self.limits.request_seconds);
+        let (router, clock, peer, ids) = (self.router, self.clock, self.peer, self.request_ids);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (router, clock, id) = (router.clone(), clock.clone(), ids.draw());
+            let asked = tracing::info_span!("asked", request_id = %id);
+            let answer = async move { answer(router, &*clock, (peer, None, id), request, limit).await };
+            async move { Ok::<_, Infallible>(answer.instrument(asked).await) }
+        });
+        let mut http = http();
+        http.keep_alive(false);
+        // What was asked is in the log of requests already.
+        tokio::select! {
+            _ = timeout(limit, http.serve_connection(TokioIo::new(stream), service)) => {}
+            () = arrival.evicted() => {}
+            _ = self.stopped.wait_for(|stopped| *stopped) => {}
+        }
+    }
+
     async fn serve_http(mut self, stream: TlsStream<TcpStream>, identity: Identity) {
         let (router, clock, peer, ids) = (self.router, self.clock, self.peer, self.request_ids);
         let limit = seconds(self.limits.request_seconds);
@@ -127,7 +150,8 @@ impl Connection {
         let service = service_fn(move |request: Request<Incoming>| {
             let (router, clock, identity, id) = (router.clone(), clock.clone(), identity.clone(), ids.draw());
             let asked = tracing::info_span!("asked", request_id = %id);
-            let answer = async move { answer(router, &*clock, (identity, id), request, limit).await };
+            let from = (peer, Some(identity), id);
+            let answer = async move { answer(router, &*clock, from, request, limit).await };
             async move { Ok::<_, Infallible>(answer.instrument(asked).await) }
         });
         let mut http = http();
@@ -173,15 +197,21 @@ async fn linger(mut stream: TcpStream) {
 async fn answer(
     mut router: Router,
     clock: &dyn Clock,
-    (identity, id): (Identity, RequestId),
+    (peer, identity, id): (SocketAddr, Option<Identity>, RequestId),
     request: Request<Incoming>,
     limit: Duration,
 ) -> Response<Body> {
     let started = clock.monotonic();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let subject = identity.actor.subject.clone();
+    let subject = identity
+        .as_ref()
+        .map_or("nobody", |identity| &identity.actor.subject)
+        .to_owned();
     let mut request = request.map(Body::new);
-    request.extensions_mut().insert(identity);
+    request.extensions_mut().insert(Peer(peer.ip()));
+    if let Some(identity) = identity {
+        request.extensions_mut().insert(identity);
+    }
     let mut response = match timeout(limit, router.call(request)).await {
         Ok(Ok(response)) => response,
         Err(_) => Problem::timed_out(limit).into_response(),

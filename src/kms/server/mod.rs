@@ -3,6 +3,7 @@
 //! What a request means is the business of `routes`; who may ask is decided in `auth`, from what is learnt here.
 
 mod connection;
+mod own;
 mod plain;
 mod request_id;
 mod room;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use self::connection::Connection;
+use self::own::OwnCertificate;
 use self::request_id::RequestIds;
 use self::room::Room;
 use super::config::{KmsConfig, Limits};
@@ -50,6 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 pub struct Server {
     listener: TcpListener,
     tls: TlsAcceptor,
+    own: Arc<OwnCertificate>,
     router: Router,
     limits: Limits,
     room: Arc<Room>,
@@ -83,7 +86,11 @@ impl Server {
     /// # Errors
     /// [`ServerError`]: files, dates, the address.
     pub async fn bind(config: &KmsConfig, kms: Arc<Kms>, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
-        let tls = TlsAcceptor::from(Arc::new(tls::server_config(config, &clock)?));
+        let own = OwnCertificate::ready(config, &kms, &clock).await?;
+        let tls = TlsAcceptor::from(Arc::new(tls::server_config(config, &own, &kms, &clock)?));
+        if let Err(error) = kms.look_for_enrollments().await {
+            tracing::error!(%error, "whether a host may enroll is unknown");
+        }
         let listener = listen(config.listen).await?;
         let metrics = Arc::new(Metrics::of(&kms));
         let plain = match config.metrics_listen {
@@ -102,12 +109,14 @@ impl Server {
             kms: kms.clone(),
             clock: clock.clone(),
             rates: Arc::new(Rates::new(&config.limits)),
+            attempts: Arc::new(Rates::of_attempts()),
             limits: config.limits,
             metrics,
         });
         Ok(Self {
             listener,
             tls,
+            own,
             router,
             limits: config.limits,
             room: Room::new(config.limits),
@@ -154,7 +163,11 @@ impl Server {
                 _ = look_at_clock.tick() => {
                     self.kms.selection.forget_expired();
                     let (kms, clock, due) = (self.kms.clone(), self.clock.clone(), daily.due(self.clock.monotonic()));
-                    tasks.spawn(async move { kms.do_what_is_due(due, &*clock).await });
+                    let own = self.own.clone();
+                    tasks.spawn(async move {
+                        look(&kms, &own).await;
+                        kms.do_what_is_due(due, &*clock).await;
+                    });
                 }
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
@@ -212,4 +225,12 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address)
         .await
         .map_err(|source| ServerError::Listen { address, source })
+}
+
+/// What is looked at each minute.
+async fn look(kms: &Arc<Kms>, own: &OwnCertificate) {
+    own.renew_if_due(kms).await;
+    if let Err(error) = kms.look_for_enrollments().await {
+        tracing::error!(%error, "whether a host may enroll is unknown");
+    }
 }

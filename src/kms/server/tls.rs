@@ -18,9 +18,11 @@ use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConf
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::own::OwnCertificate;
 use crate::clock::{Clock, Timestamp, to_text};
 use crate::kms::config::KmsConfig;
 use crate::kms::pki::identify;
+use crate::kms::service::Kms;
 
 /// Permission bits that the server's private key must not have.
 const KEY_MODE_FORBIDDEN: u32 = 0o027;
@@ -44,13 +46,17 @@ pub enum TlsError {
         /// Its mode.
         mode: u32,
     },
-    /// No client would talk to us.
-    #[error("certificate {path} expired on {}\nhint: no client accepts it any more; a new server certificate is needed", to_text(*not_after), path = path.display())]
+    /// No client would talk to us, and there is no new certificate to be had.
+    #[error("certificate {path} expired on {}, and no new one could be made: {problem}\nhint: {hint}", to_text(*not_after), path = path.display())]
     Expired {
         /// The file.
         path: PathBuf,
         /// Its last moment.
         not_after: Timestamp,
+        /// Why there is no new one.
+        problem: String,
+        /// What to do.
+        hint: String,
     },
     /// rustls refused.
     #[error("set up TLS with {path}: {problem}\nhint: certificate and key must be a pair", path = path.display())]
@@ -63,7 +69,12 @@ pub enum TlsError {
 }
 
 /// What rustls needs.
-pub(super) fn server_config(config: &KmsConfig, clock: &Arc<dyn Clock>) -> Result<ServerConfig, TlsError> {
+pub(super) fn server_config(
+    config: &KmsConfig,
+    own: &Arc<OwnCertificate>,
+    kms: &Arc<Kms>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ServerConfig, TlsError> {
     let path = &config.server_certificate;
     let setup = |problem: String| TlsError::Setup {
         path: path.clone(),
@@ -77,21 +88,22 @@ pub(super) fn server_config(config: &KmsConfig, clock: &Arc<dyn Clock>) -> Resul
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider.clone())
         .build()
         .map_err(|error| setup(error.to_string()))?;
-    let chain = read_certificates(path)?;
-    check_dates(&chain, path, clock.now())?;
+    let telling = Telling {
+        verifier,
+        kms: kms.clone(),
+    };
     let mut server = ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock.clone())))
         .with_protocol_versions(&[&version::TLS13])
         .map_err(|error| setup(error.to_string()))?
-        .with_client_cert_verifier(Arc::new(Telling(verifier)))
-        .with_single_cert(chain, read_key(&config.server_key)?)
-        .map_err(|error| setup(error.to_string()))?;
+        .with_client_cert_verifier(Arc::new(telling))
+        .with_cert_resolver(own.clone());
     // A resumed session would skip the look at the client's certificate.
     server.send_tls13_tickets = 0;
     server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     Ok(server)
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let failed = |problem: String| TlsError::File {
         path: path.to_owned(),
         problem,
@@ -105,21 +117,7 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErr
     Ok(certificates)
 }
 
-fn check_dates(chain: &[CertificateDer<'_>], path: &Path, now: Timestamp) -> Result<(), TlsError> {
-    let dates = chain
-        .iter()
-        .filter_map(|certificate| identify(certificate))
-        .map(|identity| identity.not_after);
-    match dates.min() {
-        Some(not_after) if now > not_after => Err(TlsError::Expired {
-            path: path.to_owned(),
-            not_after,
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+pub(super) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let failed = |problem: String| TlsError::File {
         path: path.to_owned(),
         problem,
@@ -139,13 +137,26 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| failed(error.to_string()))
 }
 
-/// Verifies as webpki does, and says in the log whose certificate was refused and why.
-#[derive(Debug)]
-struct Telling(Arc<dyn ClientCertVerifier>);
+/// Verifies as webpki does, and says in the log whose certificate was refused and why. Nobody may come without a certificate, except while
+/// there is a token with which a new host may come.
+struct Telling {
+    verifier: Arc<dyn ClientCertVerifier>,
+    kms: Arc<Kms>,
+}
+
+impl fmt::Debug for Telling {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Telling")
+    }
+}
 
 impl ClientCertVerifier for Telling {
+    fn client_auth_mandatory(&self) -> bool {
+        !self.kms.awaits_enrollment()
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
+        self.verifier.root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -154,7 +165,7 @@ impl ClientCertVerifier for Telling {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let verified = self.0.verify_client_cert(end_entity, intermediates, now);
+        let verified = self.verifier.verify_client_cert(end_entity, intermediates, now);
         if let Err(error) = &verified {
             let identity = identify(end_entity);
             let actor = identity.as_ref().map(|identity| &identity.actor);
@@ -171,7 +182,7 @@ impl ClientCertVerifier for Telling {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
+        self.verifier.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -180,11 +191,11 @@ impl ClientCertVerifier for Telling {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
+        self.verifier.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.verifier.supported_verify_schemes()
     }
 }
 

@@ -76,9 +76,9 @@ fn take_out(
     refuse_problems(snapshot, &seen)?;
     let drawn_and_dated = (with.entropy, with.clock.now());
     let opened = StoreFile::take_over(store, with.master, &manifest.id, drawn_and_dated)?;
-    let (certificate, key) = opened.issuing_ca()?;
-    let server = server_under(&certificate, &key, with.hosts, with.clock.now())?;
-    let authority = certificate_pem(&certificate);
+    let ca = opened.issuing_ca()?;
+    let server = server_under(&ca.certificate, &ca.key, with.hosts, with.clock.now())?;
+    let authority = certificate_pem(&ca.certificate);
     files.note(
         config.store.clone(),
         "store: groups, keys and audit chain, as in the snapshot",
@@ -86,7 +86,7 @@ fn take_out(
     config.master_key = files.add_master_key(with.master)?;
     files.add(&config.issuing_ca, PUBLIC, &authority, "issuing CA, out of the store")?;
     files.folder("server")?;
-    let chain = format!("{}{authority}", server.certificate_pem);
+    let chain = format!("{}{authority}{}", server.certificate_pem, certificate_pem(&ca.root));
     let what = format!("new server certificate, {}", until(server.not_after));
     files.add(&config.server_certificate, PUBLIC, &chain, &what)?;
     files.add(&config.server_key, PRIVATE, &server.key_pem, "server's private key")?;

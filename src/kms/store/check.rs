@@ -5,11 +5,10 @@ use std::path::Path;
 use time::OffsetDateTime;
 
 use super::database::{Access, Database};
-use super::file::open_certificate_authority;
 use super::keyring::Keyring;
 use super::snapshots::{self, CopyFacts};
 use super::sqlite::Sqlite;
-use super::{Session, StoreError, groups, keys};
+use super::{Session, StoreError, authority, certificates, enrollments, groups, keys};
 use crate::entropy::Entropy;
 use crate::kms::audit::{self, AuditError};
 use crate::kms::seal::HostMasterKey;
@@ -119,15 +118,15 @@ impl Look<'_> {
     }
 
     fn authorities(&mut self, session: &Session<'_>) -> Result<(), StoreError> {
-        let sql = "SELECT certificate FROM certificate_authorities";
-        for row in session.database.rows(sql, &[])? {
-            let certificate: Vec<u8> = row.get("certificate")?;
-            self.note(open_certificate_authority(
-                session.database,
-                session.keyring,
-                &certificate,
-            ));
+        for problem in authority::check_all(session)? {
+            self.note::<()>(Err(problem));
         }
+        let mut after = (String::new(), String::new());
+        while let Some(page) = self.note(certificates::list(session, (&after.0, &after.1), PAGE_RECORDS_MAX)) {
+            let Some(last) = page.last() else { break };
+            after = (last.name.to_string(), last.serial.clone());
+        }
+        self.note(enrollments::check_all(session));
         Ok(())
     }
 

@@ -5,16 +5,17 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
+use super::certificates::{self, NewCertificate};
 use super::database::{Access, Database};
-use super::keyring::{Keyring, seal};
+use super::keyring::Keyring;
 use super::sqlite::Sqlite;
-use super::{DATABASE, Session, StoreError, column, keys, millis, snapshots};
+use super::{DATABASE, Session, StoreError, authority, keys, millis, snapshots};
 use crate::entropy::{Entropy, random_bytes};
 use crate::kad::KeyId;
 use crate::kms::audit::{self, Action, Actor, AuditError, AuditHead, AuditRecord, Event};
-use crate::kms::seal::{Fields, HostMasterKey};
+use crate::kms::pki::IssuingCa;
+use crate::kms::seal::HostMasterKey;
 
 /// Locked by the service that works on the store.
 const LOCK: &str = "lock";
@@ -126,91 +127,43 @@ impl StoreFile {
         })
     }
 
-    /// The issuing CA: its certificate (DER) and private key (PKCS #8, DER).
+    /// The issuing CA.
     ///
     /// # Errors
     /// [`StoreError`] if there is none, or it does not open.
-    pub(in crate::kms) fn issuing_ca(&self) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), StoreError> {
-        let row = self
-            .database
-            .first("SELECT certificate FROM certificate_authorities", &[])?;
-        let certificate: Vec<u8> = column(row, || "the issuing CA".to_owned())?.get("certificate")?;
-        let key = open_certificate_authority(&*self.database, &self.keyring, &certificate)?;
-        Ok((certificate, key))
+    pub(in crate::kms) fn issuing_ca(&self) -> Result<IssuingCa, StoreError> {
+        authority::issuing_ca(&*self.database, &self.keyring)
     }
 
-    /// Keeps a CA's private key (PKCS #8), sealed and bound to its certificate, and writes the audit chain's first record.
+    /// Keeps the issuing CA and the certificates that it signed for clients, and writes the audit chain's first record.
     ///
     /// # Errors
     /// As the disk and the source of randomness answer.
-    pub fn keep_issuing_ca(
+    pub(in crate::kms) fn keep_issuing_ca(
         &self,
-        certificate: &[u8],
-        private_key: &[u8],
-        entropy: &dyn Entropy,
+        ca: &IssuingCa,
+        clients: Vec<NewCertificate<'_>>,
         event: &Event,
-        now: OffsetDateTime,
+        (entropy, now): (&dyn Entropy, OffsetDateTime),
     ) -> Result<(), StoreError> {
-        let (under, key) = self.keyring.current()?;
-        let sealed = key.seal(entropy, private_key, &bound_to(certificate, under))?;
         let database = &*self.database;
         database.transaction(Access::Writing, || {
-            database.execute(
-                "INSERT INTO certificate_authorities (certificate, sealed_under, nonce, sealed) VALUES (?1, ?2, ?3, ?4)",
-                &[
-                    certificate.into(),
-                    under.into(),
-                    sealed.nonce.into(),
-                    sealed.sealed.into(),
-                ],
-            )?;
+            authority::insert(database, &self.keyring, ca, entropy)?;
             let mut head = audit::head(database, &self.keyring.audit, self.node)?;
-            audit::append(database, &self.keyring.audit, &mut head, event, now)
+            audit::append(database, &self.keyring.audit, &mut head, event, now)?;
+            let session = Session {
+                database,
+                keyring: &self.keyring,
+                entropy,
+                now,
+                head: &mut head,
+                releases: None,
+            };
+            clients
+                .into_iter()
+                .try_for_each(|client| certificates::insert(&session, client).map(drop))
         })
     }
-}
-
-/// The private key of the CA with that certificate.
-pub(super) fn open_certificate_authority(
-    database: &dyn Database,
-    keyring: &Keyring,
-    certificate: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    let what = || "the issuing CA's private key".to_owned();
-    let sql = "SELECT sealed_under, nonce, sealed FROM certificate_authorities WHERE certificate = ?1";
-    let row = column(database.first(sql, &[certificate.into()])?, what)?;
-    let under = row.get("sealed_under")?;
-    let key = keyring.named(database, under)?;
-    key.open(&seal(&row)?, &bound_to(certificate, under))
-        .map_err(|_| StoreError::DoesNotOpen { what: what() })
-}
-
-/// Seals the private key of each CA anew, unless it is sealed under the newest key already.
-pub(super) fn reseal_certificate_authority(session: &Session<'_>) -> Result<(), StoreError> {
-    let (under, key) = session.keyring.current()?;
-    let sql = "SELECT certificate FROM certificate_authorities WHERE sealed_under <> ?1";
-    for row in session.database.rows(sql, &[under.into()])? {
-        let certificate: Vec<u8> = row.get("certificate")?;
-        let private_key = open_certificate_authority(session.database, session.keyring, &certificate)?;
-        let sealed = key.seal(session.entropy, &private_key, &bound_to(&certificate, under))?;
-        session.database.execute(
-            "UPDATE certificate_authorities SET sealed_under = ?2, nonce = ?3, sealed = ?4 WHERE certificate = ?1",
-            &[
-                certificate.into(),
-                under.into(),
-                sealed.nonce.into(),
-                sealed.sealed.into(),
-            ],
-        )?;
-    }
-    Ok(())
-}
-
-fn bound_to(certificate: &[u8], sealed_under: KeyId) -> Vec<u8> {
-    Fields::of("tapekey issuing ca v1")
-        .bytes(certificate)
-        .bytes(&sealed_under.0)
-        .encode()
 }
 
 /// Hands every audit record of the store in `folder` to `each`, oldest first, and checks the chains. Works beside a running service.

@@ -1,8 +1,12 @@
 //! The built-in store: a database with every key in it sealed. SQL stands here and in `audit.rs`, nowhere else.
 
+mod admit;
 mod audit_check;
+pub(in crate::kms) mod authority;
+pub(in crate::kms) mod certificates;
 pub(in crate::kms) mod check;
 pub(in crate::kms) mod database;
+pub(in crate::kms) mod enrollments;
 mod error;
 mod file;
 pub(in crate::kms) mod foreign;

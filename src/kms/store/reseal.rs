@@ -4,7 +4,7 @@
 //! Each table with a column `sealed_under` must be here. One that is not keeps the former key protection key in the store: the database refuses
 //! to delete what is referred to.
 
-use super::file::reseal_certificate_authority;
+use super::authority;
 use super::groups;
 use super::keys;
 use super::{Session, StoreError, keyring};
@@ -93,7 +93,7 @@ pub(in crate::kms) fn step(
     };
     match walk {
         Walk::Authorities => {
-            note(reseal_certificate_authority(session), failed)?;
+            note(authority::reseal(session), failed)?;
             Ok(Walk::Groups(Vec::new()))
         }
         Walk::Groups(after) => {

@@ -60,12 +60,43 @@ CREATE TABLE keys (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX one_active_key ON keys (group_id) WHERE state = 'active';
 CREATE INDEX keys_by_foreign_kad ON keys (foreign_kad_unpadded) WHERE foreign_kad_unpadded IS NOT NULL;
--- The issuing CA; the seal holds its private key (PKCS #8) and binds the certificate.
+-- The issuing CA; the seal holds its private key (PKCS #8) and binds its certificate and that of the root CA above it.
 CREATE TABLE certificate_authorities (
     certificate BLOB PRIMARY KEY,
+    root BLOB NOT NULL,
     sealed_under BLOB NOT NULL REFERENCES sealing_keys (id),
     nonce BLOB NOT NULL,
     sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+-- The certificates that the issuing CA signed for clients. The MAC covers every field.
+CREATE TABLE certificates (
+    fingerprint TEXT PRIMARY KEY,
+    serial TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    binding TEXT,
+    not_before INTEGER NOT NULL,
+    not_after INTEGER NOT NULL,
+    issued_by TEXT NOT NULL,
+    first_used INTEGER NOT NULL CHECK (first_used IN (0, 1)),
+    ended INTEGER,
+    ended_why TEXT,
+    ended_by TEXT,
+    mac BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX certificates_by_name ON certificates (name, serial);
+CREATE INDEX certificates_by_end ON certificates (not_after);
+-- Tokens for new hosts, without their secrets. The MAC covers every field.
+CREATE TABLE enrollments (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    binding TEXT,
+    created_by TEXT NOT NULL,
+    expires INTEGER NOT NULL,
+    used INTEGER NOT NULL CHECK (used IN (0, 1)),
+    mac BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- One chain for each node. The MAC covers every field and the MAC of the record before; the chain begins with the store's and the node's id.
 CREATE TABLE audit (

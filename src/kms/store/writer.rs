@@ -12,10 +12,10 @@ use super::database::{Access, Database};
 use super::keyring::Keyring;
 use super::meter::Meter;
 use super::sqlite::Sqlite;
-use super::{StoreError, StoreFile, database, quiesces};
+use super::{StoreError, StoreFile, certificates, database, quiesces};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::kms::audit::{self, AuditHead, Event};
+use crate::kms::audit::{self, Action, AuditHead, Event};
 use crate::kms::model::ServiceError;
 use crate::kms::releases::ReleaseWatch;
 use crate::kms::snapshot::SnapshotError;
@@ -187,6 +187,15 @@ impl Session<'_> {
         &self.keyring.audit
     }
 
+    /// Whether the asker may still ask and the thing be done now, whatever another node was told a moment ago.
+    fn admit(&self, event: &Event) -> Result<(), ServiceError> {
+        // A request that was turned away is written down, whoever asked.
+        if event.action != Action::Request {
+            certificates::admit(self, &event.actor)?;
+        }
+        quiesces::admit(self, event.action)
+    }
+
     /// Does `work` and writes `event` with its outcome; both or neither. A refusal undoes the work and is written as well.
     pub(in crate::kms) fn audited<T>(
         &mut self,
@@ -194,7 +203,7 @@ impl Session<'_> {
         work: impl FnOnce(&Self, &mut Event) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
         self.database.batch("SAVEPOINT attempt")?;
-        let result = match quiesces::admit(self, event.action) {
+        let result = match self.admit(&event) {
             Ok(()) => work(self, &mut event).and_then(|done| Ok((done, self.count(&event)?))),
             Err(error) => Err(error),
         };
@@ -230,6 +239,7 @@ fn outcome(error: &ServiceError) -> String {
         ServiceError::Refused(refusal) => ("refused", refusal.to_string()),
         ServiceError::Snapshot(error @ SnapshotError::SameFileSystem { .. }) => ("refused", error.to_string()),
         ServiceError::Snapshot(error) => ("failed", error.to_string()),
+        ServiceError::Pki(error) => ("failed", error.to_string()),
         ServiceError::Store(error) => ("failed", error.to_string()),
     };
     // Hints are for the asker; a record is one line.

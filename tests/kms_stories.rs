@@ -283,7 +283,7 @@ async fn every_release_change_and_refusal_is_one_record_of_an_unbroken_chain() {
     assert!(
         records[7]
             .outcome
-            .contains("has role media-server, this needs role auditor or operator or admin"),
+            .contains("has role media-server, this needs role admin or operator or auditor"),
         "{}",
         records[7].outcome
     );

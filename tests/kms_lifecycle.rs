@@ -10,7 +10,6 @@
 mod kms_support;
 
 use kms_support::{Home, Running, group, import, new_group, new_snapshot, rotate, volume};
-use rusqlite::Connection;
 use tapekey::kad::KeyKind;
 use tapekey::kms::master_key::Given;
 use tapekey::kms::verify::verify;
@@ -317,32 +316,24 @@ async fn an_imported_key_is_found_by_its_kad_in_the_group_that_it_moved_to() {
 
 #[tokio::test]
 async fn names_notes_and_places_changed_behind_the_service_s_back_are_noticed() {
-    let service = Service::start().await;
-    let (admin, daily) = (&service.admin, group("ENCR_daily"));
-    admin
-        .move_key_to_group(&daily, &service.old.name, &into("ENCR_archive", Some("moved")))
-        .await
-        .unwrap();
-    admin.describe_group(&daily, &note("nightly")).await.unwrap();
-    let home = service.stop_and_verify().await;
     for sql in [
         "UPDATE keys SET name = 'other' WHERE name = 'moved'",
         "UPDATE keys SET group_id = (SELECT id FROM key_groups WHERE name = 'ENCR_daily') WHERE name = 'moved'",
         "UPDATE key_groups SET description = '' WHERE description != ''",
         "UPDATE key_groups SET name = 'ENCR_weekly' WHERE name = 'ENCR_daily'",
     ] {
-        let copy = tempfile::tempdir().unwrap();
-        let store = copy.path().join("store");
-        std::fs::create_dir(&store).unwrap();
-        let forged = store.join("kms.sqlite");
-        std::fs::copy(home.database(), &forged).unwrap();
-        Connection::open(&forged).unwrap().execute_batch(sql).unwrap();
-        for file in ["kms.toml", "host-master.key"] {
-            std::fs::copy(home.folder().join(file), copy.path().join(file)).unwrap();
-        }
+        let service = Service::start().await;
+        let (admin, daily) = (&service.admin, group("ENCR_daily"));
+        admin
+            .move_key_to_group(&daily, &service.old.name, &into("ENCR_archive", Some("moved")))
+            .await
+            .unwrap();
+        admin.describe_group(&daily, &note("nightly")).await.unwrap();
+        let home = service.stop_and_verify().await;
+        assert_eq!(home.sql(sql), 1, "{sql}");
         let mut silent = |_: &str, _, _| {};
         let report = verify(
-            copy.path(),
+            &home.folder(),
             (None, &Given::default()),
             (&*home.clock, &*home.entropy),
             &mut silent,

@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kms_support::{Home, error, group, new_group, volume};
-use rusqlite::Connection;
 use tapekey::clock::{Clock, Timestamp};
 use tapekey::kad::{KeyKind, OurKad};
 use tapekey::kms::audit::Actor;
@@ -116,10 +115,7 @@ impl Service {
     /// Ends it, does something to its database, and starts it again.
     async fn restart(mut self, sql: &str) -> Self {
         drop(self.kms);
-        Connection::open(self.home.database())
-            .unwrap()
-            .execute_batch(sql)
-            .unwrap();
+        self.home.sql(sql);
         self.kms = Self::open(&self.home, &self.clocks);
         self.upkeep = Upkeep::default();
         self.look().await;
@@ -351,13 +347,10 @@ async fn check_what_is_left(service: &Service, month: &Month) {
         .await;
     assert!(error(moved).contains("cannot become terminated"));
     assert_eq!(service.problems(), Vec::<String>::new());
-    let sealed: i64 = Connection::open(service.home.database())
-        .unwrap()
-        .query_row("SELECT length(sealed) FROM keys WHERE name = 'used'", (), |row| {
-            row.get(0)
-        })
-        .unwrap();
-    assert_eq!(sealed, 16, "nothing but the seal itself");
+    let sealed = service
+        .home
+        .select("SELECT length(sealed) FROM keys WHERE name = 'used'");
+    assert_eq!(sealed, "16", "nothing but the seal itself");
     let steps: Vec<_> = service
         .home
         .audit()

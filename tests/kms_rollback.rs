@@ -92,7 +92,7 @@ async fn with_group() -> Home {
 #[tokio::test]
 async fn a_store_that_was_put_back_is_noticed_by_every_host_that_asked_since() {
     let home = with_group().await;
-    let (store, kept) = (home.config().store, home.folder().join("kept"));
+    let (store, kept) = (home.folder().join("store"), home.folder().join("kept"));
     copy(&store, &kept);
     let (first, late) = (Host::new(&home, "first.json"), Host::new(&home, "late.json"));
     let running = home.serve().await;
@@ -129,7 +129,7 @@ async fn a_store_that_was_put_back_is_noticed_by_every_host_that_asked_since() {
 #[tokio::test]
 async fn a_store_that_was_put_back_is_noticed_even_after_it_has_grown_beyond_what_was_seen() {
     let home = with_group().await;
-    let (store, kept) = (home.config().store, home.folder().join("kept"));
+    let (store, kept) = (home.folder().join("store"), home.folder().join("kept"));
     copy(&store, &kept);
     let (host, other) = (Host::new(&home, "host.json"), Host::new(&home, "other.json"));
     let running = home.serve().await;

@@ -19,7 +19,6 @@ use std::sync::Arc;
 
 use kms_support::process::{PROGRAM, Process};
 use kms_support::{Home, group, import, new_group, new_snapshot, rotate, volume};
-use rusqlite::Connection;
 use tapekey::kad::KeyKind;
 use tapekey::kms::audit::Actor;
 use tapekey::kms::master_key::Given;
@@ -394,8 +393,7 @@ impl Service {
     }
 
     fn count(&self, sql: &str) -> i64 {
-        let connection = Connection::open(self.home.database()).unwrap();
-        connection.query_row(sql, (), |row| row.get(0)).unwrap()
+        self.home.select(sql).parse().unwrap()
     }
 }
 
@@ -456,16 +454,9 @@ async fn a_new_key_protection_key_seals_at_once_and_the_old_one_goes_when_it_sea
 async fn sealing_anew_changes_nothing_that_a_record_says() {
     let mut service = Service::with_keys(20).await;
     let said = |home: &Home| {
-        let connection = Connection::open(home.database()).unwrap();
-        let sql = "SELECT id, group_id, name, state, description, origin, foreign_kad, created, activated, modified FROM keys ORDER BY id";
-        let mut statement = connection.prepare(sql).unwrap();
-        let columns = statement.column_count();
-        let rows = statement.query_map((), |row| {
-            (0..columns)
-                .map(|column| row.get::<_, rusqlite::types::Value>(column))
-                .collect::<Result<Vec<_>, _>>()
-        });
-        rows.unwrap().collect::<Result<Vec<_>, _>>().unwrap()
+        home.select(
+            "SELECT id, group_id, name, state, description, origin, foreign_kad, created, activated, modified FROM keys ORDER BY id",
+        )
     };
     let before = said(&service.home);
     for _ in 0..3 {
@@ -483,9 +474,8 @@ async fn sealing_anew_changes_nothing_that_a_record_says() {
 #[tokio::test]
 async fn a_record_that_does_not_open_keeps_the_old_key_and_is_an_alarm() {
     let mut service = Service::with_keys(5).await;
-    let connection = Connection::open(service.home.database()).unwrap();
-    let spoil = "UPDATE keys SET description = 'x' WHERE id = (SELECT min(id) FROM keys WHERE state = 'prelive')";
-    connection.execute_batch(spoil).unwrap();
+    let spoil = "UPDATE keys SET description = 'x' WHERE id = (SELECT id FROM keys WHERE state = 'prelive' ORDER BY id LIMIT 1)";
+    assert_eq!(service.home.sql(spoil), 1);
     service.kms.rotate_key_protection(&Actor::local()).await.unwrap();
     service.look().await;
     let status = service.kms.status().await.unwrap();
@@ -496,7 +486,7 @@ async fn a_record_that_does_not_open_keeps_the_old_key_and_is_an_alarm() {
     );
     assert_eq!(status.seal.unwrap().former, 1);
     let mend = "UPDATE keys SET description = '' WHERE description = 'x'";
-    connection.execute_batch(mend).unwrap();
+    assert_eq!(service.home.sql(mend), 1);
     service.home.clock.advance_hours(1);
     service.look().await;
     let status = service.kms.status().await.unwrap();

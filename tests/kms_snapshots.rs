@@ -12,7 +12,7 @@ mod kms_support;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kms_support::{Home, Log, client, error, group, new_group, new_snapshot, rotate, volume};
+use kms_support::{Home, Log, client, error, group, new_group, new_snapshot, on_postgresql, rotate, volume};
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use tapekey::kad::KeyKind;
@@ -399,11 +399,12 @@ async fn verify_names_what_was_altered_in_a_store_and_nothing_else() {
             Some("refers to a record of key_groups"),
         ),
     ] {
+        // PostgreSQL holds on to its references itself.
+        if on_postgresql() && sql.starts_with("PRAGMA") {
+            continue;
+        }
         let written = Written::new().await;
-        Connection::open(written.home.database())
-            .unwrap()
-            .execute_batch(sql)
-            .unwrap();
+        written.home.sql(sql);
         let found = problems(&written.home, &written.home.folder()).unwrap();
         match says {
             None => assert!(found.is_empty(), "{sql}: {found:?}"),
@@ -531,6 +532,8 @@ async fn more_keys_than_one_transaction_takes_are_all_written_down() {
     daily(&admin).await;
     for number in 0..2_050 {
         new_key(&admin, &number.to_string()).await;
+        // So many in no time would be refused.
+        home.clock.advance_seconds(1);
     }
     admin
         .create_snapshot(&new_snapshot(disk.path().join("s")))

@@ -12,13 +12,12 @@ mod kms_support;
 use std::os::unix::fs::PermissionsExt;
 
 use kms_support::{Home, error, group, import, new_group, rotate, volume};
-use rusqlite::Connection;
 use tapekey::kad::{KeyKind, OurKad};
 use tapekey::kms::audit::AuditError;
 use tapekey::kms::init::init;
 use tapekey::kms::seal::HostMasterKey;
 use tapekey::kms::store::walk_audit;
-use tapekey::kms_api::{CreateKey, KeyState, MoveKey};
+use tapekey::kms_api::{KeyState, MoveKey};
 
 /// Makes two groups with a key each, alters the store with `sql` while no service runs, and returns a KAD of the first group.
 async fn altered(home: &Home, sql: &str) -> OurKad {
@@ -33,7 +32,7 @@ async fn altered(home: &Home, sql: &str) -> OurKad {
     }
     let kad = media.backup_key("ENCR_a", &volume("A1")).await.unwrap().kad;
     running.stop().await;
-    let changed = Connection::open(home.database()).unwrap().execute(sql, ()).unwrap();
+    let changed = home.sql(sql);
     assert!(changed > 0, "{sql} changed nothing");
     kad
 }
@@ -110,10 +109,7 @@ async fn the_state_of_a_deprecated_key_cannot_be_set_back_by_hand() {
             .unwrap();
     }
     running.stop().await;
-    Connection::open(home.database())
-        .unwrap()
-        .execute("UPDATE keys SET state = 'active'", ())
-        .unwrap();
+    home.sql("UPDATE keys SET state = 'active'");
     let running = home.serve().await;
     let (admin, media) = (
         home.client("admin-1", running.address),
@@ -178,7 +174,7 @@ async fn the_kad_of_an_imported_key_cannot_be_changed_by_hand() {
             .await
             .unwrap();
         running.stop().await;
-        assert_eq!(Connection::open(home.database()).unwrap().execute(sql, ()).unwrap(), 1);
+        assert_eq!(home.sql(sql), 1);
         let running = home.serve().await;
         let media = home.client("media-server-1", running.address);
         for kad in [b"ab".as_slice(), b"foreign 1"] {
@@ -189,38 +185,6 @@ async fn the_kad_of_an_imported_key_cannot_be_changed_by_hand() {
         }
         running.stop().await;
     }
-}
-
-#[tokio::test]
-async fn a_newer_store_an_older_one_and_other_files_are_refused_untouched() {
-    for (sql, says) in [
-        (
-            "PRAGMA user_version = 5",
-            "has version 5, this program knows 4\nhint: run the tapekey-kms that wrote it",
-        ),
-        ("PRAGMA user_version = 3", "has version 3, this program knows 4"),
-        ("PRAGMA application_id = 7", "is no store of tapekey-kms"),
-    ] {
-        let home = Home::new();
-        Connection::open(home.database()).unwrap().execute_batch(sql).unwrap();
-        let before = std::fs::read(home.database()).unwrap();
-        let error = error(home.open_store());
-        assert!(error.contains(says), "{error}");
-        assert_eq!(std::fs::read(home.database()).unwrap(), before, "{sql}");
-    }
-    let home = Home::new();
-    std::fs::write(
-        home.database(),
-        b"this is no database, but it is long enough to look like one".repeat(20),
-    )
-    .unwrap();
-    assert!(error(home.open_store()).contains("not a database"));
-    std::fs::remove_file(home.database()).unwrap();
-    let missing = error(home.open_store());
-    assert!(
-        missing.contains("kms.sqlite: No such file") && missing.contains("tapekey-kms init"),
-        "{missing}"
-    );
 }
 
 #[tokio::test]
@@ -291,29 +255,5 @@ fn nothing_is_ever_made_over_something() {
     assert!(
         wrong.is_err() && !home.folder().join("new").exists(),
         "a wrong name is seen before anything is made"
-    );
-}
-
-#[tokio::test]
-async fn no_key_that_was_drawn_stands_open_in_any_file_of_the_store() {
-    let home = Home::new();
-    let running = home.serve().await;
-    let admin = home.client("admin-1", running.address);
-    admin.create_group(&new_group("ENCR_a", KeyKind::AsIs)).await.unwrap();
-    admin.create_key(&group("ENCR_a"), &CreateKey::default()).await.unwrap();
-    rotate(&admin, "ENCR_a").await;
-    for file in std::fs::read_dir(home.config().store).unwrap() {
-        let file = file.unwrap();
-        assert_eq!(
-            file.metadata().unwrap().permissions().mode() & 0o077,
-            0,
-            "{file:?} is for the owner alone"
-        );
-        assert!(!home.entropy.is_in(&std::fs::read(file.path()).unwrap()), "{file:?}");
-    }
-    running.stop().await;
-    assert!(
-        home.entropy.is_in(&std::fs::read(home.master_key_file()).unwrap()),
-        "the look works"
     );
 }

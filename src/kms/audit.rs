@@ -72,6 +72,8 @@ impl Actor {
 pub enum Action {
     /// The store was made.
     Initialise,
+    /// A node of its own joined the store.
+    JoinNode,
     /// A key for writing a volume.
     BackupKey,
     /// The keys that a KAD names.
@@ -116,6 +118,8 @@ pub enum Action {
     CreateKit,
     /// The store came out of a snapshot.
     RestoreStore,
+    /// The store was copied to another place.
+    CopyStore,
     /// One more quiesce.
     Quiesce,
     /// One quiesce less.
@@ -156,6 +160,7 @@ impl Action {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Initialise => "initialise",
+            Self::JoinNode => "join_node",
             Self::BackupKey => "backup_key",
             Self::RestoreKeys => "restore_keys",
             Self::CreateGroup => "create_group",
@@ -178,6 +183,7 @@ impl Action {
             Self::CreateSnapshot => "create_snapshot",
             Self::CreateKit => "create_kit",
             Self::RestoreStore => "restore_store",
+            Self::CopyStore => "copy_store",
             Self::Quiesce => "quiesce",
             Self::Unquiesce => "unquiesce",
             Self::ClearCache => "clear_cache",
@@ -219,12 +225,14 @@ impl Action {
             | Self::RotateKeyProtection
             | Self::RetireKeyProtection => true,
             Self::Initialise
+            | Self::JoinNode
             | Self::BackupKey
             | Self::RestoreKeys
             | Self::CreateSnapshot
             | Self::DeleteSnapshot
             | Self::CreateKit
             | Self::RestoreStore
+            | Self::CopyStore
             | Self::Quiesce
             | Self::Unquiesce
             | Self::ClearCache

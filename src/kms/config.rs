@@ -14,6 +14,7 @@ use thiserror::Error;
 use super::master_key::MasterKeySource;
 use super::releases::ReleaseLimits;
 use super::schedule::Snapshots;
+use super::store::StorePlace;
 
 /// The file in the KMS's folder.
 pub const FILE: &str = "kms.toml";
@@ -27,8 +28,8 @@ pub(super) const MASTER_KEY_FILE: &str = "host-master.key";
 pub struct KmsConfig {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// The store's folder.
-    pub store: PathBuf,
+    /// Where the store is: a folder for SQLite, or a table `[store.postgresql]`.
+    pub store: StorePlace,
     /// Where the host master key comes from.
     pub master_key: MasterKeySource,
     /// Where the former one comes from, while `tapekey-kms reseal` is at work.
@@ -132,12 +133,12 @@ pub enum ConfigError {
 }
 
 impl KmsConfig {
-    /// What `init` writes.
+    /// What `init` writes for a store at `store`.
     #[must_use]
-    pub(super) fn initial() -> Self {
+    pub(super) fn initial(store: StorePlace) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
-            store: "store".into(),
+            store,
             master_key: MasterKeySource::File(MASTER_KEY_FILE.into()),
             former_master_key: None,
             issuing_ca: "issuing-ca.pem".into(),
@@ -177,7 +178,7 @@ impl KmsConfig {
         let config = self;
         Self {
             listen: config.listen,
-            store: folder.join(config.store),
+            store: config.store.within(folder),
             master_key: config.master_key.below(folder),
             former_master_key: config.former_master_key.map(|former| former.below(folder)),
             issuing_ca: folder.join(config.issuing_ca),
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn another_master_key_leaves_everything_else_in_the_file_as_it_was() {
-        let initial = toml::to_string(&KmsConfig::initial()).unwrap();
+        let initial = toml::to_string(&KmsConfig::initial(StorePlace::Folder("store".into()))).unwrap();
         let text = format!("# mine\n{initial}# the end\n[snapshots]\nfolder = \"/mnt/disk\"\n");
         let (old, new) = (
             MasterKeySource::File("host-master.key".into()),
@@ -292,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_file_in_which_the_master_key_cannot_be_found_is_left_as_it_is() {
-        let text = toml::to_string(&KmsConfig::initial())
+        let text = toml::to_string(&KmsConfig::initial(StorePlace::Folder("store".into())))
             .unwrap()
             .replace("master_key", "\"master_key\"");
         assert!(toml::from_str::<KmsConfig>(&text).is_ok());

@@ -130,7 +130,7 @@ impl Health {
         let looked = tokio::task::spawn_blocking(move || {
             Ok::<_, StoreError>((
                 statistics::keys_by_state(&*kms.store.look()?)?,
-                snapshots::uncovered(kms.store.folder(), 0)?.uncovered,
+                snapshots::uncovered(kms.store.place(), 0)?.uncovered,
             ))
         });
         let (keys_by_state, uncovered) = looked.await.map_err(|_| StoreError::Stopped)??;

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use thiserror::Error;
+use time::OffsetDateTime;
 
 use super::audit::{Action, Actor, Event};
 use super::config::{self, KmsConfig};
 use super::master_key::MasterKeySource;
-use super::pki::{Authority, IssuingCa, Leaf, PkiError, facts};
+use super::pki::{Authority, IssuingCa, Leaf, PkiError, certificate_pem, facts, server_under};
 use super::seal::HostMasterKey;
 use super::store::certificates::NewCertificate;
-use super::store::{StoreError, StoreFile};
+use super::store::{FirstRecords, StoreError, StoreFile, StorePlace};
 use crate::clock::Clock;
 use crate::entropy::{Entropy, EntropyError};
 use crate::kms_api::{Binding, ClientName, Role};
@@ -23,6 +24,9 @@ use crate::kms_api::{Binding, ClientName, Role};
 pub(super) const PUBLIC: u32 = 0o644;
 /// Readable by the owner: keys.
 pub(super) const PRIVATE: u32 = 0o600;
+
+/// The folder of a store that is an SQLite file.
+pub(super) const STORE: &str = "store";
 
 /// The certificates made for clients.
 const CLIENTS: [(&str, Role); 5] = [
@@ -78,17 +82,31 @@ pub enum InitError {
     },
 }
 
-/// Makes a KMS in `folder`, reachable as this machine and under `hosts`, with a host master key in a file of it. Returns what it made.
+/// Makes a KMS in `folder` with store and host master key in it, reachable as this machine and under `hosts`. Returns what it made.
 ///
 /// # Errors
 /// [`InitError`]; a folder that is not empty is left as it is.
 pub fn init(folder: &Path, hosts: &[String], clock: &dyn Clock, entropy: &dyn Entropy) -> Result<Vec<Made>, InitError> {
+    init_at(StorePlace::Folder(STORE.into()), folder, hosts, (clock, entropy))
+}
+
+/// The same with its store at `store`.
+///
+/// # Errors
+/// [`InitError`]; a folder that is not empty, and a database that has a store, are left as they are.
+pub fn init_at(
+    store: StorePlace,
+    folder: &Path,
+    hosts: &[String],
+    (clock, entropy): (&dyn Clock, &dyn Entropy),
+) -> Result<Vec<Made>, InitError> {
     let master = HostMasterKey::generate(entropy)?;
-    init_under((&master, None), folder, hosts, (clock, entropy))
+    init_under(store, (&master, None), folder, hosts, (clock, entropy))
 }
 
 /// The same under a given host master key; `file` if it lies in a file already.
 pub(super) fn init_under(
+    store: StorePlace,
     (master, file): (&HostMasterKey, Option<&Path>),
     folder: &Path,
     hosts: &[String],
@@ -98,7 +116,8 @@ pub(super) fn init_under(
     let root = Authority::root(now)?;
     let issuing = Authority::issuing(&root, now)?;
     let server = issuing.server(hosts, now)?;
-    let mut config = KmsConfig::initial();
+    store.check_free()?;
+    let mut config = KmsConfig::initial(store);
     let mut files = Files::in_empty(folder)?;
     config.master_key = match file {
         Some(file) => master.source(file),
@@ -153,21 +172,20 @@ pub(super) fn init_under(
 }
 
 /// How the tables of `init` and `restore` say how long a certificate is good.
-pub(super) fn until(not_after: time::OffsetDateTime) -> String {
+fn until(not_after: OffsetDateTime) -> String {
     format!("valid until {}", not_after.date())
 }
 
 fn make_store(
     files: &mut Files<'_>,
-    (store, master): (&Path, &HostMasterKey),
+    (store, master): (&StorePlace, &HostMasterKey),
     (root, issuing): (&Authority, &Authority),
     clients: &[(&str, Role, Leaf)],
     (clock, entropy): (&dyn Clock, &dyn Entropy),
 ) -> Result<(), InitError> {
-    files.folder(store)?;
-    let path = files.root.join(store);
-    let now = clock.now();
-    let created = StoreFile::create(&path, master, entropy, now)?;
+    if let StorePlace::Folder(store) = store {
+        files.folder(store)?;
+    }
     let mut event = Event::new(&Actor::local(), Action::Initialise);
     event.detail = Some(format!("under host master key {}", master.id()));
     let ca = IssuingCa {
@@ -188,8 +206,16 @@ fn make_store(
         binding: (*role == Role::MediaServer).then_some(Binding::AllGroups),
         issued_by: "local",
     });
-    created.keep_issuing_ca(&ca, known.collect(), &event, (entropy, now))?;
-    files.note(store.to_owned(), "store: groups, keys and audit chain");
+    let first = FirstRecords {
+        ca: &ca,
+        clients: known.collect(),
+        event: &event,
+    };
+    let place = store.clone().within(files.root);
+    StoreFile::create(&place, master, first, (entropy, clock.now()))?;
+    if let StorePlace::Folder(store) = store {
+        files.note(store.clone(), "store: groups, keys and audit chain");
+    }
     Ok(())
 }
 
@@ -324,6 +350,27 @@ impl<'a> Files<'a> {
         })?;
         let text = format!("# Configuration of tapekey-kms. Paths are relative to this file's folder.\n{text}");
         self.add(config::FILE, PUBLIC, &text, "configuration of the service")
+    }
+
+    /// What a node has besides its store: host master key, issuing CA, a new server certificate, configuration.
+    pub(super) fn add_node(
+        &mut self,
+        mut config: KmsConfig,
+        master: &HostMasterKey,
+        ca: &IssuingCa,
+        hosts: &[String],
+        now: OffsetDateTime,
+    ) -> Result<(), InitError> {
+        let server = server_under(&ca.certificate, &ca.key, hosts, now)?;
+        let authority = certificate_pem(&ca.certificate);
+        config.master_key = self.add_master_key(master)?;
+        self.add(&config.issuing_ca, PUBLIC, &authority, "issuing CA, out of the store")?;
+        self.folder("server")?;
+        let chain = format!("{}{authority}{}", server.certificate_pem, certificate_pem(&ca.root));
+        let what = format!("new server certificate, {}", until(server.not_after));
+        self.add(&config.server_certificate, PUBLIC, &chain, &what)?;
+        self.add(&config.server_key, PRIVATE, &server.key_pem, "server's private key")?;
+        self.add_config(&config)
     }
 
     /// Lists something that was made by other means.

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::config::KmsConfig;
 use super::seal::{HostMasterKey, MasterKeyError, Origin};
-use super::store::{StoreError, database, sealed_under};
+use super::store::{StoreError, sealed_under};
 use crate::entropy::{Entropy, EntropyError, random_bytes};
 use crate::kad::KeyId;
 use crate::passphrase::PassphraseError;
@@ -169,7 +169,7 @@ pub fn of_kms(config: &KmsConfig, given: &Given) -> Result<HostMasterKey, Unlock
 
 /// The same, and whether it is the one that `kms.toml` names as the former.
 pub(super) fn of_kms_or_former(config: &KmsConfig, given: &Given) -> Result<(HostMasterKey, bool), UnlockError> {
-    let needed = || sealed_under(&database(&config.store));
+    let needed = || sealed_under(&config.store);
     let Some(former) = &config.former_master_key else {
         return Ok((of_source(&config.master_key, given, needed)?, false));
     };

@@ -14,6 +14,7 @@ pub mod connector;
 mod heads;
 mod health;
 pub mod init;
+pub mod join;
 pub mod kit;
 mod lifecycle;
 pub mod master_key;

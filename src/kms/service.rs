@@ -119,7 +119,7 @@ impl Kms {
     /// # Errors
     /// The store's.
     pub async fn groups(&self, query: PageQuery) -> Result<GroupList, ServiceError> {
-        let after = query.after.unwrap_or_default();
+        let after = cursor(query.after.as_deref()).to_owned();
         let groups = self
             .store
             .run(move |session| Ok(groups::list(session, &after, PAGE_RECORDS_MAX)?))
@@ -297,9 +297,14 @@ pub(super) fn for_new_volume(
     }
 }
 
+/// Where a listing goes on. No name has a NUL, which PostgreSQL does not take: whatever follows one orders nothing.
+fn cursor(after: Option<&str>) -> &str {
+    after.unwrap_or_default().split('\0').next().unwrap_or_default()
+}
+
 /// Keys of one group, or of all, ordered by group and name; `after` is `GROUP/NAME`, neither of which can have a slash.
 fn page_of_keys(session: &Session<'_>, query: &PageQuery) -> Result<KeyList, ServiceError> {
-    let after = query.after.as_deref().unwrap_or_default();
+    let after = cursor(query.after.as_deref());
     let (after_group, after_name) = after.split_once('/').unwrap_or((after, ""));
     let mut keys = Vec::new();
     if let Some(name) = &query.group {

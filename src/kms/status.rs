@@ -65,7 +65,7 @@ impl Kms {
         let looked = tokio::task::spawn_blocking(move || {
             let looking = kms.store.look()?;
             Ok::<_, StoreError>((
-                snapshots::uncovered(kms.store.folder(), EXAMPLES)?,
+                snapshots::uncovered(kms.store.place(), EXAMPLES)?,
                 statistics::keys_by_state(&*looking)?,
                 statistics::releases(&*looking, now)?,
             ))

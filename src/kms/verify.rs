@@ -8,7 +8,7 @@ use super::config::{ConfigError, KmsConfig};
 use super::master_key::{self, Given, MasterKeySource, UnlockError};
 use super::snapshot::{SnapshotError, file};
 use super::store::check::{CheckWith, check};
-use super::store::{StoreError, database, sealed_under};
+use super::store::{StoreError, copy_sealed_under, sealed_under, snapshots};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 
@@ -69,17 +69,16 @@ pub fn verify(
 ) -> Result<Report, VerifyError> {
     let (database, manifest, master) = if path.is_dir() {
         let config = KmsConfig::read(path)?;
-        let database = database(&config.store);
         let master = match master_key {
-            Some(source) => master_key::of_source(source, given, || sealed_under(&database))?,
+            Some(source) => master_key::of_source(source, given, || sealed_under(&config.store))?,
             None => master_key::of_kms(&config, given)?,
         };
-        (database, None, master)
+        (config.store.look()?, None, master)
     } else {
         let manifest = file::open(path)?;
         let source = master_key.ok_or(VerifyError::NoMasterKey)?;
-        let master = master_key::of_source(source, given, || sealed_under(path))?;
-        (path.to_owned(), Some(manifest), master)
+        let master = master_key::of_source(source, given, || copy_sealed_under(path))?;
+        (snapshots::open_copy(path)?, Some(manifest), master)
     };
     let with = CheckWith {
         master: &master,
@@ -88,7 +87,7 @@ pub fn verify(
         progress,
         manifest: manifest.as_ref(),
     };
-    let seen = check(&database, with)?;
+    let seen = check(&*database, with)?;
     Ok(Report {
         what: if manifest.is_some() { "snapshot" } else { "store" },
         store: seen.facts.store.to_string(),

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod outside;
+pub(crate) mod postgresql;
 pub(crate) mod process;
 
 use std::io;
@@ -25,12 +26,12 @@ use tapekey::kad::{KeyId, KeyKind};
 use tapekey::kms::audit::AuditRecord;
 use tapekey::kms::config::KmsConfig;
 use tapekey::kms::connector::ExternalServer;
-use tapekey::kms::init::init;
+use tapekey::kms::init::init_at;
 use tapekey::kms::seal::HostMasterKey;
 use tapekey::kms::select::{Selection, SelectionRules};
 use tapekey::kms::server::Server;
 use tapekey::kms::service::Kms;
-use tapekey::kms::store::{StoreFile, walk_audit};
+use tapekey::kms::store::{StoreFile, StorePlace, walk_audit};
 use tapekey::kms_api::{
     CreateGroup, CreatePassphraseKey, CreateSnapshot, GroupName, ImportKeys, ImportedKey, KeyMove, Purpose,
     RotateGroup, VolumeName,
@@ -201,6 +202,11 @@ pub(crate) struct Home {
     pub(crate) entropy: Arc<Seeded>,
 }
 
+/// Whether the stories of this program run on PostgreSQL: those in `kms_on_postgresql.rs` do.
+pub(crate) fn on_postgresql() -> bool {
+    env!("CARGO_CRATE_NAME") == "kms_on_postgresql"
+}
+
 impl Home {
     pub(crate) fn new() -> Self {
         Self::with_seed(1)
@@ -210,7 +216,12 @@ impl Home {
     pub(crate) fn with_seed(seed: u64) -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let (clock, entropy) = (VirtualClock::new(), Seeded::new(seed));
-        init(&temporary.path().join("kms"), &[], &*clock, &*entropy).unwrap();
+        let store = if on_postgresql() {
+            postgresql::shared().new_store(KeyId([7; 16]))
+        } else {
+            StorePlace::Folder("store".into())
+        };
+        init_at(store, &temporary.path().join("kms"), &[], (&*clock, &*entropy)).unwrap();
         Self {
             temporary,
             clock,
@@ -232,6 +243,45 @@ impl Home {
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         home
+    }
+
+    /// What stands in the store, a row a line, as the database itself prints it.
+    pub(crate) fn select(&self, sql: &str) -> String {
+        match &self.config().store {
+            StorePlace::Folder(_) => {
+                let connection = rusqlite::Connection::open(self.database()).unwrap();
+                let mut statement = connection.prepare(sql).unwrap();
+                let columns = statement.column_count();
+                let mut found = statement.query(()).unwrap();
+                let mut lines = Vec::new();
+                while let Some(row) = found.next().unwrap() {
+                    let shown = (0..columns).map(|column| match row.get(column).unwrap() {
+                        rusqlite::types::Value::Integer(number) => number.to_string(),
+                        other => format!("{other:?}"),
+                    });
+                    lines.push(shown.collect::<Vec<_>>().join("|"));
+                }
+                lines.join("\n")
+            }
+            StorePlace::Postgresql(place) => postgresql::select(place, sql),
+        }
+    }
+
+    /// Does something to the store behind the service's back; how many records that changed.
+    pub(crate) fn sql(&self, sql: &str) -> usize {
+        match &self.config().store {
+            StorePlace::Folder(_) => {
+                let connection = rusqlite::Connection::open(self.database()).unwrap();
+                // Statements that must be alone say how much they changed; others are several.
+                if sql.contains(';') || sql.is_empty() {
+                    connection.execute_batch(sql).unwrap();
+                    0
+                } else {
+                    connection.execute(sql, ()).unwrap()
+                }
+            }
+            StorePlace::Postgresql(place) => postgresql::sql(place, sql),
+        }
     }
 
     /// Nothing yet, on the clock and seed of another one.
@@ -293,9 +343,21 @@ impl Home {
         StoreFile::open(&config.store, &master).map_err(|error| error.to_string())
     }
 
+    /// The store, once nothing else has it: a program that a test beside this one is just starting holds every lock of the process until it
+    /// runs.
+    fn opened_store(&self) -> StoreFile {
+        for _ in 0..500 {
+            match self.open_store() {
+                Err(error) if error.contains("in use by another") => std::thread::sleep(Duration::from_millis(10)),
+                opened => return opened.unwrap(),
+            }
+        }
+        panic!("the store stays in use");
+    }
+
     /// The service without its web front, with whatever schedule `kms.toml` has.
     pub(crate) fn kms(&self) -> Arc<Kms> {
-        let kms = Kms::start(self.open_store().unwrap(), self.clock.clone(), self.entropy.clone()).unwrap();
+        let kms = Kms::start(self.opened_store(), self.clock.clone(), self.entropy.clone()).unwrap();
         kms.limit_releases(self.config().releases);
         Arc::new(kms.with_snapshots(self.config().snapshots))
     }
@@ -321,7 +383,7 @@ impl Home {
 
     /// With servers behind it.
     pub(crate) async fn serve_with(&self, servers: Vec<Arc<dyn ExternalServer>>, rules: SelectionRules) -> Running {
-        let kms = Kms::start(self.open_store().unwrap(), self.clock.clone(), self.entropy.clone()).unwrap();
+        let kms = Kms::start(self.opened_store(), self.clock.clone(), self.entropy.clone()).unwrap();
         let kms = kms.with_servers(Selection::new(servers, rules, self.clock.clone()).unwrap());
         self.serve_kms(Arc::new(kms), || {}).await
     }

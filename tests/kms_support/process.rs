@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rusqlite::{Connection, OpenFlags};
 use tapekey::clock::{Clock, Timestamp};
 use tapekey::kms_client::{ClientConfig, KmsClient};
@@ -25,8 +27,27 @@ impl Clock for WallClock {
     }
 }
 
+/// Runs a verb that must end well; what it prints.
+pub(crate) fn says(words: &[&str]) -> String {
+    let ended = Command::new(PROGRAM).args(words).output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{words:?}: {told}");
+    String::from_utf8(ended.stdout).unwrap()
+}
+
+/// Runs a verb that must fail with a hint; what it says.
+pub(crate) fn fails(words: &[&str]) -> String {
+    let ended = Command::new(PROGRAM).args(words).output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert!(
+        ended.status.code() == Some(1) && told.contains("hint: "),
+        "{words:?}: {told}"
+    );
+    told
+}
+
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     address: String,
 }
 
@@ -60,10 +81,24 @@ impl Process {
     }
 
     pub(crate) fn client(&self, folder: &Path, name: &str) -> KmsClient {
+        Self::client_of(&[self], folder, name)
+    }
+
+    /// One that asks `processes` in this order.
+    pub(crate) fn client_of(processes: &[&Self], folder: &Path, name: &str) -> KmsClient {
         let mut config = ClientConfig::from_bundle(&folder.join("clients").join(name)).unwrap();
-        config.addresses = vec![self.address.parse().unwrap()];
+        config.addresses = processes.iter().map(|one| one.address.parse().unwrap()).collect();
         let clock: Arc<dyn Clock> = Arc::new(WallClock);
         KmsClient::new(&config, &clock).unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.child.wait().unwrap();
     }
 }
 

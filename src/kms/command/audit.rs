@@ -14,7 +14,7 @@ use crate::kms::audit::{AuditError, AuditRecord};
 use crate::kms::config::KmsConfig;
 use crate::kms::master_key;
 use crate::kms::seal::HostMasterKey;
-use crate::kms::store::{AuditCheckWith, check_audit, walk_audit};
+use crate::kms::store::{AuditCheckWith, StorePlace, check_audit, walk_audit};
 use crate::kms_api::{AuditEntry, AuditHead, AuditVerdict};
 
 /// What can be done with the audit log.
@@ -123,14 +123,17 @@ fn export(arguments: &ExportArguments, machine: &Machine, out: &mut dyn Write, e
     judged(&verdict)
 }
 
-fn opened(folder: &Path, given: &MasterKeyArguments) -> Result<(PathBuf, HostMasterKey), Box<dyn std::error::Error>> {
+fn opened(
+    folder: &Path,
+    given: &MasterKeyArguments,
+) -> Result<(StorePlace, HostMasterKey), Box<dyn std::error::Error>> {
     let config = KmsConfig::read(folder)?;
     let master = master_key::of_kms(&config, &given.given())?;
     Ok((config.store, master))
 }
 
 fn check(
-    (store, master): &(PathBuf, HostMasterKey),
+    (store, master): &(StorePlace, HostMasterKey),
     machine: &Machine,
     remembered: Vec<AuditHead>,
     err: &mut dyn Write,

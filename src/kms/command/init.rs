@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::master_key::MasterKeyArguments;
+use super::postgresql::PostgresqlArguments;
 use super::{Done, Machine, print_made};
-use crate::kms::init::{Made, init, init_under};
+use crate::kms::init::{Made, STORE, init_at, init_under};
 use crate::kms::master_key::{MasterKeySource, provide};
+use crate::kms::store::StorePlace;
 
 /// What `init` is told.
 #[derive(Debug, Args)]
@@ -27,12 +29,23 @@ pub(super) struct InitArguments {
     /// Accept a passphrase that is weaker than the proposal
     #[arg(long)]
     weak: bool,
+    #[command(flatten)]
+    postgresql: PostgresqlArguments,
 }
 
 pub(super) fn run(arguments: &InitArguments, machine: &Machine, out: &mut dyn Write) -> Done {
-    let made = make(arguments, machine)?;
+    let store = arguments.postgresql.place(&*machine.entropy)?;
+    let store = store.unwrap_or(StorePlace::Folder(STORE.into()));
+    let shared = match &store {
+        StorePlace::Folder(_) => None,
+        StorePlace::Postgresql(place) => Some(place.to_string()),
+    };
+    let made = make(store, arguments, machine)?;
     let folder = arguments.folder.display();
     print_made(&made, out)?;
+    if let Some(place) = &shared {
+        writeln!(out, "\nThe store is in {place}.")?;
+    }
     writeln!(out, "\nWhat to do next:")?;
     writeln!(
         out,
@@ -44,14 +57,24 @@ pub(super) fn run(arguments: &InitArguments, machine: &Machine, out: &mut dyn Wr
         "  3. Give each bundle under {folder}/clients to its holder, by a way that nobody else can read."
     )?;
     writeln!(out, "  4. Start the service: tapekey-kms serve {folder}")?;
+    if shared.is_some() {
+        writeln!(
+            out,
+            "  5. Make further nodes on other hosts, each with a copy of the host master key: tapekey-kms node join"
+        )?;
+    }
     out.flush()?;
     Ok(())
 }
 
-fn make(arguments: &InitArguments, machine: &Machine) -> Result<Vec<Made>, Box<dyn std::error::Error>> {
+fn make(
+    store: StorePlace,
+    arguments: &InitArguments,
+    machine: &Machine,
+) -> Result<Vec<Made>, Box<dyn std::error::Error>> {
     let (clock, entropy) = (&*machine.clock, &*machine.entropy);
     let Some(source) = &arguments.master_key else {
-        return Ok(init(&arguments.folder, &arguments.hosts, clock, entropy)?);
+        return Ok(init_at(store, &arguments.folder, &arguments.hosts, (clock, entropy))?);
     };
     let source = source.clone().below(&std::env::current_dir()?);
     let master = provide(&source, (&arguments.given.given(), arguments.weak), entropy)?;
@@ -60,7 +83,7 @@ fn make(arguments: &InitArguments, machine: &Machine) -> Result<Vec<Made>, Box<d
         MasterKeySource::Passphrase | MasterKeySource::Credential(_) => None,
     };
     let (folder, hosts) = (&arguments.folder, &arguments.hosts);
-    Ok(init_under((&master, file), folder, hosts, (clock, entropy))?)
+    Ok(init_under(store, (&master, file), folder, hosts, (clock, entropy))?)
 }
 
 fn keep(source: Option<&MasterKeySource>) -> &'static str {

@@ -5,10 +5,13 @@ mod certificate;
 mod init;
 mod kit;
 mod master_key;
+mod node;
+mod postgresql;
 mod recover;
 mod reseal;
 mod serve;
 mod snapshot;
+mod store;
 mod verify;
 
 use std::io::Write;
@@ -53,6 +56,12 @@ enum Verb {
     /// Certificates of clients
     #[command(subcommand)]
     Certificate(certificate::CertificateVerb),
+    /// Nodes of a KMS that share one store
+    #[command(subcommand)]
+    Node(node::NodeVerb),
+    /// The store as a whole
+    #[command(subcommand)]
+    Store(store::StoreVerb),
     /// The audit log of the local store
     #[command(subcommand)]
     Audit(audit::AuditVerb),
@@ -94,6 +103,8 @@ async fn carry_out(verb: Verb, machine: Machine, out: &mut dyn Write, err: &mut 
         Verb::Reseal(arguments) => reseal::run(&arguments, machine, out).await,
         Verb::Verify(arguments) => verify::run(&arguments, &machine, out, err),
         Verb::Certificate(verb) => certificate::run(verb, &machine, out),
+        Verb::Node(verb) => node::run(&verb, &machine, out),
+        Verb::Store(verb) => store::run(&verb, &machine, out, err),
         Verb::Audit(verb) => audit::run(&verb, &machine, out, err),
     }
 }

@@ -14,7 +14,7 @@ use crate::kms::config::KmsConfig;
 use crate::kms::master_key::{self, MasterKeySource};
 use crate::kms::service::Kms;
 use crate::kms::snapshot::restore::{RestoreWith, restore};
-use crate::kms::store::{StoreFile, sealed_under};
+use crate::kms::store::{StoreFile, copy_sealed_under};
 use crate::kms_api::CreateSnapshot;
 
 /// What `snapshot` is told.
@@ -95,7 +95,7 @@ pub(super) fn run_restore(
     err: &mut dyn Write,
 ) -> Done {
     let master = master_key::of_source(&arguments.master_key, &arguments.given.given(), || {
-        sealed_under(&arguments.snapshot)
+        copy_sealed_under(&arguments.snapshot)
     })?;
     let with = RestoreWith {
         master: &master,

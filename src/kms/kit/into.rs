@@ -14,11 +14,11 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::kms::audit::{Action, Actor, Event};
 use crate::kms::config::{ConfigError, KmsConfig};
-use crate::kms::init::{InitError, Made, init_under};
+use crate::kms::init::{InitError, Made, STORE, init_under};
 use crate::kms::model::ServiceError;
 use crate::kms::seal::HostMasterKey;
 use crate::kms::service::Kms;
-use crate::kms::store::{Session, StoreError, StoreFile, groups, keys};
+use crate::kms::store::{Session, StoreError, StoreFile, StorePlace, groups, keys};
 use crate::kms_api::KeyState;
 
 /// No KMS was made of the kit.
@@ -50,7 +50,8 @@ pub async fn make_kms(
     entropy: Arc<dyn Entropy>,
 ) -> Result<Vec<Made>, IntoError> {
     let master = HostMasterKey::generate(&*entropy).map_err(InitError::from)?;
-    let made = init_under((&master, None), folder, hosts, (&*clock, &*entropy))?;
+    let store = StorePlace::Folder(STORE.into());
+    let made = init_under(store, (&master, None), folder, hosts, (&*clock, &*entropy))?;
     match fill(folder, &master, (head, contents), clock, entropy).await {
         Ok(()) => Ok(made),
         Err(error) => {

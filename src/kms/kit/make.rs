@@ -90,7 +90,7 @@ impl Kms {
         passphrase: &Passphrase,
         entropy: &dyn Entropy,
     ) -> Result<(MadeKit, Vec<(KeyId, i64)>), ServiceError> {
-        let place = Place::of(&wanted.path, self.store.folder())?;
+        let place = Place::of(&wanted.path, self.store.place().disk())?;
         if !place.counts && !wanted.same_filesystem {
             return Err(SnapshotError::SameFileSystem { path: place.path }.into());
         }

@@ -99,7 +99,7 @@ impl Kms {
             Ok((id, moment(millis(session.now))))
         })?;
         let path = target.path(id, made);
-        let place = Place::of(&path, self.store.folder())?;
+        let place = Place::of(&path, self.store.place().disk())?;
         if !place.counts && !target.same_filesystem() {
             return Err(SnapshotError::SameFileSystem { path: place.path }.into());
         }
@@ -108,7 +108,7 @@ impl Kms {
             path: place.path.clone(),
             source: Box::new(source),
         };
-        snapshots::copy_into(self.store.folder(), partial.name()).map_err(copied)?;
+        snapshots::copy_into(self.store.place(), partial.name()).map_err(copied)?;
         let facts = snapshots::facts(&partial.path).map_err(copied)?;
         let manifest = self.sign(partial.manifest(id, made, facts)?)?;
         partial.finish(&manifest, &place.path)?;
@@ -195,7 +195,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(path: &str, store: &Path) -> Result<Self, SnapshotError> {
+    /// `store`: where the store is, if it is on this host.
+    pub(super) fn of(path: &str, store: Option<&Path>) -> Result<Self, SnapshotError> {
         let wrong = |problem| SnapshotError::Path {
             shown: path.escape_default().take(SNAPSHOT_PATH_LENGTH_MAX).collect(),
             problem,
@@ -213,13 +214,13 @@ impl Place {
         let (Some(folder), Some(_)) = (path.parent(), path.file_name()) else {
             return Err(wrong("names no file"));
         };
-        let (there, here) = (device(folder)?, device(store)?);
+        let (there, here) = (device(folder)?, store.map(device).transpose()?);
         if path.symlink_metadata().is_ok() {
             return Err(SnapshotError::Exists { path });
         }
         Ok(Self {
             file_system: format!("{}:{}", major(there), minor(there)),
-            counts: there != here,
+            counts: here.is_none_or(|here| here != there),
             path,
         })
     }

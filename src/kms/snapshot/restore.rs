@@ -14,11 +14,10 @@ use super::file::{self, Manifest};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::kms::config::KmsConfig;
-use crate::kms::init::{Files, Made, PRIVATE, PUBLIC, until};
-use crate::kms::pki::{certificate_pem, server_under};
+use crate::kms::init::{Files, Made, STORE};
 use crate::kms::seal::HostMasterKey;
 use crate::kms::store::check::{CheckWith, Seen, check};
-use crate::kms::store::{DATABASE, StoreFile};
+use crate::kms::store::{DATABASE, StoreFile, StorePlace, snapshots};
 
 /// Problems that an error names; `verify` names all.
 const PROBLEMS_SHOWN: usize = 5;
@@ -44,10 +43,9 @@ pub struct RestoreWith<'a> {
 pub fn restore(snapshot: &Path, folder: &Path, with: RestoreWith<'_>) -> Result<(Manifest, Vec<Made>), SnapshotError> {
     let manifest = file::open(snapshot)?;
     let mut files = Files::in_empty(folder)?;
-    let mut config = KmsConfig::initial();
-    files.folder(&config.store)?;
-    let store = folder.join(&config.store);
-    let made = take_out(snapshot, &manifest, &store, with, &mut files, &mut config);
+    files.folder(STORE)?;
+    let store = folder.join(STORE);
+    let made = take_out(snapshot, &manifest, &store, with, &mut files);
     if made.is_err() {
         // Nothing else was made before everything was known to be good.
         let _ = fs::remove_dir_all(&store);
@@ -62,7 +60,6 @@ fn take_out(
     store: &Path,
     with: RestoreWith<'_>,
     files: &mut Files<'_>,
-    config: &mut KmsConfig,
 ) -> Result<(), SnapshotError> {
     copy_database(snapshot, manifest, &store.join(DATABASE))?;
     let checked = CheckWith {
@@ -72,25 +69,14 @@ fn take_out(
         progress: with.progress,
         manifest: Some(manifest),
     };
-    let seen = check(&store.join(DATABASE), checked)?;
+    let seen = check(&*snapshots::open_copy(&store.join(DATABASE))?, checked)?;
     refuse_problems(snapshot, &seen)?;
     let drawn_and_dated = (with.entropy, with.clock.now());
     let opened = StoreFile::take_over(store, with.master, &manifest.id, drawn_and_dated)?;
     let ca = opened.issuing_ca()?;
-    let server = server_under(&ca.certificate, &ca.key, with.hosts, with.clock.now())?;
-    let authority = certificate_pem(&ca.certificate);
-    files.note(
-        config.store.clone(),
-        "store: groups, keys and audit chain, as in the snapshot",
-    );
-    config.master_key = files.add_master_key(with.master)?;
-    files.add(&config.issuing_ca, PUBLIC, &authority, "issuing CA, out of the store")?;
-    files.folder("server")?;
-    let chain = format!("{}{authority}{}", server.certificate_pem, certificate_pem(&ca.root));
-    let what = format!("new server certificate, {}", until(server.not_after));
-    files.add(&config.server_certificate, PUBLIC, &chain, &what)?;
-    files.add(&config.server_key, PRIVATE, &server.key_pem, "server's private key")?;
-    files.add_config(config)?;
+    files.note(STORE.into(), "store: groups, keys and audit chain, as in the snapshot");
+    let config = KmsConfig::initial(StorePlace::Folder(STORE.into()));
+    files.add_node(config, with.master, &ca, with.hosts, with.clock.now())?;
     Ok(())
 }
 

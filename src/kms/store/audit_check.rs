@@ -1,12 +1,8 @@
-//! The audit chains of a store in a folder, from the first record to the last, beside a service that may be working on it.
+//! The audit chains of a store, from the first record to the last, beside a service that may be working on it.
 
-use std::path::Path;
-
-use super::database::{Access, Database};
-use super::file::existing;
+use super::database::Access;
 use super::keyring::Keyring;
-use super::sqlite::Sqlite;
-use super::{Session, snapshots};
+use super::{Session, StorePlace, snapshots};
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
 use crate::kms::audit::{self, AuditError, look, serve};
@@ -25,17 +21,16 @@ pub struct AuditCheckWith<'a> {
     pub remembered: Vec<AuditHead>,
 }
 
-/// Hands every record of the store in `folder` to `each`, one node's after the other's, and says what does not fit.
+/// Hands every record of the store at `place` to `each`, one node's after the other's, and says what does not fit.
 ///
 /// # Errors
 /// [`AuditError`]: the store's, or those of `each`; never that something does not fit.
 pub fn check_audit(
-    folder: &Path,
+    place: &StorePlace,
     with: AuditCheckWith<'_>,
     each: &mut dyn FnMut(&AuditEntry, u64) -> std::io::Result<()>,
 ) -> Result<AuditVerdict, AuditError> {
-    let database = Sqlite::open_read_only(&existing(folder)?)?;
-    let database: &dyn Database = &database;
+    let database = &*place.look()?;
     let keyring = Keyring::open(database, with.master)?;
     database.transaction(Access::Reading, || {
         let store = snapshots::id_of(database)?;

@@ -1,13 +1,10 @@
 //! A look at every record of a store or of a copy, without changing anything: what does not open, what does not fit.
 
-use std::path::Path;
-
 use time::OffsetDateTime;
 
 use super::database::{Access, Database};
 use super::keyring::Keyring;
 use super::snapshots::{self, CopyFacts};
-use super::sqlite::Sqlite;
 use super::{Session, StoreError, authority, certificates, enrollments, groups, keys};
 use crate::entropy::Entropy;
 use crate::kms::audit::{self, AuditError};
@@ -40,14 +37,13 @@ pub(in crate::kms) struct CheckWith<'a> {
     pub(in crate::kms) manifest: Option<&'a Manifest>,
 }
 
-/// Looks at everything in the database at `path`, as of one moment, also while a service works on it.
-pub(in crate::kms) fn check(path: &Path, with: CheckWith<'_>) -> Result<Seen, StoreError> {
-    let database = Sqlite::open_read_only(path)?;
-    let database: &dyn Database = &database;
+/// Looks at everything in `database`, as of one moment, also while a service works on it.
+pub(in crate::kms) fn check(database: &dyn Database, with: CheckWith<'_>) -> Result<Seen, StoreError> {
     database.transaction(Access::Reading, || look_at(database, with))
 }
 
-fn look_at(database: &dyn Database, with: CheckWith<'_>) -> Result<Seen, StoreError> {
+/// The same inside a transaction of the caller.
+pub(super) fn look_at(database: &dyn Database, with: CheckWith<'_>) -> Result<Seen, StoreError> {
     let mut look = Look {
         problems: Vec::new(),
         progress: with.progress,

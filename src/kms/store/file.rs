@@ -1,4 +1,4 @@
-//! The store's files: making them, opening them for the one service, and reading the audit chain beside it.
+//! A store as a whole: making it, opening it for this node's one service, and reading the audit chains beside it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,8 +9,10 @@ use time::OffsetDateTime;
 use super::certificates::{self, NewCertificate};
 use super::database::{Access, Database};
 use super::keyring::Keyring;
+use super::place::StorePlace;
+use super::postgresql::{Postgresql, Use};
 use super::sqlite::Sqlite;
-use super::{DATABASE, Session, StoreError, authority, keys, millis, snapshots};
+use super::{DATABASE, Session, StoreError, authority, database, keys, millis, snapshots};
 use crate::entropy::{Entropy, random_bytes};
 use crate::kad::KeyId;
 use crate::kms::audit::{self, Action, Actor, AuditError, AuditHead, AuditRecord, Event};
@@ -20,65 +22,105 @@ use crate::kms::seal::HostMasterKey;
 /// Locked by the service that works on the store.
 const LOCK: &str = "lock";
 
-/// An opened store, locked against a second service. No `Debug`: it holds keys.
+/// What a new store begins with, besides its sealing keys.
+pub(in crate::kms) struct FirstRecords<'a> {
+    /// The issuing CA.
+    pub(in crate::kms) ca: &'a IssuingCa,
+    /// The certificates that it signed for clients.
+    pub(in crate::kms) clients: Vec<NewCertificate<'a>>,
+    /// The audit chain's first record.
+    pub(in crate::kms) event: &'a Event,
+}
+
+/// An opened store, locked against a second service of the same node. No `Debug`: it holds keys.
 pub struct StoreFile {
     pub(super) database: Box<dyn Database>,
     pub(super) keyring: Keyring,
     /// Whose audit chain this service writes.
     pub(super) node: KeyId,
-    pub(super) folder: PathBuf,
+    pub(super) place: StorePlace,
     _lock: Option<File>,
 }
 
 impl StoreFile {
-    /// Makes a store in the existing, empty `folder`, sealed under `master`.
+    /// Makes a store at `place`, an existing, empty folder or a database without one, sealed under `master`. In a database nothing is seen
+    /// of it before it is complete.
     ///
     /// # Errors
-    /// [`StoreError`] if there is one already, or as the disk answers.
-    pub fn create(
-        folder: &Path,
+    /// [`StoreError`] if there is one already, or as disk and server answer.
+    pub(in crate::kms) fn create(
+        place: &StorePlace,
         master: &HostMasterKey,
-        entropy: &dyn Entropy,
-        now: OffsetDateTime,
-    ) -> Result<Self, StoreError> {
-        let lock = lock(folder, OpenOptions::new().create_new(true))?;
-        let path = folder.join(DATABASE);
-        new_file(&path)?;
-        let database = Sqlite::create(&path)?;
+        first: FirstRecords<'_>,
+        (entropy, now): (&dyn Entropy, OffsetDateTime),
+    ) -> Result<(), StoreError> {
+        let _lock = lock_of(place)?;
         let id = KeyId::from_random(random_bytes(entropy)?);
-        database.execute(
-            "INSERT INTO store (singleton, id, created) VALUES (1, ?1, ?2)",
-            &[id.into(), millis(now).into()],
-        )?;
-        Keyring::create(&database, master, entropy, now)?;
-        Self::of(database, folder, master, Some(lock))
+        match place {
+            StorePlace::Folder(folder) => {
+                let path = folder.join(DATABASE);
+                new_file(&path)?;
+                let database: &dyn Database = &Sqlite::create(&path)?;
+                database.transaction(Access::Writing, || {
+                    fill(database, (id, id), master, first, (entropy, now))
+                })
+            }
+            StorePlace::Postgresql(place) => {
+                let postgresql = Postgresql::empty(place)?;
+                let database: &dyn Database = &postgresql;
+                database.transaction(Access::Writing, || {
+                    postgresql.make_tables()?;
+                    fill(database, (id, place.node), master, first, (entropy, now))
+                })
+            }
+        }
     }
 
-    /// Opens the store in `folder`.
+    /// Opens the store at `place`.
     ///
     /// # Errors
-    /// [`StoreError`]: none there, in use, of another version, sealed under another host master key.
-    pub fn open(folder: &Path, master: &HostMasterKey) -> Result<Self, StoreError> {
-        let lock = lock(folder, &mut OpenOptions::new())?;
-        Self::of(Sqlite::open(&existing(folder)?)?, folder, master, Some(lock))
+    /// [`StoreError`]: none there, in use, of another version, sealed under another host master key, no connection.
+    pub fn open(place: &StorePlace, master: &HostMasterKey) -> Result<Self, StoreError> {
+        let lock = lock_of(place)?;
+        Self::opened(place, master, Some(lock))
     }
 
-    /// Opens the store in `folder` beside a service that may be working on it, for one short transaction after the other.
+    /// Opens the store at `place` beside a service that may be working on it, for one short transaction after the other.
     ///
     /// # Errors
     /// As [`StoreFile::open`], but never that it is in use.
-    pub(in crate::kms) fn open_beside(folder: &Path, master: &HostMasterKey) -> Result<Self, StoreError> {
-        Self::of(Sqlite::open(&existing(folder)?)?, folder, master, None)
+    pub(in crate::kms) fn open_beside(place: &StorePlace, master: &HostMasterKey) -> Result<Self, StoreError> {
+        Self::opened(place, master, None)
     }
 
-    fn of(sqlite: Sqlite, folder: &Path, master: &HostMasterKey, lock: Option<File>) -> Result<Self, StoreError> {
+    fn opened(place: &StorePlace, master: &HostMasterKey, lock: Option<File>) -> Result<Self, StoreError> {
+        let (database, node): (Box<dyn Database>, _) = match place {
+            StorePlace::Folder(folder) => {
+                let sqlite = Sqlite::open(&existing(folder)?)?;
+                // The one node that a file has goes by the store's own id: a copy that takes its place continues the chain, and is noticed.
+                let node = snapshots::id_of(&sqlite)?;
+                (Box::new(sqlite), node)
+            }
+            StorePlace::Postgresql(place) => (Box::new(Postgresql::open(place, Use::Serving)?), place.node),
+        };
         Ok(Self {
-            keyring: Keyring::open(&sqlite, master)?,
-            // The one node that a file has goes by the store's own id: a copy that takes its place continues the chain, and is noticed.
-            node: snapshots::id_of(&sqlite)?,
-            database: Box::new(sqlite),
-            folder: folder.to_owned(),
+            keyring: Keyring::open(&*database, master)?,
+            database,
+            node,
+            place: place.clone(),
             _lock: lock,
+        })
+    }
+
+    /// Writes the first record of this node's chain in a store that others made.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub(in crate::kms) fn record(&self, event: &Event, now: OffsetDateTime) -> Result<(), StoreError> {
+        let database = &*self.database;
+        database.transaction(Access::Writing, || {
+            let mut head = audit::head(database, &self.keyring.audit, self.node)?;
+            audit::append(database, &self.keyring.audit, &mut head, event, now)
         })
     }
 
@@ -94,8 +136,7 @@ impl StoreFile {
         snapshot: &str,
         (entropy, now): (&dyn Entropy, OffsetDateTime),
     ) -> Result<Self, StoreError> {
-        drop(lock(folder, OpenOptions::new().create_new(true))?);
-        let file = Self::open(folder, master)?;
+        let file = Self::open(&StorePlace::Folder(folder.to_owned()), master)?;
         file.database.transaction(Access::Writing, || {
             file.retire_former_life(&format!("from snapshot {snapshot}"), entropy, now)
         })?;
@@ -134,67 +175,70 @@ impl StoreFile {
     pub(in crate::kms) fn issuing_ca(&self) -> Result<IssuingCa, StoreError> {
         authority::issuing_ca(&*self.database, &self.keyring)
     }
-
-    /// Keeps the issuing CA and the certificates that it signed for clients, and writes the audit chain's first record.
-    ///
-    /// # Errors
-    /// As the disk and the source of randomness answer.
-    pub(in crate::kms) fn keep_issuing_ca(
-        &self,
-        ca: &IssuingCa,
-        clients: Vec<NewCertificate<'_>>,
-        event: &Event,
-        (entropy, now): (&dyn Entropy, OffsetDateTime),
-    ) -> Result<(), StoreError> {
-        let database = &*self.database;
-        database.transaction(Access::Writing, || {
-            authority::insert(database, &self.keyring, ca, entropy)?;
-            let mut head = audit::head(database, &self.keyring.audit, self.node)?;
-            audit::append(database, &self.keyring.audit, &mut head, event, now)?;
-            let session = Session {
-                database,
-                keyring: &self.keyring,
-                entropy,
-                now,
-                head: &mut head,
-                releases: None,
-            };
-            clients
-                .into_iter()
-                .try_for_each(|client| certificates::insert(&session, client).map(drop))
-        })
-    }
 }
 
-/// Hands every audit record of the store in `folder` to `each`, oldest first, and checks the chains. Works beside a running service.
+/// Everything that a new store has; `ids` are the store's and the node's.
+fn fill(
+    database: &dyn Database,
+    (store, node): (KeyId, KeyId),
+    master: &HostMasterKey,
+    first: FirstRecords<'_>,
+    (entropy, now): (&dyn Entropy, OffsetDateTime),
+) -> Result<(), StoreError> {
+    database.execute(
+        "INSERT INTO store (singleton, id, created) VALUES (1, ?1, ?2)",
+        &[store.into(), millis(now).into()],
+    )?;
+    Keyring::create(database, master, entropy, now)?;
+    let keyring = Keyring::open(database, master)?;
+    authority::insert(database, &keyring, first.ca, entropy)?;
+    let mut head = audit::head(database, &keyring.audit, node)?;
+    audit::append(database, &keyring.audit, &mut head, first.event, now)?;
+    let session = Session {
+        database,
+        keyring: &keyring,
+        entropy,
+        now,
+        head: &mut head,
+        releases: None,
+    };
+    let mut clients = first.clients.into_iter();
+    clients.try_for_each(|client| certificates::insert(&session, client).map(drop))
+}
+
+/// Hands every audit record of the store at `place` to `each`, oldest first, and checks the chains. Works beside a running service.
 ///
 /// # Errors
 /// [`AuditError::Broken`] at the first record that does not fit; the store's errors; those of `each`.
 pub fn walk_audit(
-    folder: &Path,
+    place: &StorePlace,
     master: &HostMasterKey,
     each: impl FnMut(&AuditRecord) -> std::io::Result<()>,
 ) -> Result<Vec<AuditHead>, AuditError> {
-    let database = Sqlite::open_read_only(&existing(folder)?)?;
-    let database: &dyn Database = &database;
+    let database = &*place.look()?;
     let keyring = Keyring::open(database, master)?;
     database.transaction(Access::Reading, || audit::walk(database, &keyring.audit, each))
 }
 
-/// The host master key that the store or copy at `path` is sealed under.
+/// The host master key that the store at `place` is sealed under.
+///
+/// # Errors
+/// [`StoreError`]: none there, of another version, no connection.
+pub(in crate::kms) fn sealed_under(place: &StorePlace) -> Result<KeyId, StoreError> {
+    super::keyring::sealed_under(&*place.look()?)
+}
+
+/// The same for the copy of a store in the file at `path`.
 ///
 /// # Errors
 /// [`StoreError`]: none there, of another version.
-pub(in crate::kms) fn sealed_under(path: &Path) -> Result<KeyId, StoreError> {
-    File::open(path).map_err(|source| StoreError::File {
-        path: path.to_owned(),
-        source,
-    })?;
-    super::keyring::sealed_under(&Sqlite::open_read_only(path)?)
+pub(in crate::kms) fn copy_sealed_under(path: &Path) -> Result<KeyId, StoreError> {
+    super::keyring::sealed_under(&*snapshots::open_copy(path)?)
 }
 
+/// The SQLite file in `folder`.
 pub(super) fn existing(folder: &Path) -> Result<PathBuf, StoreError> {
-    let path = folder.join(DATABASE);
+    let path = database(folder);
     // SQLite's own words for a missing file do not name it.
     File::open(&path).map_err(|source| StoreError::File {
         path: path.clone(),
@@ -203,13 +247,20 @@ pub(super) fn existing(folder: &Path) -> Result<PathBuf, StoreError> {
     Ok(path)
 }
 
-fn lock(folder: &Path, options: &mut OpenOptions) -> Result<File, StoreError> {
+/// Locks the store, or this node's part in it.
+pub(super) fn lock_of(place: &StorePlace) -> Result<File, StoreError> {
+    let folder = match place {
+        StorePlace::Folder(folder) => folder,
+        StorePlace::Postgresql(place) => &place.folder,
+    };
     let path = folder.join(LOCK);
     let failed = |source| StoreError::File {
         path: path.clone(),
         source,
     };
-    let file = options.read(true).write(true).mode(0o600).open(&path).map_err(failed)?;
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = file.open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
@@ -220,7 +271,7 @@ fn lock(folder: &Path, options: &mut OpenOptions) -> Result<File, StoreError> {
 }
 
 /// SQLite gives its journal files the mode of the database, so only this one must be made with care.
-fn new_file(path: &Path) -> Result<(), StoreError> {
+pub(super) fn new_file(path: &Path) -> Result<(), StoreError> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     made.map(drop).map_err(|source| StoreError::File {
         path: path.to_owned(),

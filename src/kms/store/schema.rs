@@ -170,3 +170,56 @@ CREATE TABLE quiesces (
     fingerprint TEXT NOT NULL
 ) STRICT;
 ";
+
+/// Every table with its primary key, those that others refer to before these.
+pub(super) const ORDER: &[(&str, &[&str])] = &[
+    ("store", &["singleton"]),
+    ("sealing_keys", &["id"]),
+    ("key_groups", &["id"]),
+    ("keys", &["id"]),
+    ("certificate_authorities", &["certificate"]),
+    ("certificates", &["fingerprint"]),
+    ("enrollments", &["id"]),
+    ("audit", &["node", "sequence"]),
+    ("snapshots", &["sequence"]),
+    ("snapshot_keys", &["key_id"]),
+    ("admin_requests", &["number"]),
+    ("service_time", &["singleton"]),
+    ("quiesces", &["sequence"]),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_takes_every_table_by_its_primary_key_and_after_those_that_it_refers_to() {
+        let mut found = Vec::new();
+        for table in TABLES.split("CREATE TABLE ").skip(1) {
+            let (name, rest) = table.split_once(" (").unwrap();
+            let definition = rest.split(") STRICT").next().unwrap();
+            for line in definition.lines().filter(|line| line.contains("REFERENCES")) {
+                let parent = line.split("REFERENCES ").nth(1).unwrap().split(' ').next().unwrap();
+                assert!(
+                    found.iter().any(|(known, _)| known == parent),
+                    "{name} refers to {parent}"
+                );
+            }
+            let key = definition
+                .lines()
+                .find(|line| line.contains("PRIMARY KEY"))
+                .unwrap()
+                .trim();
+            let columns = key.strip_prefix("PRIMARY KEY (").map_or_else(
+                || key.split(' ').next().unwrap().to_owned(),
+                |several| several.trim_end_matches(')').to_owned(),
+            );
+            found.push((name.to_owned(), columns));
+        }
+        let order: Vec<_> = ORDER
+            .iter()
+            .map(|(name, key)| ((*name).to_owned(), key.join(", ")))
+            .collect();
+        assert_eq!(order, found);
+    }
+}

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 use super::database::{Access, Database};
 use super::sqlite::Sqlite;
 use super::value::Row;
-use super::{Session, StoreError, column, database, millis, moment};
+use super::{Session, StoreError, StorePlace, column, copy, database, millis, moment};
 use crate::kad::KeyId;
 use crate::kms::audit::{self, mac_of};
 use crate::kms::seal::Fields;
@@ -38,9 +38,20 @@ pub(in crate::kms) struct Uncovered {
     pub(in crate::kms) examples: Vec<String>,
 }
 
-/// Writes a copy of the store in `folder`, as of one moment, into the empty file `into`. The service goes on working. Not yet durable.
-pub(in crate::kms) fn copy_into(folder: &Path, into: &str) -> Result<(), StoreError> {
-    Sqlite::open_read_only(&database(folder))?.copy_into(into)
+/// Writes a copy of the store at `place`, as of one moment, into the empty file `into`. The service goes on working. Not yet durable.
+pub(in crate::kms) fn copy_into(place: &StorePlace, into: &str) -> Result<(), StoreError> {
+    match place {
+        StorePlace::Folder(folder) => Sqlite::open_read_only(&database(folder))?.copy_into(into),
+        StorePlace::Postgresql(_) => {
+            let (from, into) = (place.look()?, Sqlite::create_copy(Path::new(into))?);
+            copy::copy(&*from, &into, &mut |_, _, _| ())
+        }
+    }
+}
+
+/// Opens the copy of a store in the file at `path`, for looking only.
+pub(in crate::kms) fn open_copy(path: &Path) -> Result<Box<dyn Database>, StoreError> {
+    Ok(Box::new(Sqlite::open_read_only(path)?))
 }
 
 /// Reads what the store or copy at `path` says of itself.
@@ -174,9 +185,8 @@ pub(in crate::kms) fn newest(
 const UNCOVERED: &str = "keys.origin <> 'passphrase' AND keys.state <> 'deleted' AND NOT EXISTS (SELECT 1 FROM snapshot_keys WHERE key_id = keys.id)";
 
 /// Looks for keys that no snapshot holds, on a connection of its own: it reads every key's row.
-pub(in crate::kms) fn uncovered(folder: &Path, examples: usize) -> Result<Uncovered, StoreError> {
-    let looking = Sqlite::open_read_only(&database(folder))?;
-    let looking: &dyn Database = &looking;
+pub(in crate::kms) fn uncovered(place: &StorePlace, examples: usize) -> Result<Uncovered, StoreError> {
+    let looking = &*place.look()?;
     looking.transaction(Access::Reading, || uncovered_in(looking, examples))
 }
 

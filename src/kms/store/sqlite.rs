@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, ToSql, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 
 use super::StoreError;
 use super::database::{Access, Database};
@@ -36,6 +36,19 @@ impl Sqlite {
             .connection
             .pragma_update(None, "application_id", APPLICATION_ID)?;
         sqlite.make_durable()?;
+        sqlite.batch(&format!(
+            "BEGIN IMMEDIATE;{TABLES}PRAGMA user_version = {VERSION};COMMIT;"
+        ))?;
+        Ok(sqlite)
+    }
+
+    /// Makes the tables in the empty file at `path` for a copy, which counts only when the caller has brought all of it to the disk.
+    pub(super) fn create_copy(path: &Path) -> Result<Self, StoreError> {
+        let sqlite = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        sqlite
+            .connection
+            .pragma_update(None, "application_id", APPLICATION_ID)?;
+        sqlite.connection.pragma_update(None, "synchronous", "OFF")?;
         sqlite.batch(&format!(
             "BEGIN IMMEDIATE;{TABLES}PRAGMA user_version = {VERSION};COMMIT;"
         ))?;
@@ -217,6 +230,10 @@ fn value(value: ValueRef<'_>) -> Value {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(Box::new(error))
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(Box::new(error)),
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => Self::ReadOnly(Box::new(error)),
+            _ => Self::Sqlite(Box::new(error)),
+        }
     }
 }

@@ -50,6 +50,25 @@ impl Row {
     }
 }
 
+impl Row {
+    /// The names of its columns.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Its values in the same order.
+    pub(super) fn values(&self) -> &[Value] {
+        &self.values
+    }
+}
+
+/// As it is.
+impl FromValue for Value {
+    fn from_value(value: &Value) -> Option<Self> {
+        Some(value.clone())
+    }
+}
+
 /// What a column's value can be read as.
 pub(in crate::kms) trait FromValue: Sized {
     /// The value, if it is one of these.

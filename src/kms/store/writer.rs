@@ -1,7 +1,6 @@
 //! The one thread that works on the database. Requests queue; those that wait at the same moment share one commit, and so one wait for the
 //! disk. Nobody learns a result before it is durable.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -11,8 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::database::{Access, Database};
 use super::keyring::Keyring;
 use super::meter::Meter;
-use super::sqlite::Sqlite;
-use super::{StoreError, StoreFile, certificates, database, quiesces};
+use super::{StoreError, StoreFile, StorePlace, certificates, quiesces};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::kms::audit::{self, Action, AuditHead, Event};
@@ -36,7 +34,7 @@ type Job = Box<dyn FnOnce(Result<&mut Session<'_>, StoreError>) -> Settle + Send
 pub struct Store {
     jobs: Option<mpsc::Sender<Job>>,
     head: watch::Receiver<AuditHead>,
-    folder: PathBuf,
+    place: StorePlace,
     releases: Arc<ReleaseWatch>,
     meter: Meter,
     thread: Option<JoinHandle<()>>,
@@ -61,7 +59,7 @@ impl Store {
     pub fn start(file: StoreFile, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE_LENGTH);
         let (publish, head) = watch::channel(audit::head(&*file.database, &file.keyring.audit, file.node)?);
-        let folder = file.folder.clone();
+        let place = file.place.clone();
         let releases = Arc::new(ReleaseWatch::new());
         let counted = releases.clone();
         let meter = Meter::new();
@@ -84,7 +82,7 @@ impl Store {
         Ok(Self {
             jobs: Some(jobs),
             head,
-            folder,
+            place,
             releases,
             meter,
             thread: Some(thread),
@@ -102,14 +100,14 @@ impl Store {
         &self.releases
     }
 
-    /// The folder of its files.
-    pub(in crate::kms) fn folder(&self) -> &Path {
-        &self.folder
+    /// Where it is.
+    pub(in crate::kms) fn place(&self) -> &StorePlace {
+        &self.place
     }
 
     /// A connection of its own, for looking only: what takes long does not belong on the thread that serves.
     pub(in crate::kms) fn look(&self) -> Result<Box<dyn Database>, StoreError> {
-        Ok(Box::new(Sqlite::open_read_only(&database(&self.folder))?))
+        self.place.look()
     }
 
     /// How its commits go.
@@ -234,6 +232,15 @@ impl Session<'_> {
     }
 }
 
+/// What each asker is told when a transaction came to nothing.
+fn not_done(error: &StoreError) -> StoreError {
+    let reason = error.to_string();
+    match error {
+        StoreError::InDoubt { reason } => StoreError::InDoubt { reason: reason.clone() },
+        _ => StoreError::Commit { reason },
+    }
+}
+
 fn outcome(error: &ServiceError) -> String {
     let (ended, text) = match error {
         ServiceError::Refused(refusal) => ("refused", refusal.to_string()),
@@ -270,13 +277,8 @@ impl Writer {
             self.meter.failures.inc();
             self.file.database.rollback();
         }
-        let reason = committed.err().map(|error| error.to_string());
         for settle in settled {
-            settle(
-                reason
-                    .as_ref()
-                    .map_or(Ok(()), |reason| Err(StoreError::Commit { reason: reason.clone() })),
-            );
+            settle(committed.as_ref().copied().map_err(not_done));
         }
     }
 
@@ -286,7 +288,11 @@ impl Writer {
         let mut head = match self.begin() {
             Ok(head) => head,
             Err(error) => {
+                // Whoever waits already is told at once, and does not wait as long again.
                 settled.extend(next.map(|job| job(Err(StoreError::Stopped))));
+                while let Some(job) = queue.try_recv().ok().filter(|_| settled.len() < QUEUE_LENGTH) {
+                    settled.push(job(Err(StoreError::Stopped)));
+                }
                 return Err(error);
             }
         };

@@ -37,5 +37,6 @@ pub mod snapshot;
 mod status;
 pub mod store;
 mod supply;
+mod tls_time;
 pub mod upkeep;
 pub mod verify;

@@ -190,7 +190,7 @@ fn deleted(session: &Session<'_>, stored: &StoredKey) -> Result<String, ServiceE
 
 /// One answer of what the built-in store and the others have: the same key only once, the built-in store's before another's, and never
 /// more than a drive can be tried with. Also the keys of external servers that leave with it.
-fn combine(found: Found, outside: Vetted, event: &mut Event) -> (RestoreKeysAnswer, Vec<Released>) {
+fn combine(found: Found, mut outside: Vetted, event: &mut Event) -> (RestoreKeysAnswer, Vec<Released>) {
     let said: String = outside.outcomes.iter().map(|outcome| format!("; {outcome}")).collect();
     event.detail = event.detail.take().map(|detail| detail + &said);
     let (mut keys, mut candidates, mut more) = (Vec::new(), Vec::new(), false);
@@ -213,11 +213,11 @@ fn combine(found: Found, outside: Vetted, event: &mut Event) -> (RestoreKeysAnsw
             ServerResult::Refused(why)
         }
     };
-    keys.extend(outside.keys);
+    keys.append(&mut outside.keys);
     // The sorts are stable: among equals, the built-in store and then the servers by their rank.
     keys.sort_by_key(|key| key.state != KeyState::Active);
     keep_first_of_each(&mut keys, |key| &key.key);
-    candidates.extend(outside.candidates);
+    candidates.append(&mut outside.candidates);
     candidates.sort_by_key(|candidate| candidate.matched);
     keep_first_of_each(&mut candidates, |candidate| &candidate.key);
     keys.truncate(RESTORED_KEYS_MAX);
@@ -225,7 +225,7 @@ fn combine(found: Found, outside: Vetted, event: &mut Event) -> (RestoreKeysAnsw
     more |= candidates.len() > room;
     candidates.truncate(room);
     note_candidates(&candidates, more, event);
-    let released = released(&keys, &candidates);
+    let released = released(&keys, &candidates, &outside);
     let mut outcomes = outside.outcomes;
     outcomes.push(ServerOutcome {
         server: KeySource::built_in(),
@@ -251,14 +251,14 @@ fn note_candidates(candidates: &[CandidateKeyAnswer], more: bool, event: &mut Ev
     }
 }
 
-fn released(keys: &[RestoredKeyAnswer], candidates: &[CandidateKeyAnswer]) -> Vec<Released> {
+fn released(keys: &[RestoredKeyAnswer], candidates: &[CandidateKeyAnswer], outside: &Vetted) -> Vec<Released> {
     let keys = keys.iter().map(|key| (key.kad.key_id(), &key.group, &key.server));
     let candidates = candidates
         .iter()
         .map(|candidate| (candidate.id, &candidate.group, &candidate.server));
     keys.chain(candidates)
         .filter(|(_, _, server)| server.kind != KeyServerKind::BuiltIn)
-        .map(|(id, group, server)| Released::new(id, group, server))
+        .map(|(id, group, server)| Released::new(id, group, (server, outside.is_compromised(id, server))))
         .collect()
 }
 

@@ -216,7 +216,9 @@ impl ExternalServer for OtherKms {
                     name: Some(found.key_name),
                     group: found.group,
                     state: KeyState::Active,
+                    compromised: false,
                     foreign_kad: None,
+                    protocol: "KMIP 1.4".to_owned(),
                 })),
                 Err(error) => Answer::NoSuchKey(Some(error.to_string())),
             }
@@ -272,7 +274,9 @@ fn external(candidate: CandidateKeyAnswer, names: &[(KeyId, Option<Vec<u8>>)]) -
         name: Some(candidate.key_name),
         group: candidate.group,
         state: candidate.state,
+        compromised: false,
         foreign_kad: kad.and_then(|(_, kad)| kad.clone()),
+        protocol: "KMIP 1.4".to_owned(),
     }
 }
 

@@ -3,6 +3,8 @@
 //! A connector speaks one server's protocol and nothing else. It never keeps an answer, never derives a key and sets itself no time limit
 //! for a whole question: `select` does all of that, for every kind of server alike. Key bytes leave a connector in a [`DataKey`] only.
 
+pub mod kmip;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -78,8 +80,13 @@ pub struct ExternalKey {
     pub group: GroupName,
     /// Active or inactive; no other state comes out of a connector.
     pub state: KeyState,
+    /// Whether it is marked as compromised on its server, and given all the same because this server's settings allow it. Its state here is
+    /// inactive then, and every release says so in the audit log.
+    pub compromised: bool,
     /// The KAD of other software that was noted with it.
     pub foreign_kad: Option<Vec<u8>>,
+    /// The protocol that it came by, with its version: `KMIP 1.4`.
+    pub protocol: String,
 }
 
 impl ExternalKey {

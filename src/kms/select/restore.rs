@@ -32,6 +32,8 @@ pub(in crate::kms) struct Vetted {
     pub(in crate::kms) candidates: Vec<CandidateKeyAnswer>,
     /// One for each server.
     pub(in crate::kms) outcomes: Vec<ServerOutcome>,
+    /// Which of the keys are marked as compromised, and on which server.
+    compromised: Vec<(KeyId, String)>,
 }
 
 /// A key of an external server that leaves; each has an audit record of its own.
@@ -43,11 +45,16 @@ pub(in crate::kms) struct Released {
 
 impl Released {
     /// A key of `group` that came from `source`.
-    pub(in crate::kms) fn new(id: KeyId, group: &GroupName, source: &KeySource) -> Self {
+    pub(in crate::kms) fn new(id: KeyId, group: &GroupName, (source, compromised): (&KeySource, bool)) -> Self {
+        let mark = if compromised {
+            ", marked as compromised there"
+        } else {
+            ""
+        };
         Self {
             id,
             group: group.to_string(),
-            from: from_where(source),
+            from: format!("{}{mark}", from_where(source)),
         }
     }
 
@@ -93,6 +100,7 @@ impl Outside {
             keys: Vec::new(),
             candidates: Vec::new(),
             outcomes: Vec::new(),
+            compromised: Vec::new(),
         };
         for Asked { source, answer } in self.0 {
             let result = match answer {
@@ -111,6 +119,18 @@ impl Outside {
 }
 
 impl Vetted {
+    /// Whether the key that `source` gave is marked as compromised there.
+    pub(in crate::kms) fn is_compromised(&self, id: KeyId, source: &KeySource) -> bool {
+        let mut marked = self.compromised.iter();
+        marked.any(|(marked, server)| *marked == id && *server == source.name)
+    }
+
+    fn note(&mut self, key: &ExternalKey, source: &KeySource) {
+        if key.compromised {
+            self.compromised.push((key.id(), source.name.clone()));
+        }
+    }
+
     fn add_ours(
         &mut self,
         session: &Session<'_>,
@@ -120,14 +140,17 @@ impl Vetted {
         let (before, mut why) = (self.keys.len(), None);
         for key in keys.iter().take(LOOKED_AT_MAX) {
             match fitting(session, (kad, actor), key)? {
-                Ok(drive_key) => self.keys.push(RestoredKeyAnswer {
-                    key: drive_key,
-                    kad,
-                    key_name: key.shown_name(),
-                    group: key.group.clone(),
-                    state: key.state,
-                    server: source.clone(),
-                }),
+                Ok(drive_key) => {
+                    self.note(key, source);
+                    self.keys.push(RestoredKeyAnswer {
+                        key: drive_key,
+                        kad,
+                        key_name: key.shown_name(),
+                        group: key.group.clone(),
+                        state: key.state,
+                        server: source.clone(),
+                    });
+                }
                 Err(problem) => why = Some(problem),
             }
         }
@@ -143,7 +166,10 @@ impl Vetted {
         let (before, mut why) = (self.candidates.len(), None);
         for key in keys.iter().take(LOOKED_AT_MAX) {
             match candidate(session, (kads, actor), key, source)? {
-                Ok(candidate) => self.candidates.push(candidate),
+                Ok(candidate) => {
+                    self.note(key, source);
+                    self.candidates.push(candidate);
+                }
                 Err(problem) => why = Some(problem),
             }
         }

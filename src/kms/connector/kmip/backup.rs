@@ -1,0 +1,275 @@
+//! The key for new volumes of a group: of its active keys the most recent one, by a rule that gives the same key on every node.
+
+use super::Inner;
+use super::attribute::KeyAttributes;
+use super::error::Trouble;
+use super::group::{Filtering, GroupAttribute, groups_of};
+use super::names::State;
+use super::operations::Found;
+use super::reason::Meaning;
+use super::restore::{external, shown_identifier};
+use crate::kms::connector::{ExternalKey, KeyState};
+use crate::kms_api::GroupName;
+
+/// What the keys that a search found are good for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Choice<'a> {
+    /// The key to be used.
+    pub(super) newest: Option<&'a KeyAttributes>,
+    /// Why one that is in the group cannot be used.
+    pub(super) unusable: Option<String>,
+}
+
+/// What one search after a key led to.
+enum Searched {
+    Key(KeyAttributes),
+    /// Nothing that can be used; why, where keys of the group were found.
+    Nothing(Option<String>),
+}
+
+impl Inner {
+    pub(super) async fn key_for_backup(&self, group: &GroupName) -> Result<ExternalKey, Trouble> {
+        let newest = self.newest_key(group).await?;
+        let key = match self.get(&newest.identifier).await? {
+            Ok(material) => material.map_err(|why| not_a_key(&newest.identifier, why))?,
+            Err(failure) if failure.meaning() == Meaning::NotFound => {
+                let id = shown_identifier(&newest.identifier);
+                return Err(Trouble::Refused(format!(
+                    "key {id} is gone while it was asked for: {failure}\nhint: try again"
+                )));
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        let version = self.version().await?;
+        Ok(external(
+            newest,
+            (key, version),
+            (group.clone(), KeyState::Active, false),
+        ))
+    }
+
+    /// What the server says of the newest active key of `group`.
+    pub(super) async fn newest_key(&self, group: &GroupName) -> Result<KeyAttributes, Trouble> {
+        let filtering = self.filtering().await?;
+        match self.newest_by(filtering, group).await {
+            // A server that refuses a search may have been changed, or had no keys yet when it was probed.
+            Err(Trouble::Failed(failure)) if self.group_attribute.is_none() => {
+                self.forget_filtering();
+                match self.filtering().await? {
+                    now if now == filtering => Err(failure.into()),
+                    now => self.newest_by(now, group).await,
+                }
+            }
+            found => found,
+        }
+    }
+
+    async fn newest_by(&self, filtering: Filtering, group: &GroupName) -> Result<KeyAttributes, Trouble> {
+        let mut why = None;
+        for filter in self.searches(filtering, group.as_str()) {
+            let attributes = vec![filter, super::attribute::Attribute::StateActive];
+            let found = self.locate_all(attributes).await?;
+            match self.choose(&found, group).await? {
+                Searched::Key(key) => return Ok(key),
+                Searched::Nothing(unusable) => why = why.or(unusable),
+            }
+        }
+        Err(Trouble::NoKey(why))
+    }
+
+    async fn choose(&self, found: &Found, group: &GroupName) -> Result<Searched, Trouble> {
+        let said = self.attributes_of(&found.identifiers).await?;
+        let mut candidates = Vec::new();
+        for one in said {
+            match one {
+                Ok(attributes) => candidates.push(attributes),
+                // Gone since the search, or not for us.
+                Err(failure) if matches!(failure.meaning(), Meaning::NotFound | Meaning::Denied) => {}
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        let Choice { newest, unusable } = choose(&candidates, (group, self.group_attribute), self.now());
+        if found.may_be_cut {
+            let (server, shown) = (&self.identity.name, found.identifiers.len());
+            tracing::warn!(%server, %group, shown, "the server shows so many keys and no more: a newer one may not be among them");
+        }
+        match newest {
+            Some(newest) => Ok(Searched::Key(newest.clone())),
+            None if found.may_be_cut => Err(Trouble::Refused(format!(
+                "none of the {} keys that the server shows is an active key of group {group}, and it may have more\nhint: choose a group attribute that it can search by",
+                found.identifiers.len()
+            ))),
+            None => Ok(Searched::Nothing(unusable)),
+        }
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.clock.now().unix_timestamp()
+    }
+}
+
+fn not_a_key(identifier: &str, why: &str) -> Trouble {
+    let id = shown_identifier(identifier);
+    Trouble::Refused(format!(
+        "the newest key {id} {why}\nhint: only AES-256 keys in the clear are used on tape"
+    ))
+}
+
+/// The newest of `candidates` that may write for `group` at `now`: by the date from which it was active, or else was made; then by when it
+/// was made; then by its identifier. Dates have one second, so two keys can share them, and every node must choose the same one.
+pub(super) fn choose<'a>(
+    candidates: &'a [KeyAttributes],
+    (group, attribute): (&GroupName, Option<GroupAttribute>),
+    now: i64,
+) -> Choice<'a> {
+    let mut choice = Choice {
+        newest: None,
+        unusable: None,
+    };
+    let of_group = |key: &&KeyAttributes| groups_of(key, attribute).iter().any(|name| name == group.as_str());
+    for candidate in candidates.iter().filter(of_group) {
+        match unusable(candidate, now) {
+            Some(why) => {
+                let id = shown_identifier(&candidate.identifier);
+                choice.unusable = choice.unusable.or(Some(format!("key {id} {why}")));
+            }
+            None if choice.newest.is_none_or(|newest| rank(newest) < rank(candidate)) => {
+                choice.newest = Some(candidate);
+            }
+            None => {}
+        }
+    }
+    choice
+}
+
+fn rank(key: &KeyAttributes) -> (Option<i64>, Option<i64>, &str) {
+    let since = key.activation_date.or(key.initial_date);
+    (since, key.initial_date, &key.identifier)
+}
+
+/// Why no new volume may be written under a key.
+fn unusable(key: &KeyAttributes, now: i64) -> Option<String> {
+    match key.state() {
+        Some(State::Active) => {}
+        Some(state) => return Some(format!("is {state}")),
+        None => return Some("has no state".to_owned()),
+    }
+    if let Some(why) = key.not_aes_256() {
+        return Some(why.to_owned());
+    }
+    if !key.may_encrypt() {
+        return Some("is not for encryption".to_owned());
+    }
+    key.is_past_protect_stop(now)
+        .then(|| "is past its Protect Stop Date".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::connector::kmip::names::{AES, SYMMETRIC_KEY};
+
+    const NOW: i64 = 1_000_000;
+
+    fn key(identifier: &str, (activation, initial): (Option<i64>, Option<i64>)) -> KeyAttributes {
+        KeyAttributes {
+            identifier: identifier.to_owned(),
+            object_type: Some(SYMMETRIC_KEY),
+            algorithm: Some(AES),
+            length: Some(256),
+            usage_mask: Some(0xC),
+            state: Some(State::ACTIVE),
+            initial_date: initial,
+            activation_date: activation,
+            x_keygroup: vec!["ENCR_a".to_owned()],
+            ..KeyAttributes::default()
+        }
+    }
+
+    fn chosen(keys: &[KeyAttributes]) -> Result<String, Option<String>> {
+        let group = GroupName::new("ENCR_a").unwrap();
+        let choice = choose(keys, (&group, None), NOW);
+        choice.newest.map(|key| key.identifier.clone()).ok_or(choice.unusable)
+    }
+
+    #[test]
+    fn the_newest_is_chosen_whatever_the_order_and_ties_go_by_the_greatest_identifier() {
+        let cases: [(&[KeyAttributes], &str); 4] = [
+            (&[key("a", (Some(5), Some(1))), key("b", (Some(4), Some(9)))], "a"),
+            (&[key("a", (None, Some(6))), key("b", (Some(5), Some(9)))], "a"),
+            (&[key("a", (Some(5), Some(1))), key("b", (Some(5), Some(2)))], "b"),
+            (
+                &[
+                    key("9", (None, Some(5))),
+                    key("10", (None, Some(5))),
+                    key("x", (None, None)),
+                ],
+                "9",
+            ),
+        ];
+        for (keys, newest) in cases {
+            let mut reversed = keys.to_vec();
+            reversed.reverse();
+            assert_eq!(chosen(keys).unwrap(), newest);
+            assert_eq!(chosen(&reversed).unwrap(), newest);
+        }
+    }
+
+    #[test]
+    fn a_key_that_may_not_write_is_passed_over_and_the_reason_is_told() {
+        let good = key("good", (Some(1), Some(1)));
+        let newer = |change: fn(&mut KeyAttributes)| {
+            let mut key = key("newer", (Some(9), Some(9)));
+            change(&mut key);
+            key
+        };
+        let cases: [(KeyAttributes, &str); 9] = [
+            (newer(|key| key.state = Some(1)), "is Pre-Active"),
+            (newer(|key| key.state = Some(4)), "is Compromised"),
+            (
+                newer(|key| key.state = Some(0x8000_0001)),
+                "is in unknown state 80000001h",
+            ),
+            (newer(|key| key.state = None), "has no state"),
+            (newer(|key| key.algorithm = Some(2)), "is not for AES"),
+            (newer(|key| key.length = Some(128)), "has not 256 bits"),
+            (newer(|key| key.object_type = Some(1)), "is no symmetric key"),
+            (newer(|key| key.usage_mask = Some(8)), "is not for encryption"),
+            (
+                newer(|key| key.protect_stop_date = Some(NOW)),
+                "is past its Protect Stop Date",
+            ),
+        ];
+        for (key, why) in cases {
+            assert_eq!(chosen(&[good.clone(), key.clone()]).unwrap(), "good");
+            assert_eq!(chosen(&[key]), Err(Some(format!("key newer {why}"))));
+        }
+        let later = newer(|key| key.protect_stop_date = Some(NOW + 1));
+        assert_eq!(chosen(&[good, later]).unwrap(), "newer");
+    }
+
+    #[test]
+    fn a_key_is_in_the_group_that_its_own_attributes_say_exactly() {
+        let of = |change: fn(&mut KeyAttributes)| {
+            let mut key = key("k", (Some(9), Some(9)));
+            key.x_keygroup.clear();
+            change(&mut key);
+            chosen(&[key]).is_ok()
+        };
+        let name = || "ENCR_a".to_owned();
+        assert!(of(
+            |key| key.object_groups = vec!["other".to_owned(), "ENCR_a".to_owned()]
+        ));
+        assert!(of(|key| key.application_data = vec!["ENCR_a".to_owned()]));
+        assert!(!of(|_| {}));
+        assert!(!of(|key| key.x_keygroup = vec!["ENCR_A".to_owned()]));
+        assert!(!of(|key| key.x_keygroup = vec!["ENCR_a ".to_owned()]));
+        let mut both = key("k", (None, None));
+        both.x_keygroup = vec!["ENCR_b".to_owned()];
+        both.object_groups = vec![name()];
+        assert_eq!(chosen(&[both.clone()]), Err(None), "the custom attribute counts more");
+        let group = GroupName::new("ENCR_a").unwrap();
+        let configured = Some(GroupAttribute::ObjectGroup);
+        assert!(choose(&[both], (&group, configured), NOW).newest.is_some());
+    }
+}

@@ -1,0 +1,272 @@
+//! The keys that a KAD may name: by the identifier that its id spells, by the hash of identifiers, or, for a KAD of other software, as an
+//! identifier, as a name, or as what was noted in `x-kad`. Nothing is needed but the right to read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Inner;
+use super::attribute::{Attribute, KeyAttributes, X_KAD};
+use super::error::{Trouble, shown};
+use super::group::group_of;
+use super::names::{ProtocolVersion, State};
+use super::reason::{Failure, Meaning};
+use super::reply::Material;
+use crate::kad::{BlockKads, KeyId, without_padding};
+use crate::kms::candidates::ids_in;
+use crate::kms::connector::{ExternalKey, KeyName, KeyState};
+use crate::kms_api::{GroupName, RESTORED_KEYS_MAX};
+use crate::secret::DataKey;
+
+/// The keys found so far, and why others are not given.
+#[derive(Default)]
+struct Gathered {
+    keys: Vec<ExternalKey>,
+    /// What the server said of keys that searches found, so that it is asked once.
+    said: BTreeMap<String, KeyAttributes>,
+    /// Keys that are among `keys`, or are not given.
+    decided: BTreeSet<String>,
+    /// A key is there and not given.
+    refused: Option<Trouble>,
+}
+
+impl Gathered {
+    fn into_result(self) -> Result<Vec<ExternalKey>, Trouble> {
+        match self.refused {
+            _ if !self.keys.is_empty() => Ok(self.keys),
+            Some(refused) => Err(refused),
+            None => Err(Trouble::NoKey(None)),
+        }
+    }
+
+    fn refuse(&mut self, trouble: Trouble) {
+        self.refused.get_or_insert(trouble);
+    }
+}
+
+impl Inner {
+    /// The keys with this id in KADs.
+    pub(super) async fn keys_by_id(&self, id: KeyId) -> Result<Vec<ExternalKey>, Trouble> {
+        let mut gathered = Gathered::default();
+        self.look_directly(&id.to_string(), &mut gathered).await?;
+        if !gathered.keys.is_empty() {
+            return Ok(gathered.keys);
+        }
+        // The id may be a hash, or the server may spell UUIDs its own way.
+        let found = self.locate_all(vec![Attribute::ObjectType]).await?;
+        let named: Vec<_> = found
+            .identifiers
+            .iter()
+            .filter(|identifier| KeyId::from_identifier(identifier) == id)
+            .take(RESTORED_KEYS_MAX)
+            .collect();
+        for identifier in &named {
+            self.look_directly(identifier, &mut gathered).await?;
+        }
+        if named.is_empty() && found.may_be_cut {
+            gathered.refuse(Trouble::Refused(format!(
+                "none of the {} keys that the server shows has this id, and it may have more\nhint: let it show more, or give its keys UUIDs as identifiers",
+                found.identifiers.len()
+            )));
+        }
+        gathered.into_result()
+    }
+
+    /// The keys that KADs of other software may name.
+    pub(super) async fn keys_by_kads(&self, kads: &BlockKads) -> Result<Vec<ExternalKey>, Trouble> {
+        let mut gathered = Gathered::default();
+        for kad in [&kads.unauthenticated, &kads.authenticated] {
+            let kad = without_padding(kad);
+            if !kad.is_empty() {
+                self.keys_by_kad(kad, &mut gathered).await?;
+            }
+        }
+        gathered.into_result()
+    }
+
+    async fn keys_by_kad(&self, kad: &[u8], gathered: &mut Gathered) -> Result<(), Trouble> {
+        let text = std::str::from_utf8(kad)
+            .ok()
+            .filter(|text| !text.contains(char::is_control));
+        let mut identifiers: Vec<_> = ids_in(kad).iter().map(ToString::to_string).collect();
+        identifiers.extend(text.map(str::to_owned));
+        for identifier in identifiers {
+            self.look_directly(&identifier, gathered).await?;
+        }
+        let custom = |value: String| Attribute::Custom { name: X_KAD, value };
+        let mut searches = vec![custom(hex::encode(kad)), custom(hex::encode_upper(kad))];
+        if let Some(text) = text {
+            searches.push(custom(text.to_owned()));
+            searches.push(Attribute::Name(text.to_owned()));
+        }
+        searches.dedup();
+        for search in searches {
+            self.search(search, kad, gathered).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at what the search finds for keys that really have that name or that KAD noted with them.
+    async fn search(&self, attribute: Attribute, kad: &[u8], gathered: &mut Gathered) -> Result<(), Trouble> {
+        let found = match self.locate_all(vec![attribute]).await {
+            Ok(found) => found,
+            // Some servers know no custom attributes, and say so in many ways.
+            Err(Trouble::Failed(failure)) if matches!(failure.meaning(), Meaning::Unsupported | Meaning::Other) => {
+                return Ok(());
+            }
+            Err(trouble) => return Err(trouble),
+        };
+        let known = |identifier: &&String| !gathered.said.contains_key(*identifier);
+        let new: Vec<_> = found.identifiers.iter().filter(known).cloned().collect();
+        let said = self.attributes_of(&new).await?.into_iter().flatten();
+        gathered
+            .said
+            .extend(said.map(|attributes| (attributes.identifier.clone(), attributes)));
+        let noted = |identifier: &String| {
+            let attributes = gathered.said.get(identifier)?;
+            (is_noted(attributes, kad) && !gathered.decided.contains(identifier)).then(|| attributes.clone())
+        };
+        let noted: Vec<_> = found
+            .identifiers
+            .iter()
+            .filter_map(noted)
+            .take(RESTORED_KEYS_MAX)
+            .collect();
+        for attributes in noted {
+            gathered.decided.insert(attributes.identifier.clone());
+            let key = self.key_of(&attributes, None).await?;
+            self.gather(attributes, key, (Some(kad), gathered)).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the key with this identifier, if there is one.
+    async fn look_directly(&self, identifier: &str, gathered: &mut Gathered) -> Result<(), Trouble> {
+        if gathered.decided.contains(identifier) {
+            return Ok(());
+        }
+        let (attributes, key) = self.look_at(identifier).await?;
+        match attributes {
+            Ok(attributes) => {
+                gathered.decided.insert(identifier.to_owned());
+                let key = self.key_of(&attributes, Some(key)).await?;
+                self.gather(attributes, key, (None, gathered)).await
+            }
+            Err(failure) if matches!(failure.meaning(), Meaning::Denied | Meaning::Authentication) => {
+                gathered.refuse(failure.into());
+                Ok(())
+            }
+            // No such key, said in one of many ways: an identifier of another kind may be an invalid field.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The key by Get; if its state is why it is not given, by Export.
+    async fn key_of(
+        &self,
+        attributes: &KeyAttributes,
+        by_get: Option<Result<Material, Failure>>,
+    ) -> Result<Result<Material, Failure>, Trouble> {
+        let identifier = &attributes.identifier;
+        let by_get = match by_get {
+            Some(by_get) => by_get,
+            None => self.get(identifier).await?,
+        };
+        let is_over = matches!(attributes.state(), Some(State::Deactivated | State::Compromised));
+        match by_get {
+            Err(failure) if is_over && failure.may_be_for_its_state() => Ok(match self.export(identifier).await? {
+                Ok(key) => Ok(key),
+                Err(exporting) if exporting.meaning() == Meaning::Denied => Err(exporting),
+                // Why Get failed says more than that there is no Export.
+                Err(_) => Err(failure),
+            }),
+            said => Ok(said),
+        }
+    }
+
+    async fn gather(
+        &self,
+        attributes: KeyAttributes,
+        key: Result<Material, Failure>,
+        (kad, gathered): (Option<&[u8]>, &mut Gathered),
+    ) -> Result<(), Trouble> {
+        let id = shown_identifier(&attributes.identifier);
+        let refused = |why: String| Trouble::Refused(format!("key {id} {why}"));
+        let (state, compromised) = match self.readable(&attributes) {
+            Ok(readable) => readable,
+            Err(why) => {
+                gathered.refuse(refused(why));
+                return Ok(());
+            }
+        };
+        let key = match key {
+            Ok(Ok(key)) => key,
+            Ok(Err(why)) => {
+                gathered.refuse(refused(why.to_owned()));
+                return Ok(());
+            }
+            Err(failure) => {
+                let state = attributes.state().map_or_else(String::new, |state| state.to_string());
+                gathered.refuse(refused(format!("is {state} and not given: {failure}")));
+                return Ok(());
+            }
+        };
+        let Some(group) = group_of(&attributes, self.group_attribute) else {
+            gathered.refuse(refused(
+                "is in no group\nhint: give it the attribute x-keygroup or an Object Group".to_owned(),
+            ));
+            return Ok(());
+        };
+        let version = self.version().await?;
+        let mut key = external(attributes, (key, version), (group, state, compromised));
+        key.foreign_kad = kad.map(<[u8]>::to_vec);
+        gathered.keys.push(key);
+        Ok(())
+    }
+
+    /// What a key's state is here and whether it is compromised; why it may not read.
+    fn readable(&self, attributes: &KeyAttributes) -> Result<(KeyState, bool), String> {
+        match attributes.state() {
+            Some(State::Active) if attributes.is_past_protect_stop(self.now()) => Ok((KeyState::Inactive, false)),
+            Some(State::Active) => Ok((KeyState::Active, false)),
+            Some(State::Deactivated) => Ok((KeyState::Inactive, false)),
+            Some(State::Compromised) if self.allow_compromised_restore => Ok((KeyState::Inactive, true)),
+            Some(State::Compromised) => Err(
+                "is Compromised\nhint: what was written under it is read only with allow_compromised_restore"
+                    .to_owned(),
+            ),
+            Some(State::PreActive) => Err("is Pre-Active: no volume can have been written under it".to_owned()),
+            Some(state) => Err(format!("is {state}")),
+            None => Err("has no state".to_owned()),
+        }
+    }
+}
+
+/// Whether a key has `kad` as a name, or noted in `x-kad`, as text or in hex.
+fn is_noted(attributes: &KeyAttributes, kad: &[u8]) -> bool {
+    let is_it = |text: &String| without_padding(text.as_bytes()) == kad;
+    let in_hex = |text: &String| hex::decode(text.trim()).is_ok_and(|bytes| without_padding(&bytes) == kad);
+    attributes.names.iter().chain(&attributes.x_kad).any(is_it) || attributes.x_kad.iter().any(in_hex)
+}
+
+/// A key as selection gets it.
+pub(super) fn external(
+    attributes: KeyAttributes,
+    (key, version): (DataKey, ProtocolVersion),
+    (group, state, compromised): (GroupName, KeyState, bool),
+) -> ExternalKey {
+    let names = attributes.names.into_iter();
+    ExternalKey {
+        key,
+        name: names.filter_map(|name| KeyName::new(name).ok()).next(),
+        identifier: attributes.identifier,
+        group,
+        state,
+        compromised,
+        foreign_kad: None,
+        protocol: format!("KMIP {version}"),
+    }
+}
+
+/// An identifier as errors say it.
+pub(super) fn shown_identifier(identifier: &str) -> String {
+    shown(identifier)
+}

@@ -500,6 +500,25 @@ async fn a_key_whose_check_value_does_not_agree_never_leaves() {
 }
 
 #[tokio::test]
+async fn a_key_that_its_server_marks_as_compromised_is_given_and_its_audit_record_says_so() {
+    let [offsite] = servers([("offsite", 0)]);
+    offsite.rotate("ENCR_outside").await;
+    let service = Service::start(&[&offsite], SelectionRules::default()).await;
+    let written = service.backup("ENCR_outside").await;
+    offsite.mark_its_keys_as_compromised();
+    assert_eq!(service.restore(&written.kad.encode()).await.keys.len(), 1);
+    let records = service.records().await;
+    let says_so = |(action, outcome, detail): &(String, String, String)| {
+        action == "restore_keys" && outcome == "done" && detail.ends_with(", marked as compromised there")
+    };
+    assert_eq!(
+        records.iter().filter(|record| says_so(record)).count(),
+        1,
+        "{records:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_group_key_of_an_external_server_leaves_only_if_an_administrator_made_its_group_as_is_here() {
     let [offsite] = servers([("offsite", 0)]);
     let id = offsite.rotate("ENCR_shared").await;

@@ -1,7 +1,7 @@
 //! External servers as a KMS sees them, played by a second KMS in the same process: it keeps its keys in a store of its own, and every
 //! answer of it comes out of that store. What a network does to a server is ordered by the test.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub(crate) struct OtherKms {
     identifier: Mutex<Option<String>>,
     /// The group that it says a key is in, where that is not so.
     lie: Mutex<Option<GroupName>>,
+    /// Whether it marks its keys as compromised.
+    compromised: AtomicBool,
 }
 
 impl OtherKms {
@@ -67,6 +69,7 @@ impl OtherKms {
             asked: AtomicUsize::new(0),
             identifier: Mutex::new(None),
             lie: Mutex::new(None),
+            compromised: AtomicBool::new(false),
         }
     }
 
@@ -90,6 +93,10 @@ impl OtherKms {
 
     pub(crate) fn say_its_keys_are_in(&self, name: &str) {
         *self.lie.lock().unwrap() = Some(group(name));
+    }
+
+    pub(crate) fn mark_its_keys_as_compromised(&self) {
+        self.compromised.store(true, Ordering::SeqCst);
     }
 
     /// How often it was asked.
@@ -284,6 +291,7 @@ fn external(candidate: CandidateKeyAnswer, names: &[(KeyId, Option<Vec<u8>>)]) -
 struct Seen {
     identifier: Option<String>,
     lie: Option<GroupName>,
+    compromised: bool,
 }
 
 impl Seen {
@@ -296,6 +304,7 @@ impl Seen {
             name: key.name.filter(|_| self.identifier.is_none()),
             identifier: self.identifier.clone().unwrap_or(key.identifier),
             group: self.lie.clone().unwrap_or(key.group),
+            compromised: self.compromised,
             ..key
         }
     }
@@ -306,6 +315,7 @@ impl OtherKms {
         Seen {
             identifier: self.identifier.lock().unwrap().clone(),
             lie: self.lie.lock().unwrap().clone(),
+            compromised: self.compromised.load(Ordering::SeqCst),
         }
     }
 }

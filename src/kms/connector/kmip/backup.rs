@@ -1,15 +1,17 @@
 //! The key for new volumes of a group: of its active keys the most recent one, by a rule that gives the same key on every node.
 
 use super::Inner;
-use super::attribute::KeyAttributes;
-use super::error::Trouble;
+use super::attribute::{Attribute, KeyAttributes};
+use super::error::{Trouble, shown};
 use super::group::{Filtering, GroupAttribute, groups_of};
 use super::names::State;
 use super::operations::Found;
 use super::reason::Meaning;
-use super::restore::{external, shown_identifier};
+use super::restore::external;
+use super::warm::Remembered;
 use crate::kms::connector::{ExternalKey, KeyState};
 use crate::kms_api::GroupName;
+use crate::secret::DataKey;
 
 /// What the keys that a search found are good for.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,25 +22,11 @@ pub(super) struct Choice<'a> {
     pub(super) unusable: Option<String>,
 }
 
-/// What one search after a key led to.
-enum Searched {
-    Key(KeyAttributes),
-    /// Nothing that can be used; why, where keys of the group were found.
-    Nothing(Option<String>),
-}
-
 impl Inner {
     pub(super) async fn key_for_backup(&self, group: &GroupName) -> Result<ExternalKey, Trouble> {
-        let newest = self.newest_key(group).await?;
-        let key = match self.get(&newest.identifier).await? {
-            Ok(material) => material.map_err(|why| not_a_key(&newest.identifier, why))?,
-            Err(failure) if failure.meaning() == Meaning::NotFound => {
-                let id = shown_identifier(&newest.identifier);
-                return Err(Trouble::Refused(format!(
-                    "key {id} is gone while it was asked for: {failure}\nhint: try again"
-                )));
-            }
-            Err(failure) => return Err(failure.into()),
+        let (newest, key) = match self.key_as_before(group).await? {
+            Some(found) => found,
+            None => self.newest_key_and_bytes(group).await?,
         };
         let version = self.version().await?;
         Ok(external(
@@ -46,6 +34,21 @@ impl Inner {
             (key, version),
             (group.clone(), KeyState::Active, false),
         ))
+    }
+
+    async fn newest_key_and_bytes(&self, group: &GroupName) -> Result<(KeyAttributes, DataKey), Trouble> {
+        let newest = self.newest_key(group).await?;
+        match self.get(&newest.identifier).await? {
+            Ok(Ok(key)) => Ok((newest, key)),
+            Ok(Err(why)) => Err(not_a_key(&newest.identifier, why)),
+            Err(failure) if failure.meaning() == Meaning::NotFound => {
+                let id = shown(&newest.identifier);
+                Err(Trouble::Refused(format!(
+                    "key {id} is gone while it was asked for: {failure}\nhint: try again"
+                )))
+            }
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// What the server says of the newest active key of `group`.
@@ -67,17 +70,28 @@ impl Inner {
     async fn newest_by(&self, filtering: Filtering, group: &GroupName) -> Result<KeyAttributes, Trouble> {
         let mut why = None;
         for filter in self.searches(filtering, group.as_str()) {
-            let attributes = vec![filter, super::attribute::Attribute::StateActive];
-            let found = self.locate_all(attributes).await?;
+            let attributes = vec![filter, Attribute::StateActive];
+            let found = self.locate_all(attributes.clone()).await?;
             match self.choose(&found, group).await? {
-                Searched::Key(key) => return Ok(key),
-                Searched::Nothing(unusable) => why = why.or(unusable),
+                Ok(newest) => {
+                    let remembered = Remembered {
+                        attributes,
+                        identifiers: found.identifiers,
+                        newest: newest.identifier.clone(),
+                    };
+                    if !found.may_be_cut {
+                        self.remember(group, remembered);
+                    }
+                    return Ok(newest);
+                }
+                Err(unusable) => why = why.or(unusable),
             }
         }
         Err(Trouble::NoKey(why))
     }
 
-    async fn choose(&self, found: &Found, group: &GroupName) -> Result<Searched, Trouble> {
+    /// The newest of what was found; without one, why keys of the group cannot be used.
+    async fn choose(&self, found: &Found, group: &GroupName) -> Result<Result<KeyAttributes, Option<String>>, Trouble> {
         let said = self.attributes_of(&found.identifiers).await?;
         let mut candidates = Vec::new();
         for one in said {
@@ -94,12 +108,12 @@ impl Inner {
             tracing::warn!(%server, %group, shown, "the server shows so many keys and no more: a newer one may not be among them");
         }
         match newest {
-            Some(newest) => Ok(Searched::Key(newest.clone())),
+            Some(newest) => Ok(Ok(newest.clone())),
             None if found.may_be_cut => Err(Trouble::Refused(format!(
                 "none of the {} keys that the server shows is an active key of group {group}, and it may have more\nhint: choose a group attribute that it can search by",
                 found.identifiers.len()
             ))),
-            None => Ok(Searched::Nothing(unusable)),
+            None => Ok(Err(unusable)),
         }
     }
 
@@ -109,7 +123,7 @@ impl Inner {
 }
 
 fn not_a_key(identifier: &str, why: &str) -> Trouble {
-    let id = shown_identifier(identifier);
+    let id = shown(identifier);
     Trouble::Refused(format!(
         "the newest key {id} {why}\nhint: only AES-256 keys in the clear are used on tape"
     ))
@@ -130,7 +144,7 @@ pub(super) fn choose<'a>(
     for candidate in candidates.iter().filter(of_group) {
         match unusable(candidate, now) {
             Some(why) => {
-                let id = shown_identifier(&candidate.identifier);
+                let id = shown(&candidate.identifier);
                 choice.unusable = choice.unusable.or(Some(format!("key {id} {why}")));
             }
             None if choice.newest.is_none_or(|newest| rank(newest) < rank(candidate)) => {

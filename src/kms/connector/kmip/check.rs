@@ -6,13 +6,12 @@ use std::fmt;
 use rustls::pki_types::CertificateDer;
 
 use super::Inner;
-use super::error::{Lost, Trouble};
+use super::error::{Lost, Trouble, shown};
 use super::group::{Filtering, GroupAttribute};
 use super::line::Peer;
 use super::names::Operation;
 use super::question::Question;
 use super::reply::{self, Advertised};
-use super::restore::shown_identifier;
 use super::version::in_words;
 use crate::clock::{Timestamp, to_text};
 use crate::kms::connector::GroupName;
@@ -191,7 +190,7 @@ impl Inner {
         let since = newest.activation_date.or(newest.initial_date);
         let since = since.and_then(|since| Timestamp::from_unix_timestamp(since).ok());
         let since = since.map_or_else(String::new, |since| format!(", active since {}", to_text(since)));
-        let id = shown_identifier(&newest.identifier);
+        let id = shown(&newest.identifier);
         let found = Finding::new(what, Verdict::Ok, &format!("{id}{since}"));
         let what = format!("key {id}");
         let got = match self.get(&newest.identifier).await {

@@ -3,13 +3,12 @@
 use super::Inner;
 use super::attribute::Attribute;
 use super::backup::choose;
-use super::error::Trouble;
+use super::error::{Trouble, shown};
 use super::group::{Filtering, GroupAttribute};
 use super::names::{DECRYPT, ENCRYPT};
 use super::question::Question;
 use super::reason::Meaning;
 use super::reply;
-use super::restore::shown_identifier;
 use crate::kms::connector::{GroupName, KeyName, KeyState};
 
 /// A key that a server made.
@@ -89,7 +88,7 @@ impl Inner {
         (group, group_attribute): (&GroupName, GroupAttribute),
     ) -> Result<CreatedKey, Trouble> {
         let version = self.version().await?;
-        let id = shown_identifier(&identifier);
+        let id = shown(&identifier);
         let not_active = |why: String| {
             Trouble::Refused(format!(
                 "key {id} was made and is not active: {why}\nhint: activate it on the server, or leave it: it serves nothing"

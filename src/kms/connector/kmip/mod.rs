@@ -23,6 +23,7 @@ mod settings;
 mod tls;
 pub mod ttlv;
 mod version;
+mod warm;
 mod write;
 
 pub use check::{Finding, Verdict};
@@ -33,6 +34,7 @@ pub use group::GroupAttribute;
 pub use names::ProtocolVersion;
 pub use settings::KmipSettings;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
@@ -41,6 +43,7 @@ use rustls::pki_types::CertificateDer;
 use self::error::Trouble;
 use self::group::Filtering;
 use self::line::Lines;
+use self::warm::Remembered;
 use super::{Answer, Asking, ExternalKey, ExternalServer, GroupName, KeyName, ServerIdentity, Wanted};
 use crate::clock::Clock;
 
@@ -62,6 +65,8 @@ struct Inner {
     /// What the server was seen to do with a search.
     filtering: Mutex<Option<Filtering>>,
     probes: AtomicU64,
+    /// What the key of a group was found by last time.
+    remembered: Mutex<BTreeMap<GroupName, Remembered>>,
 }
 
 impl KmipServer {
@@ -88,6 +93,7 @@ impl KmipServer {
             version: Mutex::new(None),
             filtering: Mutex::new(None),
             probes: AtomicU64::new(0),
+            remembered: Mutex::default(),
         })))
     }
 

@@ -204,6 +204,6 @@ fn uncut(identifiers: Vec<String>) -> Found {
 }
 
 /// Whether a server may have cut its answer at `count`: such limits are round numbers.
-fn looks_cut(count: usize) -> bool {
+pub(super) fn looks_cut(count: usize) -> bool {
     count >= CUT_FROM && (count.is_multiple_of(10) || count.is_power_of_two())
 }

@@ -85,6 +85,14 @@ pub(super) struct Located {
     pub(super) of: Option<i64>,
 }
 
+impl Located {
+    /// Whether the server says that there are more than it shows.
+    pub(super) fn says_more(&self) -> bool {
+        self.of
+            .is_some_and(|of| usize::try_from(of).is_ok_and(|of| of > self.identifiers.len()))
+    }
+}
+
 /// What a server says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Advertised {

@@ -188,7 +188,7 @@ impl Inner {
         key: Result<Material, Failure>,
         (kad, gathered): (Option<&[u8]>, &mut Gathered),
     ) -> Result<(), Trouble> {
-        let id = shown_identifier(&attributes.identifier);
+        let id = shown(&attributes.identifier);
         let refused = |why: String| Trouble::Refused(format!("key {id} {why}"));
         let (state, compromised) = match self.readable(&attributes) {
             Ok(readable) => readable,
@@ -264,9 +264,4 @@ pub(super) fn external(
         foreign_kad: None,
         protocol: format!("KMIP {version}"),
     }
-}
-
-/// An identifier as errors say it.
-pub(super) fn shown_identifier(identifier: &str) -> String {
-    shown(identifier)
 }

@@ -204,6 +204,29 @@ async fn a_thousand_keys_take_a_bounded_number_of_requests() {
 }
 
 #[tokio::test]
+async fn a_group_that_was_asked_for_before_costs_one_request_and_every_change_is_seen() {
+    let stage = Stage::new(keys([Key::new("a", "ENCR_a"), Key::new("b", "ENCR_a")])).await;
+    found(stage.backup().await);
+    let requests = |count: usize| stage.model(|model| assert_eq!(std::mem::take(&mut model.requests), count));
+    stage.model(|model| model.requests = 0);
+    assert_eq!(found(stage.backup().await).identifier, "b");
+    requests(1);
+    let newer = Key::new("c", "ENCR_a").with(|key| key.initial = 5000);
+    stage.model(|model| model.keys.push(newer));
+    assert_eq!(found(stage.backup().await).identifier, "c");
+    requests(4);
+    stage.model(|model| model.keys[2].state = 3);
+    assert_eq!(found(stage.backup().await).identifier, "b");
+    requests(4);
+    // Found by the search as before, but its attributes are others now.
+    stage.model(|model| model.keys[0].initial = 9000);
+    assert_eq!(found(stage.backup().await).identifier, "a");
+    requests(4);
+    stage.model(|model| model.keys.clear());
+    assert_eq!(not_found(stage.backup().await).0, "no such key");
+}
+
+#[tokio::test]
 async fn a_new_key_is_made_active_in_the_group_with_whatever_attribute_the_server_takes() {
     for refuses_custom in [false, true] {
         let mut model = keys([]);

@@ -4,6 +4,8 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
 pub(crate) mod certificates;
+pub(crate) mod client;
+pub(crate) mod everywhere;
 pub(crate) mod fake;
 pub(crate) mod pykmip;
 pub(crate) mod tags;

@@ -30,6 +30,7 @@ pub(crate) enum Kind {
 
 pub(crate) struct PyKmip {
     kind: Kind,
+    venv: PathBuf,
     folder: tempfile::TempDir,
     authority: Arc<Authority>,
     address: SocketAddr,
@@ -39,22 +40,42 @@ pub(crate) struct PyKmip {
 impl PyKmip {
     /// Starts one; none where PyKMIP is not installed, which is said, and is a failure where [`NEEDED`] is set.
     pub(crate) async fn start(kind: Kind, authority: &Arc<Authority>) -> Option<Self> {
-        let server = authority.server();
-        Self::start_as(kind, authority, &server).await
+        let mut made = Self::made(kind, authority, &authority.server())?;
+        made.run();
+        made.until_it_answers().await;
+        Some(made)
     }
 
-    /// The same with a certificate of the test's choice.
-    pub(crate) async fn start_as(kind: Kind, authority: &Arc<Authority>, server: &Identity) -> Option<Self> {
-        let venv = venv()?;
-        let mut made = Self {
+    /// The same with a server certificate that no client may take: it is only waited for until it listens.
+    pub(crate) async fn start_as_far_as_it_listens(
+        kind: Kind,
+        authority: &Arc<Authority>,
+        server: &Identity,
+    ) -> Option<Self> {
+        let mut made = Self::made(kind, authority, server)?;
+        made.run();
+        let begun = Instant::now();
+        while tokio::net::TcpStream::connect(made.address).await.is_err() {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "PyKMIP does not listen:\n{}",
+                made.everything_said()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Some(made)
+    }
+
+    fn made(kind: Kind, authority: &Arc<Authority>, server: &Identity) -> Option<Self> {
+        let made = Self {
             kind,
+            venv: venv()?,
             folder: tempfile::tempdir().unwrap(),
             authority: Arc::clone(authority),
             address: free_address(),
             running: None,
         };
         made.write_files(server);
-        made.start_again_from(&venv).await;
         Some(made)
     }
 
@@ -85,11 +106,18 @@ impl PyKmip {
         }
     }
 
+    /// It stands still from now on: connections come about and nothing is answered.
+    pub(crate) fn freeze(&self) {
+        let group = self.running.as_ref().unwrap();
+        let leader = Pid::from_raw(i32::try_from(group.id()).unwrap());
+        killpg(leader, Signal::SIGSTOP).unwrap();
+    }
+
     /// Starts it again: the same address, the same database.
     pub(crate) async fn start_again(&mut self) {
         self.kill();
-        let venv = venv().unwrap();
-        self.start_again_from(&venv).await;
+        self.run();
+        self.until_it_answers().await;
     }
 
     /// A connection of the test's own, as the client of this name.
@@ -137,7 +165,8 @@ impl PyKmip {
         write("server.conf", &config);
     }
 
-    async fn start_again_from(&mut self, venv: &Path) {
+    fn run(&mut self) {
+        let venv = &self.venv;
         let mut program = match self.kind {
             Kind::Stock => vec![venv.join("bin/pykmip-server")],
             Kind::WithCustomAttributes => vec![
@@ -164,7 +193,6 @@ impl PyKmip {
             .spawn()
             .unwrap();
         self.running = Some(group);
-        self.until_it_answers().await;
     }
 
     async fn until_it_answers(&self) {

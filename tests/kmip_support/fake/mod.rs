@@ -29,6 +29,7 @@ pub(crate) use self::objects::Object;
 use self::hostile::Step;
 use self::message::Desk;
 use super::certificates::{Authority, Identity, provider};
+use super::tags::state;
 use super::talk::Talk;
 use super::ttlv;
 
@@ -113,6 +114,18 @@ impl Fake {
                 .find(|object| object.identifier == identifier)
                 .unwrap(),
         );
+    }
+
+    /// Makes a key Active, as the operation does.
+    pub(crate) fn activate(&self, identifier: &str) {
+        let date = {
+            let desk = self.desk();
+            Some(desk.world.now).filter(|_| desk.world.habits.dates_activation)
+        };
+        self.change(identifier, |key| {
+            key.state = state::ACTIVE;
+            key.activation_date = date;
+        });
     }
 
     /// Changes its habits from the next request on.

@@ -188,6 +188,19 @@ async fn without_an_answer_about_versions_there_is_no_key_or_the_right_one() {
 }
 
 #[tokio::test]
+async fn a_group_that_was_found_before_is_held_to_the_same() {
+    let stage = Stage::new().await;
+    for what in no_answers().into_iter().chain(odd_refusals()) {
+        let shown: String = format!("{what:?}").chars().take(60).collect();
+        stage.is_well_again("whatever was before").await;
+        stage.fake.trouble(what);
+        let said = is_no_key(stage.backup().await, &shown);
+        assert!(said.is_unreachable() || said.is_refused(), "{shown}: {said:?}");
+        stage.is_well_again(&shown).await;
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_is_none_for_tape_is_refused_and_never_used() {
     let stage = Stage::new().await;
     let cases = [

@@ -173,6 +173,26 @@ async fn a_new_key_is_made_in_its_group_and_is_the_newest() {
 }
 
 #[tokio::test]
+async fn a_group_that_moves_to_another_attribute_is_followed_at_once() {
+    let Some(server) = py_kmip(Kind::WithCustomAttributes).await else {
+        return;
+    };
+    let mut owner = server.talk("owner").await;
+    let client = Client::of(server.authority(), &[server.address()]).build();
+    for (carrier, number) in [
+        (Carrier::ObjectGroup, 1),
+        (Carrier::ApplicationSpecificInformation, 2),
+        (Carrier::Custom("x-keyGroup"), 3),
+        (X_KEYGROUP, 4),
+    ] {
+        let identifier = owner.active_key(carrier, "ENCR_moving", &[number; 32]).await;
+        for _ in 0..2 {
+            assert_eq!(backup(&client, "ENCR_moving").await.unwrap().identifier, identifier);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_kad_of_other_software_is_found_as_identifier_and_as_name() {
     for place in places().await {
         let client = place.client().build();

@@ -68,15 +68,20 @@ impl Inner {
     }
 
     async fn newest_by(&self, filtering: Filtering, group: &GroupName) -> Result<KeyAttributes, Trouble> {
-        let mut why = None;
+        let (mut why, mut searches, mut identifiers) = (None, Vec::new(), Vec::new());
         for filter in self.searches(filtering, group.as_str()) {
             let attributes = vec![filter, Attribute::StateActive];
             let found = self.locate_all(attributes.clone()).await?;
-            match self.choose(&found, group).await? {
+            let chosen = self.choose(&found, group).await?;
+            searches.push(attributes);
+            identifiers.extend(found.identifiers);
+            match chosen {
                 Ok(newest) => {
+                    identifiers.sort_unstable();
+                    identifiers.dedup();
                     let remembered = Remembered {
-                        attributes,
-                        identifiers: found.identifiers,
+                        searches,
+                        identifiers,
                         newest: newest.identifier.clone(),
                     };
                     if !found.may_be_cut {

@@ -51,9 +51,10 @@ impl Inner {
         if let Some(attribute) = self.group_attribute {
             return Ok(vec![attribute]);
         }
+        // As searches go: a key whose group stands where it is looked for later would never be the newest beside an older one.
         let standard = [
-            GroupAttribute::ObjectGroup,
             GroupAttribute::ApplicationSpecificInformation,
+            GroupAttribute::ObjectGroup,
         ];
         Ok(match self.filtering().await? {
             Filtering::Unsupported => standard.to_vec(),

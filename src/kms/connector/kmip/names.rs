@@ -30,6 +30,7 @@ pub(super) mod tag {
         INITIAL_DATE = 0x42_0039;
         KEY = 0x42_003F;
         KEY_BLOCK = 0x42_0040;
+        KEY_FORMAT_TYPE = 0x42_0042;
         KEY_MATERIAL = 0x42_0043;
         KEY_VALUE = 0x42_0045;
         KEY_WRAPPING_DATA = 0x42_0046;
@@ -71,6 +72,10 @@ pub(super) const SUCCESS: u32 = 0;
 pub(super) const CONTINUE: u32 = 1;
 /// Object Type: symmetric key.
 pub(super) const SYMMETRIC_KEY: u32 = 2;
+/// Key Format Type: the bytes of the key.
+pub(super) const RAW: u32 = 0x01;
+/// Key Format Type: a structure around them.
+pub(super) const TRANSPARENT_SYMMETRIC_KEY: u32 = 0x07;
 /// Name Type: any text.
 pub(super) const UNINTERPRETED_TEXT: u32 = 1;
 /// Cryptographic Algorithm: AES.

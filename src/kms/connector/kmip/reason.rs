@@ -93,7 +93,7 @@ impl Failure {
     pub(super) fn new(operation: Operation, reason: ResultReason, message: &str) -> Self {
         let plain = message
             .chars()
-            .map(|letter| if letter.is_control() { ' ' } else { letter });
+            .map(|letter| if is_printable(letter) { letter } else { ' ' });
         Self {
             operation,
             reason,
@@ -120,6 +120,11 @@ impl Failure {
             Meaning::NotFound | Meaning::State | Meaning::Version | Meaning::Unsupported | Meaning::Other => None,
         }
     }
+}
+
+/// Neither a control character nor one that turns the direction of a line or hides others.
+fn is_printable(letter: char) -> bool {
+    matches!(letter, '"' | '\'' | '\\') || letter.escape_debug().len() == 1
 }
 
 impl fmt::Display for Failure {

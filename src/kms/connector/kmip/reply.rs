@@ -5,7 +5,9 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::attribute::KeyAttributes;
-use super::names::{Operation, ProtocolVersion, SUCCESS, SYMMETRIC_KEY, tag};
+use super::names::{
+    AES, KEY_BITS, Operation, ProtocolVersion, RAW, SUCCESS, SYMMETRIC_KEY, TRANSPARENT_SYMMETRIC_KEY, tag,
+};
 use super::question::Question;
 use super::reason::{Failure, ResultReason};
 use super::ttlv::{Element, Tag, TtlvError, decode};
@@ -242,6 +244,9 @@ pub(super) fn key(payload: &Element<'_>, asked: &str) -> Result<Material, Unread
     if block.find(tag::KEY_WRAPPING_DATA).is_some() {
         return Ok(Err("is wrapped under another key"));
     }
+    if let Some(why) = not_for_tape(block) {
+        return Ok(Err(why));
+    }
     let value = block.find(tag::KEY_VALUE).ok_or(Unreadable::Lacks(tag::KEY_VALUE))?;
     let material = value
         .find(tag::KEY_MATERIAL)
@@ -250,4 +255,22 @@ pub(super) fn key(payload: &Element<'_>, asked: &str) -> Result<Material, Unread
     let bytes = material.bytes().or_else(|| material.find(tag::KEY)?.bytes());
     let mut bytes = Zeroizing::new(bytes.ok_or(Unreadable::Lacks(tag::KEY_MATERIAL))?.to_vec());
     Ok(DataKey::take_slice(&mut bytes).map_err(|_| "has not 32 bytes"))
+}
+
+/// What a key block says of itself that no key for a tape has. It need not say anything.
+fn not_for_tape(block: &Element<'_>) -> Option<&'static str> {
+    let enumeration = |tag| block.find(tag).map(Element::enumeration);
+    if enumeration(tag::KEY_FORMAT_TYPE).is_some_and(|format| !matches!(format, Some(RAW | TRANSPARENT_SYMMETRIC_KEY)))
+    {
+        Some("comes in a format that is not read here")
+    } else if enumeration(tag::CRYPTOGRAPHIC_ALGORITHM).is_some_and(|algorithm| algorithm != Some(AES)) {
+        Some("is not for AES")
+    } else if block
+        .find(tag::CRYPTOGRAPHIC_LENGTH)
+        .is_some_and(|length| length.number() != Some(KEY_BITS.into()))
+    {
+        Some("has not 256 bits")
+    } else {
+        None
+    }
 }

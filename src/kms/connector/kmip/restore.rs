@@ -46,7 +46,7 @@ impl Inner {
     /// The keys with this id in KADs.
     pub(super) async fn keys_by_id(&self, id: KeyId) -> Result<Vec<ExternalKey>, Trouble> {
         let mut gathered = Gathered::default();
-        self.look_directly(&id.to_string(), &mut gathered).await?;
+        self.look_at_one((&id.to_string(), false), &mut gathered).await?;
         if !gathered.keys.is_empty() {
             return Ok(gathered.keys);
         }
@@ -59,7 +59,7 @@ impl Inner {
             .take(RESTORED_KEYS_MAX)
             .collect();
         for identifier in &named {
-            self.look_directly(identifier, &mut gathered).await?;
+            self.look_at_one((identifier, true), &mut gathered).await?;
         }
         if named.is_empty() && found.may_be_cut {
             gathered.refuse(Trouble::Refused(format!(
@@ -89,7 +89,7 @@ impl Inner {
         let mut identifiers: Vec<_> = ids_in(kad).iter().map(ToString::to_string).collect();
         identifiers.extend(text.map(str::to_owned));
         for identifier in identifiers {
-            self.look_directly(&identifier, gathered).await?;
+            self.look_at_one((&identifier, false), gathered).await?;
         }
         let custom = |value: String| Attribute::Custom { name: X_KAD, value };
         let mut searches = vec![custom(hex::encode(kad)), custom(hex::encode_upper(kad))];
@@ -138,8 +138,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Looks at the key with this identifier, if there is one.
-    async fn look_directly(&self, identifier: &str, gathered: &mut Gathered) -> Result<(), Trouble> {
+    /// Looks at the key with this identifier; `is_there` if a search found it, otherwise there may be none.
+    async fn look_at_one(&self, (identifier, is_there): (&str, bool), gathered: &mut Gathered) -> Result<(), Trouble> {
         if gathered.decided.contains(identifier) {
             return Ok(());
         }
@@ -151,6 +151,10 @@ impl Inner {
                 self.gather(attributes, key, (None, gathered)).await
             }
             Err(failure) if matches!(failure.meaning(), Meaning::Denied | Meaning::Authentication) => {
+                gathered.refuse(failure.into());
+                Ok(())
+            }
+            Err(failure) if is_there && failure.meaning() != Meaning::NotFound => {
                 gathered.refuse(failure.into());
                 Ok(())
             }

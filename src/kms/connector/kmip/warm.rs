@@ -1,5 +1,5 @@
-//! A group's key once more, in one request: the search, what the server says of every key that it found last time, and the newest of these. It
-//! gives nothing that asking step by step would not give: the search must find the same keys, and each is held against its own attributes
+//! A group's key once more, in one request: the searches, what the server says of every key that they found last time, and the newest of these. It
+//! gives nothing that asking step by step would not give: the searches must find the same keys, and each is held against its own attributes
 //! anew. Otherwise it gives nothing at all. What is remembered are identifiers; no key and no attribute.
 
 use std::collections::BTreeSet;
@@ -21,9 +21,9 @@ const GROUPS_MAX: usize = 256;
 /// What a look-up went by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Remembered {
-    /// What was searched for.
-    pub(super) attributes: Vec<Attribute>,
-    /// What was found.
+    /// What was searched for: in vain at first, perhaps, and in the end with success.
+    pub(super) searches: Vec<Vec<Attribute>>,
+    /// What was found by all of them.
     pub(super) identifiers: Vec<String>,
     /// The one that was chosen.
     pub(super) newest: String,
@@ -31,7 +31,7 @@ pub(super) struct Remembered {
 
 /// What came back; nothing where an item failed or is missing.
 struct Said {
-    located: Option<Located>,
+    located: Option<Vec<Located>>,
     attributes: Option<Vec<KeyAttributes>>,
     key: Option<DataKey>,
 }
@@ -61,12 +61,10 @@ impl Inner {
             return Ok(None);
         };
         let said = self.ask_as_before(&remembered).await?;
-        let same = |located: &Located| {
-            let (now, before): (BTreeSet<_>, BTreeSet<_>) = (
-                located.identifiers.iter().collect(),
-                remembered.identifiers.iter().collect(),
-            );
-            now == before && !located.says_more() && !looks_cut(located.identifiers.len())
+        let same = |located: &Vec<Located>| {
+            let now: BTreeSet<_> = located.iter().flat_map(|one| &one.identifiers).collect();
+            let cut = |one: &Located| one.says_more() || looks_cut(one.identifiers.len());
+            now == remembered.identifiers.iter().collect() && !located.iter().any(cut)
         };
         let (Some(attributes), Some(key)) = (said.attributes, said.key) else {
             return Ok(None);
@@ -85,25 +83,28 @@ impl Inner {
 
     async fn ask_as_before(&self, remembered: &Remembered) -> Result<Said, Trouble> {
         let version = self.version().await?;
-        let search = Search {
-            attributes: remembered.attributes.clone(),
+        let search = |attributes: &Vec<Attribute>| Search {
+            attributes: attributes.clone(),
             ..Search::default()
         };
+        let searches: Vec<_> = remembered.searches.iter().map(search).collect();
         let (identifiers, newest) = (&remembered.identifiers, &remembered.newest);
-        let mut questions = vec![Question::Locate(&search), Question::Get(newest)];
+        let mut questions: Vec<_> = searches.iter().map(Question::Locate).collect();
+        questions.push(Question::Get(newest));
         questions.extend(identifiers.iter().map(|id| Question::GetAttributes(id)));
-        let read = |reply: Reply<'_>| read(reply, identifiers, newest);
+        let read = |reply: Reply<'_>| read(reply, searches.len(), (identifiers, newest));
         self.lines.ask(version, &questions, read).await
     }
 }
 
-fn read(reply: Reply<'_>, identifiers: &[String], newest: &str) -> Result<Said, Unreadable> {
+fn read(reply: Reply<'_>, searches: usize, (identifiers, newest): (&[String], &str)) -> Result<Said, Unreadable> {
     let mut items = reply.items().into_iter();
     let mut done = || match items.next() {
         Some(Item::Done(payload)) => Some(payload),
         Some(Item::Failed(_) | Item::Missing) | None => None,
     };
-    let located = done().map(reply::located).transpose()?;
+    let located = (0..searches).map(|_| done().map(reply::located));
+    let located = located.collect::<Option<Result<_, _>>>().transpose()?;
     let key = done().map(|payload| reply::key(payload, newest)).transpose()?;
     let attributes = identifiers
         .iter()

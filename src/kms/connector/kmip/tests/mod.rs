@@ -235,7 +235,7 @@ async fn a_new_key_is_made_active_in_the_group_with_whatever_attribute_the_serve
         let name = KeyName::new("first").unwrap();
         let made = found(stage.server.create_key(&group(), Some(&name)).await);
         let attribute = if refuses_custom {
-            GroupAttribute::ObjectGroup
+            GroupAttribute::ApplicationSpecificInformation
         } else {
             GroupAttribute::XKeygroup
         };

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use clap::Parser;
 use kms_support::{Home, group, new_group, rotate, volume};
-use rusqlite::Connection;
 use tapekey::cli::kms::{KmsArgs, run};
 use tapekey::cli::output::{Exit, Output};
 use tapekey::clock::Clock;
@@ -64,16 +63,11 @@ fn check(home: &Home, remembered: &[AuditHead]) -> (Vec<AuditEntry>, AuditVerdic
 
 /// The problems after `sql`, which is then undone.
 fn after(home: &Home, sql: &str, remembered: &[AuditHead]) -> Vec<String> {
-    let database = home.database();
-    let kept = database.with_extension("kept");
-    std::fs::copy(&database, &kept).unwrap();
-    let connection = Connection::open(&database).unwrap();
-    connection
-        .execute_batch(sql)
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
-    assert!(connection.close().is_ok());
+    home.sql(&format!(
+        "BEGIN; CREATE TABLE kept AS SELECT * FROM audit; {sql}; COMMIT;"
+    ));
     let problems = check(home, remembered).1.problems;
-    std::fs::rename(&kept, &database).unwrap();
+    home.sql("BEGIN; DELETE FROM audit; INSERT INTO audit SELECT * FROM kept; DROP TABLE kept; COMMIT;");
     problems
 }
 

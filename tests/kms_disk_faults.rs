@@ -14,7 +14,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-use kms_support::process::{PROGRAM, Process, says};
+use kms_support::process::{PROGRAM, Process, ended, says};
 use kms_support::{Home, group, new_group, rotate, volume};
 use tapekey::kad::KeyKind;
 use tapekey::kms::master_key::Given;
@@ -115,11 +115,7 @@ fn a_store_that_cannot_be_written_is_not_served_and_stays_as_it_is() {
     mode(&database, 0o444);
     mode(&store, 0o555);
     let before = fs::read(&database).unwrap();
-    let ended = serve
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .arg(&folder)
-        .output()
-        .unwrap();
+    let ended = ended(serve.args(["serve", "--listen", "127.0.0.1:0"]).arg(&folder));
     let told = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{told}");
     assert!(

@@ -15,15 +15,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use kms_support::process::{PROGRAM, ended, finished};
 use kms_support::{Home, group, new_group, volume};
-use nix::pty::openpty;
-use rusqlite::Connection;
+use nix::fcntl::OFlag;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use serde_json::Value;
 use tapekey::kad::KeyKind;
 use tapekey::kms_api::{CreateKey, ErrorCode, KeyName, KeyState, MoveKey, SnapshotForm};
 use tapekey::kms_client::KmsClient;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_tapekey-kms");
 const WORDS: &str = "orbit lemon castle river paper quiet falcon seven";
 
 /// Runs `tapekey-kms WORDS` with `input` on descriptor 0, and standard output as a pipe.
@@ -31,7 +31,7 @@ fn kms(input: &[u8], words: &[&str]) -> Output {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(input).unwrap();
     std::io::Seek::rewind(&mut file).unwrap();
-    Command::new(PROGRAM).args(words).stdin(file).output().unwrap()
+    ended(Command::new(PROGRAM).args(words).stdin(file))
 }
 
 #[track_caller]
@@ -216,8 +216,7 @@ async fn a_record_of_a_kit_that_was_made_one_of_a_snapshot_is_noticed() {
     let mut scene = Scene::new().await;
     scene.make_kit();
     scene.stop().await;
-    let database = Connection::open(scene.home.database()).unwrap();
-    database.execute("UPDATE snapshots SET form = 'snapshot'", ()).unwrap();
+    scene.home.sql("UPDATE snapshots SET form = 'snapshot'");
     let told = kms(b"", &["verify", text(&scene.home.folder())]);
     let said = String::from_utf8(told.stdout).unwrap();
     assert!(said.contains("the record of snapshot"), "{said}");
@@ -362,12 +361,7 @@ async fn a_kit_that_was_typed_again_serves_and_a_wrong_line_is_named() {
             text(&passphrase)
         );
         let mut command = Command::new("sh");
-        command
-            .arg("-c")
-            .arg(line)
-            .stdin(File::open(input).unwrap())
-            .output()
-            .unwrap()
+        ended(command.arg("-c").arg(line).stdin(File::open(input).unwrap()))
     };
     let ended = typed(&lines);
     let told = String::from_utf8(ended.stderr).unwrap();
@@ -420,7 +414,12 @@ fn a_passphrase_and_a_kad_give_the_key_of_the_vectors() {
 
 #[test]
 fn a_key_goes_to_no_terminal_no_file_on_standard_output_and_not_among_the_messages() {
-    let pty = openpty(None, None).unwrap();
+    // Neither side is left to programs that other stories start meanwhile: the terminal would never end.
+    let shown_on = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+    grantpt(&shown_on).unwrap();
+    unlockpt(&shown_on).unwrap();
+    let terminal = ptsname_r(&shown_on).unwrap();
+    let terminal = File::options().read(true).write(true).open(terminal).unwrap();
     let base = [
         "recover",
         "--kit",
@@ -436,20 +435,27 @@ fn a_key_goes_to_no_terminal_no_file_on_standard_output_and_not_among_the_messag
         .args(base)
         .arg("1")
         .stdin(Stdio::null())
-        .stdout(pty.slave)
+        .stdout(terminal)
         .stderr(Stdio::piped());
-    let ended = command.output().unwrap();
+    let ended = finished(&mut command);
     let told = String::from_utf8(ended.stderr).unwrap();
     assert!(told.contains("it is a terminal") && told.contains("hint: "), "{told}");
     drop(command);
     let mut shown = Vec::new();
-    let _ = File::from(pty.master).read_to_end(&mut shown);
+    let _ = File::from(std::os::fd::OwnedFd::from(shown_on)).read_to_end(&mut shown);
     assert!(shown.is_empty());
     for descriptor in ["0", "2", "77"] {
         fails(b"", &[base.as_slice(), &[descriptor]].concat());
     }
     let file = tempfile::tempfile().unwrap();
-    let ended = Command::new(PROGRAM).args(base).arg("1").stdout(file).output().unwrap();
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(base)
+        .arg("1")
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(Stdio::piped());
+    let ended = finished(&mut command);
     assert!(String::from_utf8_lossy(&ended.stderr).contains("must be a pipe"));
     for usage in [
         ["recover", "--kit", "/nowhere"].as_slice(),

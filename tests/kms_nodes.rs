@@ -17,13 +17,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kms_support::postgresql::{Server, USER};
-use kms_support::process::{Process, fails, says};
+use kms_support::process::{Process, WallClock, fails, says};
 use kms_support::{group, new_group, volume};
 use nix::sys::signal::Signal;
+use tapekey::clock::Clock;
 use tapekey::kad::{KeyId, KeyKind};
 use tapekey::kms::store::StorePlace;
-use tapekey::kms_api::RotateGroup;
-use tapekey::kms_client::{BackupKey, KmsClient, KmsClientError};
+use tapekey::kms_api::{
+    Binding, ClientName, CreateEnrollment, EnrollToken, ErrorCode, RevokeCertificates, Role, RotateGroup,
+};
+use tapekey::kms_client::{BackupKey, KmsClient, KmsClientError, NewBundle, enroll};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -264,6 +267,42 @@ async fn both_nodes_live_through_restarts_and_a_crash_of_the_server() {
         assert!(node.child.try_wait().unwrap().is_none(), "the service is alive");
     }
     pair.check([&nodes[0], &nodes[1]], &given).await;
+}
+
+#[tokio::test]
+async fn a_host_that_one_node_let_in_has_keys_of_the_other_until_one_ends_its_certificate() {
+    let pair = Pair::new();
+    let mut nodes = pair.folders.each_ref().map(|folder| Process::serve(folder));
+    pair.make_key(&nodes[0]).await;
+    let admin = pair.client("admin-1", &[&nodes[0]]);
+    let name = ClientName::new("host-7").unwrap();
+    let wanted = CreateEnrollment {
+        name: name.clone(),
+        role: Role::MediaServer,
+        binding: Some(Binding::Groups([group("ENCR_daily")].into())),
+    };
+    let token = admin.create_enrollment(&wanted).await.unwrap();
+    let token = EnrollToken::from_text(&token.token).ok().unwrap();
+    // A running node looks for tokens of the others once a minute; one that starts looks at once.
+    nodes[1].kill();
+    nodes[1] = Process::serve(&pair.folders[1]);
+    let addresses = vec![nodes[1].address()];
+    let clock: Arc<dyn Clock> = Arc::new(WallClock);
+    let enrolled = enroll(addresses.clone(), &token, &clock).await;
+    let bundle = NewBundle::in_empty(&pair.folders[0].join("clients/host-7")).unwrap();
+    bundle.fill(&enrolled.ok().unwrap(), &addresses).unwrap();
+
+    let hosts = nodes.each_ref().map(|node| pair.client("host-7", &[node]));
+    for host in &hosts {
+        asked(host).await.unwrap();
+    }
+    let again = enroll(vec![nodes[0].address()], &token, &clock).await;
+    assert!(again.is_err(), "a token is good once, on whichever node");
+    admin.revoke(&name, &RevokeCertificates::default()).await.unwrap();
+    for host in &hosts {
+        let refused = asked(host).await.err().unwrap();
+        assert_eq!(refused.code(), Some(ErrorCode::Certificate), "{refused}");
+    }
 }
 
 #[tokio::test]

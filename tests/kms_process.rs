@@ -7,100 +7,35 @@
     reason = "a test stops at the first surprise"
 )]
 
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+mod kms_support;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use tapekey::clock::{Clock, Timestamp};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use kms_support::process::{PROGRAM, Process, fails, says, told};
+use nix::sys::signal::Signal;
 use tapekey::kad::{KeyId, KeyKind, OurKad};
 use tapekey::kms_api::{CreateGroup, CreateKey, GroupName, KeyState, MoveKey, Purpose, RotateGroup, VolumeName};
-use tapekey::kms_client::{ClientConfig, KmsClient};
+use tapekey::kms_client::KmsClient;
 use tapekey::secret::DataKey;
 use tokio::sync::Notify;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_tapekey-kms");
-
-/// The certificates are made by the real program, so they are dated by the real clock.
-struct WallClock;
-
-impl Clock for WallClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::now_utc()
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
-struct Process {
-    child: Child,
-    address: String,
-}
-
-impl Process {
-    fn serve(folder: &Path) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-json"])
-            .arg(folder)
-            .env("TAPEKEY_LOG", "warn")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut ready = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut ready)
-            .unwrap();
-        let address = ready
-            .trim_end()
-            .strip_prefix("tapekey-kms: ready on ")
-            .map(str::to_owned);
-        let address = address.unwrap_or_else(|| panic!("not ready: {ready:?} {}", rest(child.stderr.take())));
-        Self { child, address }
-    }
-
-    fn client(&self, folder: &Path, name: &str) -> KmsClient {
-        let mut config = ClientConfig::from_bundle(&folder.join("clients").join(name)).unwrap();
-        config.addresses = vec![self.address.parse().unwrap()];
-        let clock: Arc<dyn Clock> = Arc::new(WallClock);
-        KmsClient::new(&config, &clock).unwrap()
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Also when the test failed: no process outlives it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn rest(pipe: Option<impl Read>) -> String {
-    let mut text = String::new();
-    pipe.unwrap().read_to_string(&mut text).unwrap();
-    text
+/// One that says everything that might be wrong, as a machine reads it.
+fn serve(folder: &Path) -> Process {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["serve", "--log-json"])
+        .arg(folder)
+        .env("TAPEKEY_LOG", "warn");
+    Process::start(command)
 }
 
 fn new_kms() -> (tempfile::TempDir, PathBuf) {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("kms");
-    let made = Command::new(PROGRAM)
-        .args(["init", "--host", "kms1.example.org"])
-        .arg(&folder)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let told = String::from_utf8(made.stdout).unwrap();
+    let told = says(&["init", folder.to_str().unwrap(), "--host", "kms1.example.org"]);
     assert!(
         told.contains("root-ca/key.pem off-line") && told.contains("clients/media-server-1"),
         "{told}"
@@ -111,21 +46,17 @@ fn new_kms() -> (tempfile::TempDir, PathBuf) {
 #[tokio::test]
 async fn stops_at_sigterm_having_said_one_line() {
     let (_temporary, folder) = new_kms();
-    let mut process = Process::serve(&folder);
+    let process = serve(&folder);
     let admin = process.client(&folder, "admin-1");
     assert!(admin.groups().await.unwrap().is_empty());
-    process.signal(Signal::SIGTERM);
-    let (out, err) = (rest(process.child.stdout.take()), rest(process.child.stderr.take()));
-    assert!(
-        process.child.wait().unwrap().success() && out.is_empty() && err.is_empty(),
-        "{out}{err}"
-    );
+    let (out, err) = process.stop();
+    assert!(out.is_empty() && err.is_empty(), "{out}{err}");
 }
 
 #[test]
 fn may_leave_no_core() {
     let (_temporary, folder) = new_kms();
-    let process = Process::serve(&folder);
+    let process = serve(&folder);
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.child.id())).unwrap();
     let core = limits
         .lines()
@@ -142,38 +73,27 @@ fn may_leave_no_core() {
 fn refuses_to_start_with_an_error_that_says_what_to_do() {
     use std::os::unix::fs::PermissionsExt;
     let (temporary, folder) = new_kms();
-    let fails = |folder: &Path, says: &str| {
-        let ended = Command::new(PROGRAM)
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .arg(folder)
-            .output()
-            .unwrap();
-        let told = String::from_utf8(ended.stderr).unwrap();
-        assert!(
-            ended.status.code() == Some(1) && told.contains(says) && told.contains("hint: "),
-            "{says}: {told}"
-        );
+    let refused = |folder: &Path, why: &str| {
+        let told = fails(&["serve", folder.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+        assert!(told.contains(why), "{why}: {told}");
     };
-    fails(temporary.path(), "kms.toml: No such file");
+    refused(temporary.path(), "kms.toml: No such file");
     std::fs::set_permissions(folder.join("host-master.key"), PermissionsExt::from_mode(0o644)).unwrap();
-    fails(&folder, "hint: chmod 600");
+    refused(&folder, "hint: chmod 600");
     std::fs::set_permissions(folder.join("host-master.key"), PermissionsExt::from_mode(0o600)).unwrap();
     std::fs::set_permissions(folder.join("server/key.pem"), PermissionsExt::from_mode(0o604)).unwrap();
-    fails(&folder, "server/key.pem has mode 0604");
+    refused(&folder, "server/key.pem has mode 0604");
     std::fs::set_permissions(folder.join("server/key.pem"), PermissionsExt::from_mode(0o600)).unwrap();
-    let running = Process::serve(&folder);
-    fails(&folder, "in use by another tapekey-kms");
+    let running = serve(&folder);
+    refused(&folder, "in use by another tapekey-kms");
     drop(running);
     let config = folder.join("kms.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, format!("{text}colour = \"red\"\n")).unwrap();
-    fails(&folder, "unknown field `colour`");
-    let again = Command::new(PROGRAM).arg("init").arg(&folder).output().unwrap();
-    assert!(again.status.code() == Some(1) && String::from_utf8(again.stderr).unwrap().contains("is not empty"));
-    assert_eq!(
-        Command::new(PROGRAM).arg("frobnicate").output().unwrap().status.code(),
-        Some(2)
-    );
+    refused(&folder, "unknown field `colour`");
+    let again = fails(&["init", folder.to_str().unwrap()]);
+    assert!(again.contains("is not empty"), "{again}");
+    assert_eq!(told(&["frobnicate"]).status.code(), Some(2));
 }
 
 /// What was acknowledged before the kill.
@@ -235,7 +155,7 @@ async fn work(admin: &KmsClient, media: &KmsClient, known: &Known, enough: usize
 async fn a_kill_at_any_moment_loses_no_key_that_was_handed_out() {
     let (_temporary, folder) = new_kms();
     let known = Known::default();
-    let mut process = Process::serve(&folder);
+    let mut process = serve(&folder);
     let first = CreateGroup {
         name: GroupName::new("ENCR_daily").unwrap(),
         kind: KeyKind::Derived,
@@ -261,19 +181,11 @@ async fn a_kill_at_any_moment_loses_no_key_that_was_handed_out() {
         tokio::join!(killing, one(), one(), one(), one());
         drop(process);
 
-        process = Process::serve(&folder);
+        process = serve(&folder);
         check(&process, &folder, &known).await;
     }
-    let audit = Command::new(PROGRAM)
-        .args(["audit", "list", "--json"])
-        .arg(&folder)
-        .output()
-        .unwrap();
-    assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stderr));
-    let released = String::from_utf8(audit.stdout)
-        .unwrap()
-        .matches(r#""action":"backup_key""#)
-        .count();
+    let audit = says(&["audit", "list", "--json", folder.to_str().unwrap()]);
+    let released = audit.matches(r#""action":"backup_key""#).count();
     assert!(
         released >= known.handed_out.lock().unwrap().len(),
         "each release has its record"

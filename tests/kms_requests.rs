@@ -108,7 +108,7 @@ impl Service {
     }
 
     fn open(home: &Home, clocks: &Arc<Clocks>) -> Arc<Kms> {
-        let kms = Kms::start(home.open_store().unwrap(), clocks.clone(), home.entropy.clone());
+        let kms = Kms::start(home.opened_store(), clocks.clone(), home.entropy.clone());
         Arc::new(kms.unwrap())
     }
 

@@ -9,25 +9,17 @@
 
 mod kms_support;
 
-use std::path::Path;
-use std::process::Command;
-
-use kms_support::process::{PROGRAM, Process, audit_records};
+use kms_support::process::{Process, says};
 use kms_support::{Home, group, new_group, rotate, volume};
 use tapekey::kad::KeyKind;
 use tapekey::kms_api::{KeyState, RotateGroup};
 
 const DAILY: &str = "ENCR_daily";
 
-fn verified(folder: &Path) {
-    let ended = Command::new(PROGRAM).arg("verify").arg(folder).output().unwrap();
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-}
-
 #[tokio::test]
 async fn a_kill_at_any_step_of_a_rotation_leaves_one_active_key_and_at_most_one_that_waits() {
     const SEEDS: i64 = 24;
-    let home = Home::made_by_the_program(PROGRAM);
+    let home = Home::made_by_the_program();
     let _disk = home.schedule("every = \"never\"");
     let process = Process::serve(&home.folder());
     let admin = process.client(&home.folder(), "admin-1");
@@ -40,11 +32,11 @@ async fn a_kill_at_any_step_of_a_rotation_leaves_one_active_key_and_at_most_one_
         let admin = process.client(&home.folder(), "admin-1");
         let media = process.client(&home.folder(), "media-server-1");
         let written = media.backup_key(DAILY, &volume("A1")).await.unwrap();
-        let before = audit_records(&home.database());
+        let before = home.audit_records();
         // Three records: begun, snapshot made, rotated. The kill comes right after one of them, or when all is done.
         let kill_after = before + 1 + seed % 3;
         let rotating = tokio::spawn(async move { admin.rotate_group(&group(DAILY), &RotateGroup::default()).await });
-        while audit_records(&home.database()) < kill_after && !rotating.is_finished() {
+        while home.audit_records() < kill_after && !rotating.is_finished() {
             tokio::task::yield_now().await;
         }
         drop(process);
@@ -80,5 +72,5 @@ async fn a_kill_at_any_step_of_a_rotation_leaves_one_active_key_and_at_most_one_
         drop(process);
     }
     assert!(waited > 0 && waited == rotated, "no kill came in time");
-    verified(&home.folder());
+    says(&["verify", home.folder().to_str().unwrap()]);
 }

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use kms_support::process::{PROGRAM, Process};
-use kms_support::{Home, group, import, new_group, new_snapshot, rotate, volume};
+use kms_support::process::{PROGRAM, Process, ended, finished, where_the_store_is};
+use kms_support::{Home, group, import, new_group, new_snapshot, rotate, store_bytes, volume};
 use tapekey::kad::KeyKind;
 use tapekey::kms::audit::Actor;
 use tapekey::kms::master_key::Given;
@@ -39,7 +39,7 @@ fn run(words: &[&str], secrets: [&str; 2], folder: &Path) -> Output {
         file
     });
     let mut command = with_descriptors(third, fourth);
-    command.args(words).current_dir(folder).output().unwrap()
+    finished(command.args(words).args(where_the_store_is(words)).current_dir(folder))
 }
 
 /// A shell between, since a program's own descriptors are closed when it starts another one.
@@ -95,8 +95,7 @@ fn a_host_master_key_of_a_passphrase_opens_store_and_snapshot_and_a_wrong_one_ch
 
     let verified = says(&["verify", "kms", "--passphrase-fd", "3"], [OLD, ""], at);
     assert!(verified.ends_with(WHOLE), "{verified}");
-    let database = at.join("kms/store/kms.sqlite");
-    let before = std::fs::read(&database).unwrap();
+    let before = store_bytes(&at.join("kms"));
     for verb in [
         vec!["verify", "kms", "--passphrase-fd", "3"],
         vec!["serve", "kms", "--passphrase-fd", "3"],
@@ -111,7 +110,7 @@ fn a_host_master_key_of_a_passphrase_opens_store_and_snapshot_and_a_wrong_one_ch
         );
         assert!(!wrong.contains("copper"), "{wrong}");
     }
-    assert_eq!(std::fs::read(&database).unwrap(), before);
+    assert!(store_bytes(&at.join("kms")) == before);
     assert!(!at.join("s").exists() && !at.join("new.key").exists());
     let nobody = fails(&["verify", "kms"], ["", ""], at);
     assert!(
@@ -197,7 +196,7 @@ async fn a_service_serves_under_a_passphrase_and_under_a_credential() {
             .is_empty()
     );
     drop(process);
-    let loose = with(0o444).args(["--listen", "127.0.0.1:0"]).output().unwrap();
+    let loose = ended(with(0o444).args(["--listen", "127.0.0.1:0"]));
     assert!(
         String::from_utf8_lossy(&loose.stderr).contains("hint: chmod 600"),
         "{loose:?}"
@@ -291,7 +290,7 @@ fn the_host_master_key_is_changed_to_a_passphrase_to_another_one_and_back_to_a_f
 
 #[tokio::test]
 async fn a_running_service_goes_on_through_a_reseal_and_says_when_it_must_be_restarted() {
-    let home = Home::made_by_the_program(PROGRAM);
+    let home = Home::made_by_the_program();
     let process = Process::serve(&home.folder());
     let admin = process.client(&home.folder(), "admin-1");
     let media = process.client(&home.folder(), "media-server-1");

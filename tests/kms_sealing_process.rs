@@ -12,16 +12,15 @@ mod kms_support;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use kms_support::process::{PROGRAM, Process, audit_records};
+use kms_support::process::{PROGRAM, Process, ended};
 use kms_support::{Home, group, new_group, rotate, volume};
-use rusqlite::{Connection, OpenFlags};
 use tapekey::kad::KeyKind;
 use tapekey::kms_api::CreateKey;
 
 const SEEDS: u32 = 100;
 
 fn every_key_opens(folder: &Path, seed: u32) {
-    let ended = Command::new(PROGRAM).arg("verify").arg(folder).output().unwrap();
+    let ended = ended(Command::new(PROGRAM).arg("verify").arg(folder));
     assert!(
         ended.status.success(),
         "seed {seed}: {}",
@@ -31,7 +30,7 @@ fn every_key_opens(folder: &Path, seed: u32) {
 
 /// A KMS with some keys, one of them handed out for a volume with this KAD.
 async fn with_keys(keys: usize) -> (Home, Vec<u8>) {
-    let home = Home::made_by_the_program(PROGRAM);
+    let home = Home::made_by_the_program();
     let process = Process::serve(&home.folder());
     let admin = process.client(&home.folder(), "admin-1");
     admin
@@ -63,7 +62,7 @@ async fn a_kill_at_any_step_of_a_reseal_leaves_a_store_that_opens_and_the_next_t
     let (mut killed, mut between) = (0, 0);
     for seed in 0..SEEDS {
         let key = folder.join(format!("key-{seed}"));
-        let (audited, before) = (audit_records(&home.database()), config());
+        let (audited, before) = (home.audit_records(), config());
         let mut child = Command::new(PROGRAM)
             .arg("reseal")
             .arg(&folder)
@@ -78,7 +77,7 @@ async fn a_kill_at_any_step_of_a_reseal_leaves_a_store_that_opens_and_the_next_t
             0 => true,
             1 => key.exists(),
             2 => config() != before,
-            3 => audit_records(&home.database()) > audited,
+            3 => home.audit_records() > audited,
             _ => config() != before && !config().contains("former_master_key"),
         };
         let mut turns = drawn(seed) % 100;
@@ -97,13 +96,13 @@ async fn a_kill_at_any_step_of_a_reseal_leaves_a_store_that_opens_and_the_next_t
         child.wait().unwrap();
         between += u32::from(config().contains("former_master_key"));
         every_key_opens(&folder, seed);
-        let again = Command::new(PROGRAM)
-            .arg("reseal")
-            .arg(&folder)
-            .arg("--master-key")
-            .arg(&key)
-            .output()
-            .unwrap();
+        let again = ended(
+            Command::new(PROGRAM)
+                .arg("reseal")
+                .arg(&folder)
+                .arg("--master-key")
+                .arg(&key),
+        );
         assert!(
             again.status.success(),
             "seed {seed}: {}",
@@ -126,11 +125,9 @@ async fn a_kill_at_any_step_of_a_reseal_leaves_a_store_that_opens_and_the_next_t
     every_key_opens(&folder, SEEDS);
 }
 
-fn left_under_former(database: &Path) -> i64 {
-    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+fn left_under_former(home: &Home) -> i64 {
     let newest = "SELECT id FROM sealing_keys WHERE purpose = 'key_protection' ORDER BY number DESC LIMIT 1";
-    let left = format!("SELECT count(*) FROM keys WHERE sealed_under <> ({newest})");
-    connection.query_row(&left, (), |row| row.get(0)).unwrap()
+    home.number(&format!("SELECT count(*) FROM keys WHERE sealed_under <> ({newest})"))
 }
 
 #[tokio::test]
@@ -147,15 +144,15 @@ async fn a_kill_at_any_step_of_sealing_anew_loses_no_key_and_the_next_start_goes
         let rotating = tokio::spawn(async move { admin.rotate_seal().await });
         let until = i64::from(drawn(seed)) % (KEYS + 30);
         // From the request on: the kill may come before the new key is there, and after the old one has gone.
-        while !rotating.is_finished() || left_under_former(&home.database()) > until {
-            if rotating.is_finished() && left_under_former(&home.database()) == 0 {
+        while !rotating.is_finished() || left_under_former(&home) > until {
+            if rotating.is_finished() && left_under_former(&home) == 0 {
                 break;
             }
             tokio::task::yield_now().await;
         }
         drop(process);
         let _ = rotating.await.unwrap();
-        match left_under_former(&home.database()) {
+        match left_under_former(&home) {
             0 => finished += 1,
             _ => half += 1,
         }

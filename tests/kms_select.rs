@@ -698,7 +698,7 @@ async fn no_key_of_an_external_server_is_in_the_log_the_store_or_an_audit_record
     service.restore(b"nobody's").await;
     service.running.stop().await;
     let records = serde_json::to_vec(&service.home.audit()).unwrap();
-    let store = std::fs::read(service.home.database()).unwrap();
+    let store = service.home.store_bytes();
     for text in [log.text().into_bytes(), records, store] {
         assert!(!text.is_empty() && !offsite.home.entropy.is_in(&text));
     }

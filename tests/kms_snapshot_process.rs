@@ -12,14 +12,12 @@ mod kms_support;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use kms_support::process::{PROGRAM, ended};
 use kms_support::{Home, new_group, rotate};
-use rusqlite::Connection;
 use tapekey::kad::KeyKind;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_tapekey-kms");
-
 fn kms(words: &[&Path]) -> Output {
-    Command::new(PROGRAM).args(words).output().unwrap()
+    ended(Command::new(PROGRAM).args(words).stdin(Stdio::null()))
 }
 
 fn says(words: &[&Path]) -> String {
@@ -46,7 +44,7 @@ fn word(text: &str) -> &Path {
     Path::new(text)
 }
 
-/// A KMS with one key, and with a lump of `megabytes` in its store so that copying takes its time.
+/// A KMS with one key, and with so many `megabytes` in its store that copying takes its time.
 async fn large(megabytes: usize) -> Home {
     let home = Home::new();
     let running = home.serve().await;
@@ -57,12 +55,10 @@ async fn large(megabytes: usize) -> Home {
         .unwrap();
     rotate(&admin, "ENCR_daily").await;
     running.stop().await;
-    let connection = Connection::open(home.database()).unwrap();
-    connection.execute_batch("CREATE TABLE lump (bytes BLOB)").unwrap();
-    for _ in 0..megabytes {
-        connection
-            .execute("INSERT INTO lump VALUES (randomblob(1000000))", ())
-            .unwrap();
+    // Snapshots are made while quiesced, by whomever, and no seal is on a quiesce.
+    let whoever = "x".repeat(1_000_000);
+    for number in 0..megabytes {
+        home.sql(&format!("INSERT INTO quiesces VALUES ({number}, 0, '{whoever}', '')"));
     }
     home
 }
@@ -120,30 +116,27 @@ async fn a_local_snapshot_is_made_verified_and_restored_while_the_service_runs()
     assert_eq!((json["keys"].as_u64(), json["what"].as_str()), (Some(1), Some("store")));
     running.stop().await;
 
-    Connection::open(new.join("store/kms.sqlite"))
-        .unwrap()
-        .execute("UPDATE keys SET description = 'x'", ())
-        .unwrap();
+    let restored = rusqlite::Connection::open(new.join("store/kms.sqlite")).unwrap();
+    restored.execute("UPDATE keys SET description = 'x'", ()).unwrap();
     let broken = fails(&[word("verify"), &new]);
     assert!(broken.contains(": 1 problems"), "{broken}");
     // The real service keeps what it works on to itself, a snapshot does not need it.
-    assert!(running_beside(&folder));
+    assert!(running_beside(&home));
 }
 
 /// Whether a snapshot can be made while another process holds the store's lock.
-fn running_beside(folder: &Path) -> bool {
-    let lock = std::fs::File::open(folder.join("store/lock")).unwrap();
+fn running_beside(home: &Home) -> bool {
+    let lock = std::fs::File::open(home.lock_file()).unwrap();
     lock.lock().unwrap();
-    let path = folder.join("y");
-    kms(&[word("snapshot"), word("--same-filesystem"), folder, &path])
+    let (folder, path) = (home.folder(), home.folder().join("y"));
+    kms(&[word("snapshot"), word("--same-filesystem"), &folder, &path])
         .status
         .success()
 }
 
 #[tokio::test]
 async fn a_kill_in_the_middle_of_a_snapshot_leaves_no_half_one_and_the_store_whole() {
-    const MEGABYTES: usize = 40;
-    let home = large(MEGABYTES).await;
+    let home = large(40).await;
     let (folder, disk) = (home.folder(), home.other_disk());
     let key = folder.join("host-master.key");
     let mut killed_before_the_end = 0;
@@ -209,7 +202,8 @@ async fn a_full_disk_is_said_and_leaves_nothing_behind() {
     let (folder, disk) = (home.folder(), home.other_disk());
     let snapshot = disk.path().join("s");
     // The largest file that the process may write plays the disk: no file can grow beyond 2 or 4 MB, as the shell counts.
-    let ended = Command::new("sh")
+    let mut limited = Command::new("sh");
+    limited
         .args([
             "-c",
             "trap '' XFSZ; ulimit -f 4096; exec \"$@\"",
@@ -217,9 +211,8 @@ async fn a_full_disk_is_said_and_leaves_nothing_behind() {
             PROGRAM,
             "snapshot",
         ])
-        .args([&folder, &snapshot])
-        .output()
-        .unwrap();
+        .args([&folder, &snapshot]);
+    let ended = ended(&mut limited);
     let told = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{told}");
     assert!(

@@ -155,11 +155,15 @@ impl Entropy for Seeded {
 
 /// A log that the test can read.
 #[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log {
+    lines: Arc<Mutex<Vec<u8>>>,
+    /// Where the lines are instead, if all stories of this process share them.
+    file: Option<PathBuf>,
+}
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        io::Write::write(&mut *self.0.lock().unwrap(), bytes)
+        io::Write::write(&mut *self.lines.lock().unwrap(), bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -169,11 +173,17 @@ impl io::Write for Log {
 
 impl Log {
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        match &self.file {
+            Some(file) => std::fs::read_to_string(file).unwrap(),
+            None => String::from_utf8(self.lines.lock().unwrap().clone()).unwrap(),
+        }
     }
 
-    /// Collects what the whole process logs from now on. Once in a process.
+    /// Collects what the whole process logs from now on: also other stories that run in it. Once in a story.
     pub(crate) fn collect_everything() -> Self {
+        if on_postgresql() {
+            return Self::shared();
+        }
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -182,6 +192,22 @@ impl Log {
             .finish();
         tracing::subscriber::set_global_default(subscriber).unwrap();
         log
+    }
+
+    /// The one log of a process with several stories, which the first of them makes.
+    fn shared() -> Self {
+        let path = postgresql::shared().folder().join("stories.log");
+        let file = std::fs::File::options().create(true).append(true).open(&path).unwrap();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(Mutex::new(file))
+            .finish();
+        // Whoever was first has it.
+        let _ = tracing::subscriber::set_global_default(subscriber);
+        Self {
+            file: Some(path),
+            ..Self::default()
+        }
     }
 
     /// Collects what this thread logs, which with a test's runtime is everything but the store.
@@ -214,10 +240,10 @@ impl Home {
 
     /// The same with other keys and ids.
     pub(crate) fn with_seed(seed: u64) -> Self {
-        let temporary = tempfile::tempdir().unwrap();
+        let temporary = temporary_folder();
         let (clock, entropy) = (VirtualClock::new(), Seeded::new(seed));
         let store = if on_postgresql() {
-            postgresql::shared().new_store(KeyId([7; 16]))
+            postgresql::shared().new_store(KeyId([u8::try_from(seed % 256).unwrap(); 16]))
         } else {
             StorePlace::Folder("store".into())
         };
@@ -230,18 +256,13 @@ impl Home {
     }
 
     /// A folder that the real program's `init` filled, by the real clock.
-    pub(crate) fn made_by_the_program(program: &str) -> Self {
+    pub(crate) fn made_by_the_program() -> Self {
         let home = Self {
-            temporary: tempfile::tempdir().unwrap(),
+            temporary: temporary_folder(),
             clock: VirtualClock::new(),
             entropy: Seeded::new(1),
         };
-        let made = std::process::Command::new(program)
-            .arg("init")
-            .arg(home.folder())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        process::says(&["init", home.folder().to_str().unwrap()]);
         home
     }
 
@@ -249,7 +270,8 @@ impl Home {
     pub(crate) fn select(&self, sql: &str) -> String {
         match &self.config().store {
             StorePlace::Folder(_) => {
-                let connection = rusqlite::Connection::open(self.database()).unwrap();
+                let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+                let connection = rusqlite::Connection::open_with_flags(self.database(), flags).unwrap();
                 let mut statement = connection.prepare(sql).unwrap();
                 let columns = statement.column_count();
                 let mut found = statement.query(()).unwrap();
@@ -264,6 +286,59 @@ impl Home {
                 lines.join("\n")
             }
             StorePlace::Postgresql(place) => postgresql::select(place, sql),
+        }
+    }
+
+    /// The number that is all that a query finds.
+    pub(crate) fn number(&self, sql: &str) -> i64 {
+        self.select(sql).parse().unwrap()
+    }
+
+    /// How many records the audit chain has, seen from beside the service.
+    pub(crate) fn audit_records(&self) -> i64 {
+        self.number("SELECT count(*) FROM audit")
+    }
+
+    /// All that stands in the store, with everything that is said of it beside.
+    pub(crate) fn store_bytes(&self) -> Vec<u8> {
+        store_bytes(&self.folder())
+    }
+
+    /// Lets nobody write into the store for a while.
+    pub(crate) fn refuse_writes(&self) -> NoWrites {
+        match self.config().store {
+            StorePlace::Folder(_) => {
+                let connection = rusqlite::Connection::open(self.database()).unwrap();
+                connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+                NoWrites::Sqlite(connection)
+            }
+            StorePlace::Postgresql(place) => {
+                postgresql::sql(&place, "REVOKE UPDATE ON store FROM tapekey");
+                NoWrites::Postgresql(place)
+            }
+        }
+    }
+
+    /// Keeps the store, which no service may be working on.
+    pub(crate) fn keep_store(&self) -> Kept {
+        match &self.config().store {
+            StorePlace::Folder(folder) => {
+                let kept = tempfile::tempdir().unwrap();
+                copy_files(folder, kept.path());
+                Kept::Files(kept)
+            }
+            StorePlace::Postgresql(place) => Kept::Database(postgresql::shared().keep(&place.database)),
+        }
+    }
+
+    /// Puts the store back to what it was.
+    pub(crate) fn put_back(&self, kept: &Kept) {
+        match (kept, &self.config().store) {
+            (Kept::Files(kept), StorePlace::Folder(folder)) => copy_files(kept.path(), folder),
+            (Kept::Database(kept), StorePlace::Postgresql(place)) => {
+                postgresql::shared().put_back(kept, &place.database)
+            }
+            _ => panic!("it was kept of another store"),
         }
     }
 
@@ -287,7 +362,7 @@ impl Home {
     /// Nothing yet, on the clock and seed of another one.
     pub(crate) fn empty_beside(other: &Self) -> Self {
         Self {
-            temporary: tempfile::tempdir().unwrap(),
+            temporary: temporary_folder(),
             clock: other.clock.clone(),
             entropy: other.entropy.clone(),
         }
@@ -343,9 +418,17 @@ impl Home {
         StoreFile::open(&config.store, &master).map_err(|error| error.to_string())
     }
 
+    /// The file that a service of this folder locks.
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        match &self.config().store {
+            StorePlace::Folder(folder) => folder.join("lock"),
+            StorePlace::Postgresql(_) => self.folder().join("lock"),
+        }
+    }
+
     /// The store, once nothing else has it: a program that a test beside this one is just starting holds every lock of the process until it
     /// runs.
-    fn opened_store(&self) -> StoreFile {
+    pub(crate) fn opened_store(&self) -> StoreFile {
         for _ in 0..500 {
             match self.open_store() {
                 Err(error) if error.contains("in use by another") => std::thread::sleep(Duration::from_millis(10)),
@@ -419,6 +502,61 @@ impl Home {
         })
         .unwrap();
         records
+    }
+}
+
+/// A store that takes no writes until this is ended.
+pub(crate) enum NoWrites {
+    /// Somebody else is writing.
+    Sqlite(rusqlite::Connection),
+    /// Its tables are not for writing.
+    Postgresql(Box<tapekey::kms::store::PostgresqlPlace>),
+}
+
+impl NoWrites {
+    pub(crate) fn end(self) {
+        match self {
+            Self::Sqlite(connection) => connection.execute_batch("ROLLBACK").unwrap(),
+            Self::Postgresql(place) => drop(postgresql::sql(&place, "GRANT UPDATE ON store TO tapekey")),
+        }
+    }
+}
+
+/// A store as somebody kept it who wants changes undone later.
+pub(crate) enum Kept {
+    Files(tempfile::TempDir),
+    Database(String),
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for file in std::fs::read_dir(to).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+/// All that stands in the store of the KMS in `folder`.
+pub(crate) fn store_bytes(folder: &Path) -> Vec<u8> {
+    match KmsConfig::read(folder).unwrap().store {
+        StorePlace::Folder(store) => {
+            let files =
+                ["kms.sqlite", "kms.sqlite-wal"].map(|name| std::fs::read(store.join(name)).unwrap_or_default());
+            assert!(!files[0].is_empty());
+            files.concat()
+        }
+        StorePlace::Postgresql(place) => postgresql::everything(&place).into_bytes(),
+    }
+}
+
+/// On the file system of the store, wherever that is.
+fn temporary_folder() -> tempfile::TempDir {
+    if on_postgresql() {
+        tempfile::tempdir_in(postgresql::disk()).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
     }
 }
 

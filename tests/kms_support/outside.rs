@@ -53,7 +53,7 @@ pub(crate) struct OtherKms {
 impl OtherKms {
     pub(crate) fn new(name: &str, priority: i32) -> Self {
         let home = Home::with_seed(name.bytes().map(u64::from).sum());
-        let kms = Kms::start(home.open_store().unwrap(), home.clock.clone(), home.entropy.clone()).unwrap();
+        let kms = Kms::start(home.opened_store(), home.clock.clone(), home.entropy.clone()).unwrap();
         Self {
             identity: ServerIdentity {
                 name: ServerName::new(name).unwrap(),

@@ -1,18 +1,25 @@
-//! The real `tapekey-kms serve`, started in a folder, killed when it is dropped.
+//! The real `tapekey-kms serve`, started in a folder, killed when it is dropped. Nothing of it is waited for without an end.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rusqlite::{Connection, OpenFlags};
 use tapekey::clock::{Clock, Timestamp};
-use tapekey::kms_client::{ClientConfig, KmsClient};
+use tapekey::kad::KeyId;
+use tapekey::kms::store::StorePlace;
+use tapekey::kms_client::{ClientConfig, KmsAddress, KmsClient};
+
+use super::{on_postgresql, postgresql};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tapekey-kms");
+
+/// Longer than any verb takes that is to end by itself, on a machine that has much else to do.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// The certificates are made by the real program, so they are dated by the real clock.
 pub(crate) struct WallClock;
@@ -27,17 +34,61 @@ impl Clock for WallClock {
     }
 }
 
+/// Runs it to its end and takes what it prints, as `Command::output` does; but one that does not end is killed, and the test with it.
+pub(crate) fn ended(command: &mut Command) -> Output {
+    finished(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
+}
+
+/// The same with standard output and standard error as they are in `command`.
+pub(crate) fn finished(command: &mut Command) -> Output {
+    let child = command.spawn().unwrap();
+    let pid = pid_of(&child);
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || send.send(child.wait_with_output()));
+    receive.recv_timeout(LONGEST).map_or_else(
+        |_| {
+            kill(pid, Signal::SIGKILL).unwrap();
+            panic!("{command:?} does not end")
+        },
+        Result::unwrap,
+    )
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id().try_into().unwrap())
+}
+
+/// What `init` is told besides `words`, so that a story on PostgreSQL has its store there.
+pub(crate) fn where_the_store_is(words: &[&str]) -> Vec<String> {
+    if !on_postgresql() || words.first() != Some(&"init") {
+        return Vec::new();
+    }
+    let StorePlace::Postgresql(place) = postgresql::shared().new_store(KeyId([0; 16])) else {
+        unreachable!()
+    };
+    postgresql::options(&place)
+}
+
+/// Runs a verb.
+pub(crate) fn told(words: &[&str]) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.args(words).args(where_the_store_is(words)).stdin(Stdio::null());
+    ended(&mut command)
+}
+
 /// Runs a verb that must end well; what it prints.
+#[track_caller]
 pub(crate) fn says(words: &[&str]) -> String {
-    let ended = Command::new(PROGRAM).args(words).output().unwrap();
+    let ended = told(words);
     let told = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success(), "{words:?}: {told}");
     String::from_utf8(ended.stdout).unwrap()
 }
 
 /// Runs a verb that must fail with a hint; what it says.
+#[track_caller]
 pub(crate) fn fails(words: &[&str]) -> String {
-    let ended = Command::new(PROGRAM).args(words).output().unwrap();
+    let ended = told(words);
     let told = String::from_utf8(ended.stderr).unwrap();
     assert!(
         ended.status.code() == Some(1) && told.contains("hint: "),
@@ -54,7 +105,7 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn serve(folder: &Path) -> Self {
         let mut command = Command::new(PROGRAM);
-        command.arg("serve").arg(folder);
+        command.arg("serve").arg(folder).env("TAPEKEY_LOG", "error");
         Self::start(command)
     }
 
@@ -62,17 +113,25 @@ impl Process {
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command
             .args(["--listen", "127.0.0.1:0"])
-            .env("TAPEKEY_LOG", "error")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut ready = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut ready)
-            .unwrap();
+        let (send, receive) = mpsc::channel();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || {
+            let mut ready = String::new();
+            out.read_line(&mut ready).unwrap();
+            send.send((ready, out.into_inner()))
+        });
+        let Ok((ready, out)) = receive.recv_timeout(LONGEST) else {
+            child.kill().unwrap();
+            panic!("{command:?} does not say that it is ready")
+        };
+        child.stdout = Some(out);
         let Some(address) = ready.trim_end().strip_prefix("tapekey-kms: ready on ") else {
             let mut told = String::new();
+            child.kill().unwrap();
             child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
             panic!("not ready: {ready:?} {told}");
         };
@@ -84,16 +143,36 @@ impl Process {
         Self::client_of(&[self], folder, name)
     }
 
+    pub(crate) fn address(&self) -> KmsAddress {
+        self.address.parse().unwrap()
+    }
+
     /// One that asks `processes` in this order.
     pub(crate) fn client_of(processes: &[&Self], folder: &Path, name: &str) -> KmsClient {
         let mut config = ClientConfig::from_bundle(&folder.join("clients").join(name)).unwrap();
-        config.addresses = processes.iter().map(|one| one.address.parse().unwrap()).collect();
+        config.addresses = processes.iter().map(|one| one.address()).collect();
         let clock: Arc<dyn Clock> = Arc::new(WallClock);
         KmsClient::new(&config, &clock).unwrap()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        kill(pid_of(&self.child), signal).unwrap();
+    }
+
+    /// Asks it to stop, and waits until it has; what it wrote since it was ready, to standard output and standard error.
+    pub(crate) fn stop(mut self) -> (String, String) {
+        self.signal(Signal::SIGTERM);
+        let (mut out, mut err) = (self.child.stdout.take().unwrap(), self.child.stderr.take().unwrap());
+        let (send, receive) = mpsc::channel();
+        thread::spawn(move || {
+            let mut texts = (String::new(), String::new());
+            out.read_to_string(&mut texts.0).unwrap();
+            err.read_to_string(&mut texts.1).unwrap();
+            send.send(texts)
+        });
+        let texts = receive.recv_timeout(LONGEST).expect("it ends");
+        assert!(self.child.wait().unwrap().success(), "{texts:?}");
+        texts
     }
 
     pub(crate) fn kill(&mut self) {
@@ -108,12 +187,4 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// How many records the audit chain has, seen from beside the service.
-pub(crate) fn audit_records(database: &Path) -> i64 {
-    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    connection
-        .query_row("SELECT count(*) FROM audit", (), |row| row.get(0))
-        .unwrap()
 }

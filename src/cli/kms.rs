@@ -10,6 +10,8 @@ mod lifecycle;
 mod operation;
 mod passphrase;
 mod request;
+mod server;
+mod server_files;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use crate::entropy::Entropy;
 use crate::kad::KeyKind;
 use crate::kms_api::{
     CreateGroup, CreateKey, GroupName, GroupRecord, KeyMove, KeyName, KeyRecord, KeyState, MoveKey, Purpose,
-    RotateGroup,
+    RotateGroup, ServerName,
 };
 use crate::kms_client::{ClientConfig, KmsAddress, KmsClient, KmsClientError, SetupError};
 
@@ -64,6 +66,9 @@ enum Noun {
     /// Copies of the whole store, which let a key outlive the store's disk
     #[command(subcommand)]
     Snapshot(operation::SnapshotVerb),
+    /// External servers that hold keys: where they are, how they are used, whether they work
+    #[command(subcommand)]
+    Server(server::ServerVerb),
     /// What external servers answered, kept by the KMS for ten minutes
     #[command(subcommand)]
     Cache(operation::CacheVerb),
@@ -119,14 +124,24 @@ enum GroupVerb {
 
 #[derive(Debug, Subcommand)]
 enum KeyVerb {
-    /// Make a random key, or one of a passphrase; it is prelive until it is activated
+    /// Make a random key, or one of a passphrase; it is prelive until it is activated. In an external server it is active at once
+    #[command(
+        override_usage = "tapekey kms key create <GROUP> [NAME] [OPTIONS]\n       tapekey kms key create --server <SERVER> --group <GROUP> [NAME]"
+    )]
     Create {
         /// The group
-        group: GroupName,
+        #[arg(required_unless_present = "group_of_server")]
+        group: Option<GroupName>,
         /// The key's name; without one the KMS makes one
         name: Option<KeyName>,
+        /// Have this external server make the key and keep it; new volumes are written under it at once
+        #[arg(long, value_name = "SERVER", requires = "group_of_server")]
+        server: Option<ServerName>,
+        /// The group of the key in the external server
+        #[arg(id = "group_of_server", long = "group", value_name = "GROUP", requires = "server")]
+        group_of_server: Option<GroupName>,
         /// A note for people
-        #[arg(long, value_name = "TEXT", default_value = "")]
+        #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "server")]
         description: String,
         #[command(flatten)]
         passphrase: passphrase::PassphraseArgs,
@@ -249,6 +264,7 @@ async fn ask(client: &KmsClient, noun: Noun, entropy: &dyn Entropy, output: &mut
         Noun::Group(verb) => on_groups(client, verb, output).await,
         Noun::Key(verb) => on_keys(client, verb, entropy, output).await,
         Noun::Snapshot(verb) => operation::on_snapshots(client, verb, output).await,
+        Noun::Server(verb) => server::run(client, verb, output).await,
         Noun::Rotate(arguments) => lifecycle::on_rotate(client, &arguments, output).await,
         Noun::Cache(verb) => operation::on_cache(client, verb, output).await,
         Noun::Seal(operation::SealVerb::Rotate) => operation::on_seal_rotate(client, output).await,
@@ -322,9 +338,19 @@ async fn on_keys(
         KeyVerb::Create {
             group,
             name,
+            server,
+            group_of_server,
             description,
             passphrase,
         } => {
+            if let (Some(server), Some(in_group)) = (server, group_of_server) {
+                // With --group, what stands first is the name.
+                let name = group.map(|first| KeyName::new(first.as_str())).transpose();
+                let name = name.map_err(|error| Failure::new(Exit::Usage, error))?;
+                return server::create_key(client, &server, (in_group, name), output).await;
+            }
+            let group = group
+                .ok_or_else(|| Failure::new(Exit::Usage, "no group is named\nhint: tapekey kms key create GROUP"))?;
             if passphrase.is_wanted() {
                 let wanted = CreateKey { name, description };
                 return passphrase::create(client, &group, wanted, passphrase, entropy, output).await;
@@ -401,7 +427,15 @@ fn describe_move(moved: &KeyMove) -> String {
 }
 
 fn group_table(groups: &[GroupRecord]) -> String {
-    let mut table = Table::new(&["group", "kind", "cipher", "rotated", "created", "description"]);
+    let mut table = Table::new(&[
+        "group",
+        "kind",
+        "cipher",
+        "keys from",
+        "rotated",
+        "created",
+        "description",
+    ]);
     for group in groups {
         let kind = match group.kind {
             KeyKind::Derived => "derived",
@@ -411,6 +445,7 @@ fn group_table(groups: &[GroupRecord]) -> String {
             name,
             cipher,
             rotate_after_days,
+            server,
             created,
             description,
             ..
@@ -419,6 +454,7 @@ fn group_table(groups: &[GroupRecord]) -> String {
             name.to_string(),
             kind.to_owned(),
             cipher.to_string(),
+            server.as_ref().map_or_else(|| "any".to_owned(), ToString::to_string),
             rotate_after_days.map_or_else(|| "by hand".to_owned(), |days| format!("after {days}d")),
             to_text(*created),
             description.clone(),

@@ -2,6 +2,7 @@
 
 mod audit;
 mod certificate;
+mod create_key;
 mod enroll;
 mod head;
 mod import;
@@ -24,8 +25,7 @@ use crate::clock::{Clock, to_text};
 use crate::entropy::Entropy;
 use crate::kad::KeyKind;
 use crate::kms_api::{
-    CreateGroup, CreateKey, GroupName, GroupRecord, KeyMove, KeyName, KeyRecord, KeyState, MoveKey, Purpose,
-    RotateGroup, ServerName,
+    CreateGroup, GroupName, GroupRecord, KeyMove, KeyName, KeyRecord, KeyState, MoveKey, Purpose, RotateGroup,
 };
 use crate::kms_client::{ClientConfig, KmsAddress, KmsClient, KmsClientError, SetupError};
 
@@ -124,28 +124,7 @@ enum GroupVerb {
 
 #[derive(Debug, Subcommand)]
 enum KeyVerb {
-    /// Make a random key, or one of a passphrase; it is prelive until it is activated. In an external server it is active at once
-    #[command(
-        override_usage = "tapekey kms key create <GROUP> [NAME] [OPTIONS]\n       tapekey kms key create --server <SERVER> --group <GROUP> [NAME]"
-    )]
-    Create {
-        /// The group
-        #[arg(required_unless_present = "group_of_server")]
-        group: Option<GroupName>,
-        /// The key's name; without one the KMS makes one
-        name: Option<KeyName>,
-        /// Have this external server make the key and keep it; new volumes are written under it at once
-        #[arg(long, value_name = "SERVER", requires = "group_of_server")]
-        server: Option<ServerName>,
-        /// The group of the key in the external server
-        #[arg(id = "group_of_server", long = "group", value_name = "GROUP", requires = "server")]
-        group_of_server: Option<GroupName>,
-        /// A note for people
-        #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "server")]
-        description: String,
-        #[command(flatten)]
-        passphrase: passphrase::PassphraseArgs,
-    },
+    Create(create_key::CreateArgs),
     Import(import::ImportArgs),
     /// Make a key the one that new volumes are written under; the former one then serves restores only
     Activate {
@@ -335,32 +314,7 @@ async fn on_keys(
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
     let moved = match verb {
-        KeyVerb::Create {
-            group,
-            name,
-            server,
-            group_of_server,
-            description,
-            passphrase,
-        } => {
-            if let (Some(server), Some(in_group)) = (server, group_of_server) {
-                // With --group, what stands first is the name.
-                let name = group.map(|first| KeyName::new(first.as_str())).transpose();
-                let name = name.map_err(|error| Failure::new(Exit::Usage, error))?;
-                return server::create_key(client, &server, (in_group, name), output).await;
-            }
-            let group = group
-                .ok_or_else(|| Failure::new(Exit::Usage, "no group is named\nhint: tapekey kms key create GROUP"))?;
-            if passphrase.is_wanted() {
-                let wanted = CreateKey { name, description };
-                return passphrase::create(client, &group, wanted, passphrase, entropy, output).await;
-            }
-            let key = client
-                .create_key(&group, &CreateKey { name, description })
-                .await
-                .map_err(failure)?;
-            return output.answer(&key, |key| key_table([key]));
-        }
+        KeyVerb::Create(arguments) => return create_key::run(client, arguments, entropy, output).await,
         KeyVerb::Change(change) => return lifecycle::on_key(client, change, output).await,
         KeyVerb::Import(arguments) => return import::run(client, arguments, output).await,
         KeyVerb::List { group } => {

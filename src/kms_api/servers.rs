@@ -264,6 +264,21 @@ pub struct ChangeServer {
     pub allow_compromised_restore: Option<bool>,
 }
 
+impl ChangeServer {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.endpoints.is_none()
+            && self.priority.is_none()
+            && self.enabled_for_backup.is_none()
+            && self.group_attribute.is_none()
+            && self.trust.is_none()
+            && self.credentials.is_none()
+            && self.limit_ms.is_none()
+            && self.allow_compromised_restore.is_none()
+    }
+}
+
 fn yes() -> bool {
     true
 }

@@ -75,7 +75,6 @@ pub(super) enum ServerVerb {
 
 /// What `set` changes.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
 pub(super) struct SetArgs {
     /// Where it is reached, in place of all former endpoints (repeatable)
     #[arg(long = "endpoint", value_name = "HOST:PORT")]
@@ -216,7 +215,7 @@ impl SetArgs {
     fn wanted(self) -> Result<ChangeServer, Failure> {
         let Given { trust, credentials } = self.files.read()?;
         let one_of = |yes: bool, no: bool| (yes || no).then_some(yes);
-        Ok(ChangeServer {
+        let wanted = ChangeServer {
             endpoints: Some(self.endpoints).filter(|endpoints| !endpoints.is_empty()),
             priority: self.priority,
             enabled_for_backup: one_of(self.for_backup, self.restore_only),
@@ -225,7 +224,14 @@ impl SetArgs {
             credentials,
             limit_ms: self.limit_ms,
             allow_compromised_restore: one_of(self.compromised_restore, self.no_compromised_restore),
-        })
+        };
+        match wanted.is_empty() {
+            true => Err(Failure::new(
+                Exit::Usage,
+                "nothing is to be changed\nhint: tapekey kms server set --help lists what can be; tapekey kms server show NAME how it is",
+            )),
+            false => Ok(wanted),
+        }
     }
 }
 

@@ -204,6 +204,8 @@ pub(super) const ORDER: &[(&str, &[&str])] = &[
     ("key_groups", &["id"]),
     ("keys", &["id"]),
     ("certificate_authorities", &["certificate"]),
+    ("key_servers", &["name"]),
+    ("server_changes", &["singleton"]),
     ("certificates", &["fingerprint"]),
     ("enrollments", &["id"]),
     ("audit", &["node", "sequence"]),

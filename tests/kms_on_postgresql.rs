@@ -28,6 +28,8 @@ mod kms_requests;
 mod kms_rotation;
 #[path = "kms_sealing.rs"]
 mod kms_sealing;
+#[path = "kms_servers.rs"]
+mod kms_servers;
 #[path = "kms_snapshots.rs"]
 mod kms_snapshots;
 #[path = "kms_store.rs"]

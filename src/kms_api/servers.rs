@@ -501,6 +501,8 @@ pub struct CreatedKey {
     pub name: Option<KeyName>,
     /// Its state.
     pub state: KeyState,
+    /// In which of its attributes the group stands.
+    pub group_attribute: GroupAttribute,
 }
 
 /// What stands for no server in particular where one is named.

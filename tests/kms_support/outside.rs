@@ -14,7 +14,7 @@ use tapekey::kms::connector::{
 };
 use tapekey::kms::service::Kms;
 use tapekey::kms_api::{
-    BackupKeyRequest, CandidateKeyAnswer, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
+    BackupKeyRequest, CandidateKeyAnswer, GroupAttribute, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
 };
 use tapekey::secret::DataKey;
 use tokio::sync::Barrier;
@@ -234,7 +234,7 @@ impl ExternalServer for OtherKms {
                     state: KeyState::Active,
                     compromised: false,
                     foreign_kad: None,
-                    protocol: "KMIP 1.4".to_owned(),
+                    protocol_version: "1.4".to_owned(),
                 })),
                 Err(error) => Answer::NoSuchKey(Some(error.to_string())),
             }
@@ -306,6 +306,7 @@ impl ExternalServer for OtherKms {
                 group: made.group,
                 name: Some(made.name),
                 state: made.state,
+                group_attribute: GroupAttribute::XKeygroup,
             })
         })
     }
@@ -341,7 +342,7 @@ fn external(candidate: CandidateKeyAnswer, names: &[(KeyId, Option<Vec<u8>>)]) -
         state: candidate.state,
         compromised: false,
         foreign_kad: kad.and_then(|(_, kad)| kad.clone()),
-        protocol: "KMIP 1.4".to_owned(),
+        protocol_version: "1.4".to_owned(),
     }
 }
 

@@ -196,11 +196,12 @@ pub(super) async fn create_key(
     let wanted = CreateServerKey { group, name };
     let created = client.create_server_key(server, &wanted).await.map_err(failure)?;
     output.answer(&created, |created| {
-        let mut table = Table::new(&["server", "group", "state", "identifier", "name"]);
+        let mut table = Table::new(&["server", "group", "state", "group in", "identifier", "name"]);
         table.row([
             server.to_string(),
             created.group.to_string(),
             created.state.to_string(),
+            created.group_attribute.to_string(),
             created.identifier.clone(),
             created
                 .name

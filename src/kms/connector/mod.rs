@@ -142,8 +142,8 @@ pub struct ExternalKey {
     pub compromised: bool,
     /// The KAD of other software that was noted with it.
     pub foreign_kad: Option<Vec<u8>>,
-    /// The protocol that it came by, with its version: `KMIP 1.4`.
-    pub protocol: String,
+    /// The version of the server's protocol that it came by, such as `1.4`.
+    pub protocol_version: String,
 }
 
 impl ExternalKey {

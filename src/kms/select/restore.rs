@@ -251,6 +251,7 @@ fn candidate(
 pub(super) fn named(source: &KeySource, key: &ExternalKey) -> KeySource {
     KeySource {
         identifier: shown_identifier(&key.identifier, key.id()),
+        protocol_version: Some(key.protocol_version.clone()),
         ..source.clone()
     }
 }

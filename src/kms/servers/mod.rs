@@ -86,13 +86,13 @@ impl Kms {
         event.detail = Some(in_words(&server));
         let usable = self.check_usable(&server);
         let work = move |session: &Session<'_>, _: &mut Event| {
-            usable?;
             if server.name.is_reserved() || key_servers::by_name(session, &server.name)?.is_some() {
                 return Err(ServerRefusal::NameTaken { name: server.name }.into());
             }
             if key_servers::count(session)? >= u64::try_from(SERVERS_MAX).unwrap_or(u64::MAX) {
                 return Err(ServerRefusal::TooMany.into());
             }
+            usable?;
             Ok(key_servers::put(session, &server)?)
         };
         let stored = self.store.run(move |session| session.audited(event, work)).await?;

@@ -18,6 +18,7 @@ mod names;
 mod operations;
 mod requests;
 mod role;
+mod servers;
 mod supplied;
 pub mod text;
 
@@ -54,6 +55,12 @@ pub use requests::{
     BackupKeyRequest, CreateGroup, CreateKey, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
 };
 pub use role::Role;
+pub use servers::{
+    ANY_SERVER, AddServer, BindGroupToServer, CERTIFICATES_LENGTH_MAX, ChangeServer, CheckServer, CreateServerKey,
+    CreatedKey, ENDPOINTS_MAX, EndpointError, Finding, GroupAttribute, HELD_VOLUMES_SHOWN, HeldVolume, RemoveServer,
+    RemovedServer, SERVER_LIMIT_MS_DEFAULT, SERVER_LIMIT_MS_MAX, ServerCertificate, ServerCertificateRole, ServerCheck,
+    ServerCredentials, ServerEndpoint, ServerList, ServerPrivateKey, ServerRecord, Verdict,
+};
 pub use supplied::{CreatePassphraseKey, ImportKeys, ImportOutcome, ImportReport, ImportedKey};
 
 use std::fmt;
@@ -86,6 +93,10 @@ pub const QUIESCE_PATH: &str = "/v1/quiesce";
 pub const UNQUIESCE_PATH: &str = "/v1/unquiesce";
 /// `POST`, without a body: forget what external servers answered.
 pub const CLEAR_CACHE_PATH: &str = "/v1/cache/clear";
+/// `GET`: the external servers; `POST`: a new one. `/v1/servers/{server}` takes `GET`; `/v1/servers/{server}/settings`,
+/// `/v1/servers/{server}/remove`, `/v1/servers/{server}/check` and `/v1/servers/{server}/keys` take `POST`. `/v1/groups/{group}/server` takes
+/// `POST` to bind a group to one of them.
+pub const SERVERS_PATH: &str = "/v1/servers";
 /// `GET`: certificates that were issued. `/v1/certificates/{name}/revoke` takes `POST` to end those of a name, `/v1/certificates/{name}/groups`
 /// to bind a media server to other groups.
 pub const CERTIFICATES_PATH: &str = "/v1/certificates";
@@ -300,6 +311,12 @@ pub struct KeySource {
     /// How long it took to answer, in milliseconds; a cached answer takes none.
     #[serde(default)]
     pub took_ms: u64,
+    /// The version of its protocol that was spoken, such as `1.4`; the built-in store has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol_version: Option<String>,
+    /// What it calls the key that it gave, printable; absent for the built-in store, and where this stands beside no single key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<String>,
 }
 
 impl KeySource {
@@ -314,6 +331,8 @@ impl KeySource {
             cached: false,
             fallback: false,
             took_ms: 0,
+            protocol_version: None,
+            identifier: None,
         }
     }
 }

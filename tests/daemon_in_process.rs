@@ -78,7 +78,10 @@ fn key(nonce: u8) -> FetchedKey {
             cached: false,
             fallback: false,
             took_ms: 3,
+            protocol_version: None,
+            identifier: None,
         },
+        asked: Vec::new(),
     };
     FetchedKey { key: drive_key, facts }
 }

@@ -19,7 +19,8 @@ use kmip_support::fake::{Fake, Habits, Object, TLS12_ONLY, TLS13_ONLY};
 use kmip_support::in_time;
 use kmip_support::pykmip::{Kind, PyKmip};
 use kmip_support::talk::X_KEYGROUP;
-use tapekey::kms::connector::kmip::{KmipServer, Verdict};
+use tapekey::kms::connector::kmip::KmipServer;
+use tapekey::kms::connector::{ExternalServer, Verdict};
 
 /// Servers that take certificates of `authority`: PyKMIP, which has TLS 1.2 alone, and the fake one with either version.
 struct Servers {

@@ -17,8 +17,8 @@ use kmip_support::talk::{Carrier, X_KEYGROUP, grouped, named};
 use kmip_support::ttlv::text;
 use kmip_support::{in_time, tags};
 use tapekey::kad::{BlockKads, KeyId};
-use tapekey::kms::connector::kmip::{Finding, GroupAttribute, Verdict};
-use tapekey::kms::connector::{KeyName, KeyState, Wanted};
+use tapekey::kms::connector::kmip::GroupAttribute;
+use tapekey::kms::connector::{ExternalServer, Finding, KeyName, KeyState, Verdict, Wanted};
 
 /// Two active keys of one second, and a later look at which of them counts.
 async fn twins(place: &Place, name: &str) -> [String; 2] {

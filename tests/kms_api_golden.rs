@@ -12,12 +12,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tapekey::kms_api::{
-    AdminRequest, AdminRequestList, AuditHeads, AuditPage, BackupKeyAnswer, BackupKeyRequest, BindGroups,
-    CertificateList, ClearedCache, CreateEnrollment, CreateGroup, CreateKey, CreatePassphraseKey, CreateSnapshot,
-    Describe, Enroll, EnrollmentToken, ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, IssuedCertificate,
-    KeyList, KeyMove, MoveKey, MoveKeyToGroup, NewAdminRequest, Readiness, RenameGroup, RenameKey, RenewCertificate,
-    RestoreKeysAnswer, RestoreKeysRequest, RevokeCertificates, RotateGroup, RotationReport, SealStatus, ServiceStatus,
-    SetRotation, SnapshotList, UndoAdminRequest,
+    AddServer, AdminRequest, AdminRequestList, AuditHeads, AuditPage, BackupKeyAnswer, BackupKeyRequest,
+    BindGroupToServer, BindGroups, CertificateList, ChangeServer, CheckServer, ClearedCache, CreateEnrollment,
+    CreateGroup, CreateKey, CreatePassphraseKey, CreateServerKey, CreateSnapshot, CreatedKey, Describe, Enroll,
+    EnrollmentToken, ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, IssuedCertificate, KeyList, KeyMove,
+    MoveKey, MoveKeyToGroup, NewAdminRequest, Readiness, RemoveServer, RemovedServer, RenameGroup, RenameKey,
+    RenewCertificate, RestoreKeysAnswer, RestoreKeysRequest, RevokeCertificates, RotateGroup, RotationReport,
+    SealStatus, ServerCheck, ServerList, ServerRecord, ServiceStatus, SetRotation, SnapshotList, UndoAdminRequest,
 };
 
 macro_rules! golden {
@@ -77,6 +78,14 @@ fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
     request::<CreateEnrollment>(&golden!("create-enrollment"));
     request::<CreateEnrollment>(&golden!("create-enrollment-operator"));
     request::<Enroll>(&golden!("enroll"));
+    request::<AddServer>(&golden!("add-server"));
+    request::<ChangeServer>(&golden!("change-server"));
+    request::<ChangeServer>(&golden!("change-server-priority"));
+    request::<RemoveServer>(&golden!("remove-server"));
+    request::<CheckServer>(&golden!("check-server"));
+    request::<CreateServerKey>(&golden!("create-server-key"));
+    request::<BindGroupToServer>(&golden!("bind-group-to-server"));
+    request::<BindGroupToServer>(&golden!("bind-group-to-any-server"));
     request::<RenewCertificate>(&golden!("renew-certificate"));
 }
 
@@ -101,6 +110,11 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<AuditHeads>(&golden!("audit-heads"));
     written_as_read::<AuditPage>(&golden!("audit-page"));
     written_as_read::<Readiness>(&golden!("readiness"));
+    written_as_read::<ServerList>(&golden!("server-list"));
+    written_as_read::<ServerRecord>(&golden!("server-record"));
+    written_as_read::<RemovedServer>(&golden!("removed-server"));
+    written_as_read::<ServerCheck>(&golden!("server-check"));
+    written_as_read::<CreatedKey>(&golden!("created-key"));
     written_as_read::<CertificateList>(&golden!("certificate-list"));
     written_as_read::<EnrollmentToken>(&golden!("enrollment-token"));
     written_as_read::<IssuedCertificate>(&golden!("issued-certificate"));

@@ -70,8 +70,8 @@ async fn an_administrator_sees_groups_and_keys_as_tables_and_as_json() {
     let group = terminal.says("group create ENCR_daily --description nightly").await;
     assert_eq!(
         group,
-        "GROUP       KIND     CIPHER       ROTATED  CREATED               DESCRIPTION\n\
-         ENCR_daily  derived  AES-256-GCM  by hand  2026-11-24T12:00:00Z  nightly\n"
+        "GROUP       KIND     CIPHER       KEYS FROM  ROTATED  CREATED               DESCRIPTION\n\
+         ENCR_daily  derived  AES-256-GCM  any        by hand  2026-11-24T12:00:00Z  nightly\n"
     );
     terminal.says("group create ENCR_shared --kind as-is").await;
     let (_, text) = terminal.fails("group create disk_pool_7").await;

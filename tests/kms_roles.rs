@@ -57,6 +57,14 @@ GET  /v1/status                                admin operator auditor
 POST /v1/quiesce                               admin operator
 POST /v1/unquiesce                             admin operator
 POST /v1/cache/clear                           admin operator
+GET  /v1/servers                               admin operator auditor
+POST /v1/servers                               admin
+GET  /v1/servers/{server}                      admin operator auditor
+POST /v1/servers/{server}/settings             admin
+POST /v1/servers/{server}/remove               admin
+POST /v1/servers/{server}/check                admin operator
+POST /v1/servers/{server}/keys                 admin operator
+POST /v1/groups/{group}/server                 admin
 GET  /v1/certificates                          admin operator auditor
 POST /v1/certificates/{name}/revoke            admin
 POST /v1/certificates/{name}/groups            admin

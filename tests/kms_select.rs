@@ -550,6 +550,11 @@ async fn a_group_key_of_an_external_server_leaves_only_if_an_administrator_made_
     assert_eq!(as_is.kad, OurKad::as_is(id, &as_is.key));
     assert!(derive_volume_key(&as_is.key, id, derived.kad.nonce()) == derived.key);
     assert!(service.restore(&as_is.kad.encode()).await.keys[0].key == as_is.key);
+    let older = service.restore(&derived.kad.encode()).await;
+    assert!(
+        older.keys[0].key == derived.key,
+        "what was written before is read all the same"
+    );
     for (kad, matched) in [
         (id.0.as_slice(), KadMatch::KeyId),
         (id.to_string().as_bytes(), KadMatch::KeyId),

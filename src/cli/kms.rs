@@ -2,6 +2,7 @@
 
 mod audit;
 mod certificate;
+mod create_key;
 mod enroll;
 mod head;
 mod import;
@@ -10,6 +11,8 @@ mod lifecycle;
 mod operation;
 mod passphrase;
 mod request;
+mod server;
+mod server_files;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,8 +25,7 @@ use crate::clock::{Clock, to_text};
 use crate::entropy::Entropy;
 use crate::kad::KeyKind;
 use crate::kms_api::{
-    CreateGroup, CreateKey, GroupName, GroupRecord, KeyMove, KeyName, KeyRecord, KeyState, MoveKey, Purpose,
-    RotateGroup,
+    CreateGroup, GroupName, GroupRecord, KeyMove, KeyName, KeyRecord, KeyState, MoveKey, Purpose, RotateGroup,
 };
 use crate::kms_client::{ClientConfig, KmsAddress, KmsClient, KmsClientError, SetupError};
 
@@ -64,6 +66,9 @@ enum Noun {
     /// Copies of the whole store, which let a key outlive the store's disk
     #[command(subcommand)]
     Snapshot(operation::SnapshotVerb),
+    /// External servers that hold keys: where they are, how they are used, whether they work
+    #[command(subcommand)]
+    Server(server::ServerVerb),
     /// What external servers answered, kept by the KMS for ten minutes
     #[command(subcommand)]
     Cache(operation::CacheVerb),
@@ -119,18 +124,7 @@ enum GroupVerb {
 
 #[derive(Debug, Subcommand)]
 enum KeyVerb {
-    /// Make a random key, or one of a passphrase; it is prelive until it is activated
-    Create {
-        /// The group
-        group: GroupName,
-        /// The key's name; without one the KMS makes one
-        name: Option<KeyName>,
-        /// A note for people
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        description: String,
-        #[command(flatten)]
-        passphrase: passphrase::PassphraseArgs,
-    },
+    Create(create_key::CreateArgs),
     Import(import::ImportArgs),
     /// Make a key the one that new volumes are written under; the former one then serves restores only
     Activate {
@@ -249,6 +243,7 @@ async fn ask(client: &KmsClient, noun: Noun, entropy: &dyn Entropy, output: &mut
         Noun::Group(verb) => on_groups(client, verb, output).await,
         Noun::Key(verb) => on_keys(client, verb, entropy, output).await,
         Noun::Snapshot(verb) => operation::on_snapshots(client, verb, output).await,
+        Noun::Server(verb) => server::run(client, verb, output).await,
         Noun::Rotate(arguments) => lifecycle::on_rotate(client, &arguments, output).await,
         Noun::Cache(verb) => operation::on_cache(client, verb, output).await,
         Noun::Seal(operation::SealVerb::Rotate) => operation::on_seal_rotate(client, output).await,
@@ -319,22 +314,7 @@ async fn on_keys(
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
     let moved = match verb {
-        KeyVerb::Create {
-            group,
-            name,
-            description,
-            passphrase,
-        } => {
-            if passphrase.is_wanted() {
-                let wanted = CreateKey { name, description };
-                return passphrase::create(client, &group, wanted, passphrase, entropy, output).await;
-            }
-            let key = client
-                .create_key(&group, &CreateKey { name, description })
-                .await
-                .map_err(failure)?;
-            return output.answer(&key, |key| key_table([key]));
-        }
+        KeyVerb::Create(arguments) => return create_key::run(client, arguments, entropy, output).await,
         KeyVerb::Change(change) => return lifecycle::on_key(client, change, output).await,
         KeyVerb::Import(arguments) => return import::run(client, arguments, output).await,
         KeyVerb::List { group } => {
@@ -401,7 +381,15 @@ fn describe_move(moved: &KeyMove) -> String {
 }
 
 fn group_table(groups: &[GroupRecord]) -> String {
-    let mut table = Table::new(&["group", "kind", "cipher", "rotated", "created", "description"]);
+    let mut table = Table::new(&[
+        "group",
+        "kind",
+        "cipher",
+        "keys from",
+        "rotated",
+        "created",
+        "description",
+    ]);
     for group in groups {
         let kind = match group.kind {
             KeyKind::Derived => "derived",
@@ -411,6 +399,7 @@ fn group_table(groups: &[GroupRecord]) -> String {
             name,
             cipher,
             rotate_after_days,
+            server,
             created,
             description,
             ..
@@ -419,6 +408,7 @@ fn group_table(groups: &[GroupRecord]) -> String {
             name.to_string(),
             kind.to_owned(),
             cipher.to_string(),
+            server.as_ref().map_or_else(|| "any".to_owned(), ToString::to_string),
             rotate_after_days.map_or_else(|| "by hand".to_owned(), |days| format!("after {days}d")),
             to_text(*created),
             description.clone(),

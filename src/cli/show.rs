@@ -4,7 +4,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::output::{Table, printable};
 use crate::clock::Timestamp;
-use crate::control::messages::job::{JobKind, JobKms, JobMessage, JobRecord};
+use crate::control::messages::job::{JobKind, JobKms, JobMessage, JobRecord, JobServer};
 use crate::control::messages::report::{DriveStatus, MediumStatus, ModesStatus, Reading, StatusReport};
 
 /// Jobs, one a line.
@@ -58,6 +58,11 @@ pub(super) fn job(job: &JobRecord) -> String {
     optional(&mut table, "pool", job.pool.clone());
     key_rows(&mut table, job);
     optional(&mut table, "KMS", job.kms.as_ref().map(kms));
+    let identifier = job.kms.as_ref().and_then(|kms| kms.identifier.clone());
+    optional(&mut table, "key's identifier there", identifier);
+    for JobServer { server, result } in &job.servers {
+        table.row(["asked".to_owned(), format!("{}: {result}", kms(server))]);
+    }
     if let Some(in_force) = &job.in_force {
         let modes = format!("encryption {}, decryption {}", in_force.encryption, in_force.decryption);
         table.row(["drive reports".to_owned(), format!("{modes}, scope {}", in_force.scope)]);
@@ -107,7 +112,8 @@ fn key_rows(table: &mut Table, job: &JobRecord) {
 }
 
 fn kms(kms: &JobKms) -> String {
-    let mut text = format!("{} ({})", kms.name, kms.kind);
+    let version = kms.protocol_version.as_ref().map(|version| format!(" {version}"));
+    let mut text = format!("{} ({}{})", kms.name, kms.kind, version.unwrap_or_default());
     match &kms.server_address {
         Some(server_address) => text.push_str(&format!(" at {server_address}, through {}", kms.address)),
         None => text.push_str(&format!(" at {}", kms.address)),
@@ -271,6 +277,7 @@ mod tests {
             pool: None,
             key: None,
             kms: None,
+            servers: Vec::new(),
             in_force: None,
             proof: None,
             not_proven: None,
@@ -307,6 +314,8 @@ mod tests {
             cached: false,
             fallback: true,
             took_ms: 2,
+            protocol_version: None,
+            identifier: None,
         };
         let external = JobKms {
             name: "offsite".into(),
@@ -314,6 +323,7 @@ mod tests {
             server_address: Some("kmip1:5696".into()),
             priority: Some(7),
             fallback: false,
+            protocol_version: Some("1.4".into()),
             ..built_in.clone()
         };
         let cached = JobKms {
@@ -326,7 +336,7 @@ mod tests {
         );
         assert_eq!(
             kms(&external),
-            "offsite (KMIP) at kmip1:5696, through https://kms1:8443, priority 7, in 2 ms"
+            "offsite (KMIP 1.4) at kmip1:5696, through https://kms1:8443, priority 7, in 2 ms"
         );
         assert!(kms(&cached).ends_with(", priority 7, from the KMS's cache"));
     }

@@ -37,6 +37,9 @@ pub struct JobRecord {
     /// Which server gave the key.
     #[serde(default)]
     pub kms: Option<JobKms>,
+    /// What each server answered that the KMS asked for a key, in the order in which they were asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<JobServer>,
     /// What the drive said when it was read back.
     #[serde(default)]
     pub in_force: Option<JobInForce>,
@@ -202,6 +205,21 @@ pub struct JobKms {
     /// How long the server took to answer, in milliseconds.
     #[serde(default)]
     pub took_ms: u64,
+    /// Version of its protocol; the built-in store speaks none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol_version: Option<String>,
+    /// What the server calls the key, where it does not call it by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<String>,
+}
+
+/// What one server behind the KMS answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobServer {
+    /// The server.
+    pub server: JobKms,
+    /// Its answer: how many keys, none, unreachable or refused, with the reason.
+    pub result: String,
 }
 
 /// What the drive said when its Data Encryption Status page was read back.

@@ -2,10 +2,10 @@
 
 use super::step::Change;
 use crate::clock::Timestamp;
-use crate::controller::job::{JobGiver, JobInForce, JobKey, JobKms, JobMessage, JobProof, JobRecord, Level};
+use crate::controller::job::{JobGiver, JobInForce, JobKey, JobKms, JobMessage, JobProof, JobRecord, JobServer, Level};
 use crate::drive::{DecryptionMode, EncryptionMode, KeyInForce, Scope};
 use crate::kad::{BlockKads, OurKad};
-use crate::keysource::{CandidateFacts, KeyFacts, KeyServer};
+use crate::keysource::{CandidateFacts, KeyFacts, KeyServer, ServerOutcome};
 
 /// Writes `change`, which happened at `now`, into `record`.
 pub fn apply(record: &mut JobRecord, change: Change, now: Timestamp) {
@@ -30,6 +30,7 @@ pub fn apply(record: &mut JobRecord, change: Change, now: Timestamp) {
         Change::Pool(pool) => record.pool = Some(pool),
         Change::Key { facts, new } => set_key(record, facts, new),
         Change::Candidate { facts, kads } => set_candidate(record, facts, &kads),
+        Change::Asked(outcomes) => set_servers(record, outcomes),
         Change::GivenKey { kads, by } => set_given(record, &kads, by),
         Change::WrongKeys(ids) => record.wrong_keys = ids.iter().map(ToString::to_string).collect(),
         Change::InForce(in_force) => record.in_force = Some(in_force_words(&in_force)),
@@ -52,6 +53,9 @@ pub fn message(record: &mut JobRecord, at: Timestamp, level: Level, text: String
 fn set_key(record: &mut JobRecord, facts: KeyFacts, new: bool) {
     record.pool = Some(facts.group.to_string());
     record.kms = Some(kms(facts.server));
+    if new {
+        set_servers(record, facts.asked);
+    }
     record.key = Some(JobKey {
         group: Some(facts.group.into()),
         id: Some(facts.kad.key_id().to_string()),
@@ -108,7 +112,17 @@ fn kms(server: KeyServer) -> JobKms {
         cached: server.cached,
         fallback: server.fallback,
         took_ms: server.took_ms,
+        protocol_version: server.protocol_version,
+        identifier: server.identifier,
     }
+}
+
+fn set_servers(record: &mut JobRecord, asked: Vec<ServerOutcome>) {
+    let servers = asked.into_iter().map(|one| JobServer {
+        server: kms(one.server),
+        result: one.result.to_string(),
+    });
+    record.servers = servers.collect();
 }
 
 fn in_force_words(in_force: &KeyInForce) -> JobInForce {

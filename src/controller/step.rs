@@ -296,6 +296,8 @@ pub enum Change {
         /// The KADs on the tape.
         kads: BlockKads,
     },
+    /// What each server said that was asked for a key by the KAD on the tape.
+    Asked(Vec<ServerOutcome>),
     /// The KADs beside the volume's first block.
     FirstBlock(BlockKads),
     /// The key that somebody gave through a descriptor.

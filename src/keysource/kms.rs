@@ -70,6 +70,7 @@ fn fresh(answer: BackupKey) -> FetchedKey {
         key_name,
         group,
         server,
+        outcomes,
     } = answer;
     // Only an active key is given for backup.
     let facts = KeyFacts {
@@ -78,6 +79,7 @@ fn fresh(answer: BackupKey) -> FetchedKey {
         group,
         state: KeyState::Active,
         server,
+        asked: outcomes,
     };
     FetchedKey { key, facts }
 }
@@ -99,6 +101,7 @@ fn known(answer: RestoredKey) -> FetchedKey {
             group,
             state,
             server,
+            asked: Vec::new(),
         },
     }
 }

@@ -56,6 +56,8 @@ pub struct KeyFacts {
     pub state: KeyState,
     /// Who gave it.
     pub server: KeyServer,
+    /// Of a key for backup, what each server answered that was asked for it; for a restore that stands beside the keys.
+    pub asked: Vec<ServerOutcome>,
 }
 
 /// A key that may fit a block whose KAD is not ours, and what is known of it. No `Debug`: it carries a key.

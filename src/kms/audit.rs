@@ -154,6 +154,18 @@ pub enum Action {
     CarryOutRequest,
     /// The clock jumped while a request waited.
     ClockJump,
+    /// A new external server.
+    AddServer,
+    /// Other settings for an external server.
+    ChangeServer,
+    /// An external server is used no more.
+    RemoveServer,
+    /// A look at an external server.
+    CheckServer,
+    /// A new key in an external server.
+    CreateServerKey,
+    /// New keys of a group from one server alone, or from any.
+    BindGroupToServer,
 }
 
 impl Action {
@@ -201,10 +213,16 @@ impl Action {
             Self::UndoRequest => "undo_request",
             Self::CarryOutRequest => "carry_out_request",
             Self::ClockJump => "clock_jump",
+            Self::AddServer => "add_server",
+            Self::ChangeServer => "change_server",
+            Self::RemoveServer => "remove_server",
+            Self::CheckServer => "check_server",
+            Self::CreateServerKey => "create_server_key",
+            Self::BindGroupToServer => "bind_group_to_server",
         }
     }
 
-    /// Whether it makes or changes groups or keys, or their seals, and so must wait while the service is quiesced.
+    /// Whether it makes or changes groups, keys or external servers, or their seals, and so must wait while the service is quiesced.
     pub(super) fn changes_keys(self) -> bool {
         match self {
             Self::CreateGroup
@@ -223,7 +241,11 @@ impl Action {
             | Self::BeginRotation
             | Self::ResealStore
             | Self::RotateKeyProtection
-            | Self::RetireKeyProtection => true,
+            | Self::RetireKeyProtection
+            | Self::AddServer
+            | Self::ChangeServer
+            | Self::RemoveServer
+            | Self::BindGroupToServer => true,
             Self::Initialise
             | Self::JoinNode
             | Self::BackupKey
@@ -248,7 +270,10 @@ impl Action {
             | Self::MakeRequest
             | Self::ApproveRequest
             | Self::UndoRequest
-            | Self::ClockJump => false,
+            | Self::ClockJump
+            | Self::CheckServer
+            // Looked at before the server is asked: what it made is written down in any case.
+            | Self::CreateServerKey => false,
         }
     }
 }

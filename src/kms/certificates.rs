@@ -310,7 +310,8 @@ impl Kms {
         *self.own_dates.lock().unwrap_or_else(PoisonError::into_inner) = dates;
     }
 
-    /// Certificates whose dates matter: the service's own always, those of clients when they end soon and have no successor.
+    /// Certificates whose dates matter: the service's own always, those of clients when they end soon and have no successor, those between it
+    /// and external servers when they end soon.
     ///
     /// # Errors
     /// The store's.
@@ -333,7 +334,9 @@ impl Kms {
             not_after,
             expiry: Expiry::at(not_after, now),
         });
-        Ok(dated.collect())
+        let mut dates: Vec<_> = dated.collect();
+        dates.extend(self.server_certificates_ending().await?);
+        Ok(dates)
     }
 
     /// Logs which certificates end soon.

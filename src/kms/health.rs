@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::config::KmsConfig;
 use super::model::ServiceError;
 use super::pki::identify;
+use super::servers::ServerCertificateEnd;
 use super::service::Kms;
 use super::store::{StoreError, quiesces, snapshots, statistics};
 use crate::clock::{Clock, Timestamp};
@@ -33,6 +34,7 @@ pub(super) struct Survey {
     pub(super) uncovered: u64,
     pub(super) quiesces: u64,
     pub(super) certificates: Vec<(&'static str, Timestamp)>,
+    pub(super) server_certificates: Vec<ServerCertificateEnd>,
 }
 
 /// Something seen, and when by the clock that never jumps.
@@ -136,6 +138,7 @@ impl Health {
         let (keys_by_state, uncovered) = looked.await.map_err(|_| StoreError::Stopped)??;
         let counted = self.kms.store.run(|session| Ok(quiesces::count(session)?));
         let certificates = self.certificates.iter();
+        let server_certificates = self.kms.server_certificate_ends();
         Ok(Survey {
             keys_by_state,
             uncovered,
@@ -144,6 +147,9 @@ impl Health {
             certificates: certificates
                 .filter_map(|(name, path)| Some((*name, first_to_end(path)?)))
                 .collect(),
+            server_certificates: timeout(STORE_LIMIT, server_certificates)
+                .await
+                .map_err(|_| StoreError::Stopped)??,
         })
     }
 }

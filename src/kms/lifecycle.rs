@@ -40,7 +40,10 @@ impl Kms {
             };
             Ok(found.changed(session, renamed)?.record)
         };
-        self.store.run(move |session| session.audited(event, work)).await
+        let renamed = self.store.run(move |session| session.audited(event, work)).await?;
+        // It may be bound to a server under its name.
+        self.take_up_now().await;
+        Ok(renamed)
     }
 
     /// Gives a group another note.

@@ -19,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::health::Survey;
 use super::routes::declared;
+use super::select::ServerLabels;
 use super::service::Kms;
 use crate::kms_api::KeyServerKind;
 
@@ -73,6 +74,13 @@ struct CertificateLabels {
     certificate: &'static str,
 }
 
+/// A certificate between the service and an external server: `client`, `ca` or `server`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServerCertificateLabels {
+    server: String,
+    certificate: &'static str,
+}
+
 /// All metrics of one service.
 pub(super) struct Metrics {
     registry: Registry,
@@ -93,6 +101,8 @@ struct Looked {
     uncovered: Gauge,
     quiesces: Gauge,
     certificate_ends: Family<CertificateLabels, Gauge>,
+    server_certificate_ends: Family<ServerCertificateLabels, Gauge>,
+    server_unusable: Family<ServerLabels, Gauge>,
 }
 
 impl Metrics {
@@ -252,6 +262,17 @@ impl Looked {
             Unit::Seconds,
             self.certificate_ends.clone(),
         );
+        registry.register_with_unit(
+            "external_certificate_not_after",
+            "Last moment of the certificates between the service and external servers, since 1970",
+            Unit::Seconds,
+            self.server_certificate_ends.clone(),
+        );
+        registry.register(
+            "external_unusable",
+            "1 for each external server that cannot be used as it is configured",
+            self.server_unusable.clone(),
+        );
         registry.register(
             "survey_failed",
             "1 if the store could not be looked over: keys, quiesces and certificates are then of an earlier time",
@@ -265,6 +286,14 @@ impl Looked {
         self.commit_age.set(age.map_or(-1.0, |age| age.as_secs_f64()));
         self.audit_sequence.set(kms.audit_head().sequence);
         self.cached_answers.set(number(kms.selection.cached()));
+        self.server_unusable.clear();
+        for server in kms.selection.servers() {
+            let labels = ServerLabels {
+                server: server.name.to_string(),
+            };
+            let unusable = i64::from(server.failure.is_some());
+            self.server_unusable.get_or_create(&labels).set(unusable);
+        }
     }
 
     fn take(&self, survey: &Survey) {
@@ -280,6 +309,15 @@ impl Looked {
             self.certificate_ends
                 .get_or_create(&CertificateLabels { certificate })
                 .set(not_after.unix_timestamp());
+        }
+        self.server_certificate_ends.clear();
+        for end in &survey.server_certificates {
+            let labels = ServerCertificateLabels {
+                server: end.server.to_string(),
+                certificate: end.role.name(),
+            };
+            let ends = self.server_certificate_ends.get_or_create(&labels);
+            ends.set(end.not_after.unix_timestamp());
         }
     }
 }

@@ -32,6 +32,7 @@ pub mod seal;
 mod sealing;
 pub mod select;
 pub mod server;
+pub mod servers;
 pub mod service;
 pub mod snapshot;
 mod status;

@@ -7,6 +7,7 @@ use thiserror::Error;
 pub use self::holder::{CertificateRefusal, HolderRefusal};
 use super::pki::PkiError;
 use super::requests::RequestRefusal;
+use super::servers::ServerRefusal;
 use super::snapshot::SnapshotError;
 use super::store::StoreError;
 use crate::clock::{Timestamp, to_text};
@@ -231,6 +232,9 @@ pub enum Refusal {
     /// What was asked of certificates, or under one.
     #[error(transparent)]
     Holder(#[from] HolderRefusal),
+    /// What was asked of external servers.
+    #[error(transparent)]
+    Server(#[from] ServerRefusal),
     /// A description is too long or has control characters.
     #[error("a description has at most 256 characters and no control characters")]
     Description,
@@ -264,6 +268,7 @@ impl Refusal {
             Self::NotQuiesced => ErrorCode::NotQuiesced,
             Self::Certificate(_) => ErrorCode::Certificate,
             Self::Holder(refusal) => refusal.code(),
+            Self::Server(refusal) => refusal.code(),
             Self::Description | Self::RotationAge { .. } => ErrorCode::BadRequest,
             Self::ReleasesStopped { .. } => ErrorCode::ReleasesStopped,
             Self::Request(refusal) => refusal.code(),
@@ -340,6 +345,7 @@ impl Refusal {
             Self::NotQuiesced => "tapekey kms status shows how the service is".to_owned(),
             Self::Certificate(refusal) => refusal.hint().to_owned(),
             Self::Holder(refusal) => refusal.hint(),
+            Self::Server(refusal) => refusal.hint(),
             Self::Description => "shorten it".to_owned(),
         }
     }

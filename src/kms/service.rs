@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use super::admissions::Admissions;
 use super::audit::{Action, Actor, AuditHead, Event};
+use super::connector::{ByKind, Connect};
 use super::metrics::Releases;
 use super::model::{Refusal, ServiceError, check_description};
 use super::schedule::Snapshots;
 use super::select::Selection;
+use super::servers::Connections;
 use super::store::groups::{self, Group};
 use super::store::keys::{self, StoredKey};
 use super::store::{Session, Store, StoreError, StoreFile, snapshots};
@@ -31,6 +33,7 @@ pub struct Kms {
     pub(super) rotating: tokio::sync::Mutex<()>,
     pub(super) noted: Mutex<Noted>,
     pub(super) selection: Arc<Selection>,
+    pub(super) connections: Arc<Connections>,
     pub(super) clock: Arc<dyn Clock>,
     /// Wakes whoever does what is due.
     pub(super) wake: tokio::sync::Notify,
@@ -50,7 +53,8 @@ impl Kms {
     pub fn start(file: StoreFile, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
         Ok(Self {
             store: Store::start(file, clock.clone(), entropy)?,
-            selection: Arc::new(Selection::built_in_only(clock.clone())),
+            selection: Arc::new(Selection::built_in_only(false, clock.clone())),
+            connections: Arc::new(Connections::through(Arc::new(ByKind { clock: clock.clone() }))),
             clock,
             snapshots: None,
             rotating: tokio::sync::Mutex::default(),
@@ -74,6 +78,13 @@ impl Kms {
     #[must_use]
     pub fn with_servers(mut self, selection: Selection) -> Self {
         self.selection = Arc::new(selection);
+        self
+    }
+
+    /// The same service with other connectors than this program's own.
+    #[must_use]
+    pub fn with_connectors(mut self, connect: Arc<dyn Connect>) -> Self {
+        self.connections = Arc::new(Connections::through(connect));
         self
     }
 

@@ -86,8 +86,13 @@ impl Kms {
         let UpkeepStatus {
             schedule,
             rotations,
-            alarms,
+            mut alarms,
         } = self.upkeep_status().await?;
+        let servers = self.selection.servers();
+        let unusable = servers
+            .iter()
+            .filter_map(|server| Some((&server.name, server.failure.as_ref()?)));
+        alarms.extend(unusable.map(|(name, why)| format!("external server {name} cannot be used: {why}")));
         Ok(ServiceStatus {
             store: store.to_string(),
             keys: looked.keys,
@@ -95,7 +100,7 @@ impl Kms {
             examples: looked.examples,
             keys_by_state,
             statistics,
-            servers: self.selection.servers(),
+            servers,
             last_snapshot,
             quiesces: count,
             quiesced_by,

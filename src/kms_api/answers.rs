@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::names::{GroupName, KeyName};
+use super::names::{GroupName, KeyName, ServerName};
 use super::{Cipher, KeyOrigin, KeySource, KeyState, text};
 use crate::kad::{KeyId, KeyKind, OurKad};
 use crate::secret::{DataKey, wire};
@@ -24,6 +24,9 @@ pub struct GroupRecord {
     /// Days from when a key becomes active to when the next one takes its place by itself; absent where it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_after_days: Option<u32>,
+    /// The one server that its new keys come from; absent where any may give them, by rank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerName>,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created: OffsetDateTime,
@@ -113,6 +116,9 @@ pub struct BackupKeyAnswer {
     pub group: GroupName,
     /// Who gave it.
     pub server: KeySource,
+    /// What each server answered that was asked for it, in that order; the last one gave it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<ServerOutcome>,
 }
 
 /// One key that fits a KAD. No `Debug`: it carries a key.
@@ -244,6 +250,10 @@ pub enum ErrorCode {
     ServerUnreachable,
     /// An external server does not give the key.
     ServerRefused,
+    /// There is no external server of that name.
+    NoSuchServer,
+    /// Volumes were written under the server's keys, or groups are bound to it.
+    ServerInUse,
     /// No such group.
     NoSuchGroup,
     /// No such key in the group.

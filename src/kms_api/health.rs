@@ -54,6 +54,9 @@ pub struct ExternalServerStatus {
     pub priority: i32,
     /// Whether it is asked for backups.
     pub enabled_for_backup: bool,
+    /// Why this node of the KMS cannot use it; absent if it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// What it said last to this node of the KMS; absent if it was not asked since the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<LastAnswer>,

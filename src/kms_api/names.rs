@@ -123,6 +123,14 @@ impl GroupName {
     }
 }
 
+impl ServerName {
+    /// A name for a server of which not even the name can be read.
+    #[must_use]
+    pub fn unreadable() -> Self {
+        Self("unreadable".to_owned())
+    }
+}
+
 impl KeyName {
     /// A name for a key that has none of its own, or none that fits: its id, a UUID.
     #[must_use]

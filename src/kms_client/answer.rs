@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::address::KmsAddress;
 use crate::kad::{KeyId, OurKad};
 use crate::kms_api::{
-    BackupKeyAnswer, CandidateKeyAnswer, GroupName, KadMatch, KeyName, KeyServerKind, KeySource, KeyState,
+    self, BackupKeyAnswer, CandidateKeyAnswer, GroupName, KadMatch, KeyName, KeyServerKind, KeySource, KeyState,
     PAGE_RECORDS_MAX, RESTORED_KEYS_MAX, RestoreKeysAnswer, RestoredKeyAnswer, ServerResult,
 };
 use crate::secret::DataKey;
@@ -29,6 +29,12 @@ pub struct KeyServer {
     pub fallback: bool,
     /// How long the server took to answer the KMS, in milliseconds.
     pub took_ms: u64,
+    /// The version of its protocol that the KMS and it spoke; the built-in store has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol_version: Option<String>,
+    /// What it calls the key that it gave, where it does not call it by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<String>,
 }
 
 impl KeyServer {
@@ -41,6 +47,8 @@ impl KeyServer {
             cached,
             fallback,
             took_ms,
+            protocol_version,
+            identifier,
         } = source;
         Self {
             name,
@@ -51,6 +59,8 @@ impl KeyServer {
             cached,
             fallback,
             took_ms,
+            protocol_version,
+            identifier,
         }
     }
 }
@@ -67,6 +77,8 @@ pub struct BackupKey {
     pub group: GroupName,
     /// Who gave it.
     pub server: KeyServer,
+    /// What each server answered that the KMS asked for it; the last one gave it.
+    pub outcomes: Vec<ServerOutcome>,
 }
 
 impl BackupKey {
@@ -77,6 +89,7 @@ impl BackupKey {
             key_name,
             group,
             server,
+            outcomes,
         } = answer;
         Self {
             key,
@@ -84,6 +97,7 @@ impl BackupKey {
             key_name,
             group,
             server: KeyServer::new(server, address),
+            outcomes: ServerOutcome::all(outcomes, address),
         }
     }
 }
@@ -175,6 +189,16 @@ pub struct ServerOutcome {
     pub result: ServerResult,
 }
 
+impl ServerOutcome {
+    fn all(outcomes: Vec<kms_api::ServerOutcome>, address: &KmsAddress) -> Vec<Self> {
+        let outcome = |one: kms_api::ServerOutcome| Self {
+            server: KeyServer::new(one.server, address),
+            result: one.result,
+        };
+        outcomes.into_iter().map(outcome).collect()
+    }
+}
+
 /// The keys that a KAD names, best first, and what each server answered. No `Debug`: it carries keys.
 pub struct RestoreAnswer {
     /// The keys.
@@ -187,10 +211,6 @@ pub struct RestoreAnswer {
 
 impl RestoreAnswer {
     pub(super) fn new(answer: RestoreKeysAnswer, address: &KmsAddress) -> Self {
-        let outcome = |one: crate::kms_api::ServerOutcome| ServerOutcome {
-            server: KeyServer::new(one.server, address),
-            result: one.result,
-        };
         Self {
             keys: answer
                 .keys
@@ -202,7 +222,7 @@ impl RestoreAnswer {
                 .into_iter()
                 .map(|candidate| CandidateKey::new(candidate, address))
                 .collect(),
-            outcomes: answer.outcomes.into_iter().map(outcome).collect(),
+            outcomes: ServerOutcome::all(answer.outcomes, address),
         }
     }
 }

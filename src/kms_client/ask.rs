@@ -28,6 +28,8 @@ pub(super) struct Question<'a> {
     names: Vec<&'a str>,
     query: Vec<(&'static str, String)>,
     body: Option<Bytes>,
+    /// How long an address may take, where the thing takes longer than others.
+    limit: Option<Duration>,
     /// Whether it may be sent again when it is not known whether it was served.
     pub(super) repeatable: bool,
 }
@@ -41,6 +43,7 @@ impl<'a> Question<'a> {
             names: Vec::new(),
             query: Vec::new(),
             body: None,
+            limit: None,
             repeatable: true,
         }
     }
@@ -61,6 +64,12 @@ impl<'a> Question<'a> {
     /// What stands behind the question mark.
     pub(super) fn parameters(mut self, parameters: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         self.query = parameters.into_iter().collect();
+        self
+    }
+
+    /// How long an address may take instead of what holds for other questions.
+    pub(super) fn within(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
         self
     }
 
@@ -198,6 +207,7 @@ impl KmsClient {
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(body.clone());
         }
+        let limit = question.limit.unwrap_or(self.timeout);
         let exchange = self
             .heads
             .as_ref()
@@ -206,15 +216,16 @@ impl KmsClient {
             request = request.header(KNOWN_HEAD_HEADER, known);
         }
         let response = request
+            .timeout(limit)
             .send()
             .await
-            .map_err(|error| Failure::NoAnswer(self.no_answer(&error)))?;
+            .map_err(|error| Failure::NoAnswer(no_answer(&error, limit)))?;
         if let Some(exchange) = &exchange {
             exchange.hear(response.headers()).await;
         }
         let status = response.status();
         let wait = retry_after(&response);
-        let body = self.read(response).await.map_err(Failure::NoAnswer)?;
+        let body = read(response, limit).await.map_err(Failure::NoAnswer)?;
         if !status.is_success() {
             return Err(failure(status, &body, wait));
         }
@@ -223,40 +234,40 @@ impl KmsClient {
         check(&answer).map_err(garbage)?;
         Ok(answer)
     }
+}
 
-    /// The whole body, never more than a KMS would send, in one buffer that is wiped.
-    async fn read(&self, mut response: Response) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
-        let too_long = || NoAnswer::Garbage(format!("longer than {ANSWER_LENGTH_MAX} bytes"));
-        let promised = response.content_length().unwrap_or(0);
-        if usize::try_from(promised).is_ok_and(|length| length > ANSWER_LENGTH_MAX) {
+/// The whole body, never more than a KMS would send, in one buffer that is wiped.
+async fn read(mut response: Response, limit: Duration) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
+    let too_long = || NoAnswer::Garbage(format!("longer than {ANSWER_LENGTH_MAX} bytes"));
+    let promised = response.content_length().unwrap_or(0);
+    if usize::try_from(promised).is_ok_and(|length| length > ANSWER_LENGTH_MAX) {
+        return Err(too_long());
+    }
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await.map_err(|error| no_answer(&error, limit))? {
+        if body.len() + chunk.len() > ANSWER_LENGTH_MAX {
             return Err(too_long());
         }
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.no_answer(&error))? {
-            if body.len() + chunk.len() > ANSWER_LENGTH_MAX {
-                return Err(too_long());
-            }
-            append(&mut body, &chunk);
-            if let Ok(mut chunk) = chunk.try_into_mut() {
-                chunk.zeroize();
-            }
+        append(&mut body, &chunk);
+        if let Ok(mut chunk) = chunk.try_into_mut() {
+            chunk.zeroize();
         }
-        Ok(body)
     }
+    Ok(body)
+}
 
-    fn no_answer(&self, error: &reqwest::Error) -> NoAnswer {
-        let text = deepest(error);
-        if let Some(tls) = tls_error(error) {
-            NoAnswer::Tls(tls)
-        } else if error.is_timeout() {
-            NoAnswer::TimedOut {
-                timeout_ms: self.timeout.as_millis(),
-            }
-        } else if error.is_connect() {
-            NoAnswer::NotConnected(text)
-        } else {
-            NoAnswer::Broken(text)
+fn no_answer(error: &reqwest::Error, limit: Duration) -> NoAnswer {
+    let text = deepest(error);
+    if let Some(tls) = tls_error(error) {
+        NoAnswer::Tls(tls)
+    } else if error.is_timeout() {
+        NoAnswer::TimedOut {
+            timeout_ms: limit.as_millis(),
         }
+    } else if error.is_connect() {
+        NoAnswer::NotConnected(text)
+    } else {
+        NoAnswer::Broken(text)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod heads;
 mod lifecycle;
 pub mod renewal;
 mod requests;
+mod servers;
 mod signing;
 mod tls;
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod connectors;
 pub(crate) mod outside;
 pub(crate) mod postgresql;
 pub(crate) mod process;
@@ -471,7 +472,7 @@ impl Home {
         self.serve_kms(Arc::new(kms), || {}).await
     }
 
-    async fn serve_kms(&self, kms: Arc<Kms>, meanwhile: impl FnOnce()) -> Running {
+    pub(crate) async fn serve_kms(&self, kms: Arc<Kms>, meanwhile: impl FnOnce()) -> Running {
         let server = Server::bind(&self.config(), kms, self.clock.clone()).await.unwrap();
         let address = server.address().unwrap();
         let metrics = server.metrics_address().unwrap().unwrap();

@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tapekey::clock::Timestamp;
 use tapekey::kad::{KeyId, KeyKind};
 use tapekey::kms::audit::Actor;
 use tapekey::kms::connector::{
-    Answer, Asking, ExternalKey, ExternalServer, GroupName, KeyServerKind, KeyState, ServerIdentity, ServerName, Wanted,
+    Answer, Asking, Checking, CreatedKey, ExternalKey, ExternalServer, Finding, GroupName, KeyName, KeyServerKind,
+    KeyState, Peer, ServerIdentity, ServerName, Verdict, Wanted,
 };
 use tapekey::kms::service::Kms;
 use tapekey::kms_api::{
-    BackupKeyRequest, CandidateKeyAnswer, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
+    BackupKeyRequest, CandidateKeyAnswer, GroupAttribute, MoveKey, PageQuery, Purpose, RestoreKeysRequest, RotateGroup,
 };
 use tapekey::secret::DataKey;
 use tokio::sync::Barrier;
@@ -48,6 +50,8 @@ pub(crate) struct OtherKms {
     lie: Mutex<Option<GroupName>>,
     /// Whether it marks its keys as compromised.
     compromised: AtomicBool,
+    /// The last moment of the certificate that it shows.
+    certificate_not_after: Mutex<Option<Timestamp>>,
 }
 
 impl OtherKms {
@@ -70,6 +74,7 @@ impl OtherKms {
             identifier: Mutex::new(None),
             lie: Mutex::new(None),
             compromised: AtomicBool::new(false),
+            certificate_not_after: Mutex::new(None),
         }
     }
 
@@ -97,6 +102,10 @@ impl OtherKms {
 
     pub(crate) fn mark_its_keys_as_compromised(&self) {
         self.compromised.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn show_a_certificate_until(&self, not_after: Timestamp) {
+        *self.certificate_not_after.lock().unwrap() = Some(not_after);
     }
 
     /// How often it was asked.
@@ -225,7 +234,7 @@ impl ExternalServer for OtherKms {
                     state: KeyState::Active,
                     compromised: false,
                     foreign_kad: None,
-                    protocol: "KMIP 1.4".to_owned(),
+                    protocol_version: "1.4".to_owned(),
                 })),
                 Err(error) => Answer::NoSuchKey(Some(error.to_string())),
             }
@@ -258,6 +267,56 @@ impl ExternalServer for OtherKms {
             }
         })
     }
+
+    fn check(&self, group: Option<&GroupName>) -> Checking {
+        let text = format!(
+            "looked at{}",
+            group.map_or_else(String::new, |group| format!(" with {group}"))
+        );
+        let looked = self.arrive(async move { Answer::Found(text) });
+        Box::pin(async move {
+            let (verdict, text, remedy) = match looked.await {
+                Answer::Found(text) => (Verdict::Ok, text, None),
+                Answer::NoSuchKey(_) => (Verdict::Unproven, String::new(), None),
+                Answer::Unreachable(why) | Answer::Refused(why) => (Verdict::Failed, why, Some("mend it".to_owned())),
+            };
+            vec![Finding {
+                what: "the other KMS".to_owned(),
+                verdict,
+                text,
+                remedy,
+            }]
+        })
+    }
+
+    fn create_key(&self, wanted: &GroupName, _: Option<&KeyName>) -> Asking<CreatedKey> {
+        let (kms, wanted) = (self.kms.clone(), wanted.clone());
+        self.arrive(async move {
+            // There may be one already.
+            let _ = kms
+                .create_group(&Actor::local(), new_group(wanted.as_str(), KeyKind::AsIs))
+                .await;
+            let rotate = RotateGroup {
+                name: None,
+                single_copy: true,
+            };
+            let made = kms.rotate_group(&Actor::local(), wanted, rotate).await.unwrap().key;
+            Answer::Found(CreatedKey {
+                identifier: made.id.to_string(),
+                group: made.group,
+                name: Some(made.name),
+                state: made.state,
+                group_attribute: GroupAttribute::XKeygroup,
+            })
+        })
+    }
+
+    fn peer(&self) -> Peer {
+        Peer {
+            protocol_version: Some("1.4".to_owned()),
+            certificate_not_after: *self.certificate_not_after.lock().unwrap(),
+        }
+    }
 }
 
 fn by_id(id: KeyId) -> RestoreKeysRequest {
@@ -283,7 +342,7 @@ fn external(candidate: CandidateKeyAnswer, names: &[(KeyId, Option<Vec<u8>>)]) -
         state: candidate.state,
         compromised: false,
         foreign_kad: kad.and_then(|(_, kad)| kad.clone()),
-        protocol: "KMIP 1.4".to_owned(),
+        protocol_version: "1.4".to_owned(),
     }
 }
 

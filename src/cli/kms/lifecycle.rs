@@ -6,8 +6,8 @@ use super::{failure, group_table, key_table};
 use crate::cli::output::{Exit, Failure, Output, Table};
 use crate::clock::to_text;
 use crate::kms_api::{
-    Describe, GroupName, KeyName, MoveKeyToGroup, ROTATE_AFTER_DAYS_MAX, RenameGroup, RenameKey, RotateAfter,
-    RotationReport, SetRotation, WaitingRotation,
+    ANY_SERVER, BindGroupToServer, Describe, GroupName, KeyName, MoveKeyToGroup, ROTATE_AFTER_DAYS_MAX, RenameGroup,
+    RenameKey, RotateAfter, RotationReport, ServerName, SetRotation, WaitingRotation,
 };
 use crate::kms_client::KmsClient;
 
@@ -28,6 +28,14 @@ pub(super) enum GroupChange {
         /// The note; "" takes it away
         #[arg(value_name = "TEXT")]
         description: String,
+    },
+    /// Have a group's new keys come from one server alone; what was written before is restored from all servers
+    Bind {
+        /// The group
+        group: GroupName,
+        /// An external server, built-in for the KMS's own store, or any: by rank, the built-in store last
+        #[arg(long, value_name = "SERVER|built-in|any")]
+        server: ServerName,
     },
     /// Set after how many days the group's active key is rotated by itself
     Set {
@@ -98,6 +106,10 @@ pub(super) async fn on_group(client: &KmsClient, change: GroupChange, output: &m
     let changed = match change {
         GroupChange::Rename { group, name } => client.rename_group(&group, &RenameGroup { name }).await,
         GroupChange::Describe { group, description } => client.describe_group(&group, &Describe { description }).await,
+        GroupChange::Bind { group, server } => {
+            let server = Some(server).filter(|server| server.as_str() != ANY_SERVER);
+            client.bind_group_to_server(&group, &BindGroupToServer { server }).await
+        }
         GroupChange::Set { group, rotate_after } => client.set_rotation(&group, &SetRotation { rotate_after }).await,
     };
     output.answer(&changed.map_err(failure)?, |group| {

@@ -139,7 +139,7 @@ fn certificates_are_good(status: &ServiceStatus) -> Result<(), Failure> {
     if ending.is_empty() {
         return Ok(());
     }
-    let hint = "hint: clients renew with tapekey kms certificate renew, the server by itself, CAs by a new KMS";
+    let hint = "hint: clients renew with tapekey kms certificate renew, the server by itself, CAs by a new KMS; those of external servers are renewed there and given with tapekey kms server set";
     Err(Failure::new(
         Exit::Failed,
         format_args!("certificates end: {}\n{hint}", ending.join("; ")),
@@ -257,12 +257,14 @@ fn in_words(server: &ExternalServerStatus) -> String {
         address,
         priority,
         enabled_for_backup,
+        failure,
         last,
     } = server;
     let restores = if *enabled_for_backup { "" } else { ", for restores only" };
-    let last = match last {
-        None => "not asked yet".to_owned(),
-        Some(last) => format!("{} at {}", last.result, to_text(last.at)),
+    let last = match (failure, last) {
+        (Some(why), _) => format!("CANNOT BE USED: {why}"),
+        (None, None) => "not asked yet".to_owned(),
+        (None, Some(last)) => format!("{} at {}", last.result, to_text(last.at)),
     };
     format!("{name} ({kind}) at {address}, priority {priority}{restores}: {last}")
 }

@@ -192,6 +192,7 @@ impl Operation {
                     outcomes,
                 },
             ) => {
+                self.changes.push(Change::Asked(outcomes.clone()));
                 self.trials = Trials::new(candidates, wrong);
                 self.known_keys(keys, &outcomes)
             }

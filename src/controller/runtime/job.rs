@@ -111,6 +111,7 @@ fn new_record(daemon: &Daemon, unit: &DriveUnit, id: u64, kind: JobKind, request
         pool: None,
         key: None,
         kms: None,
+        servers: Vec::new(),
         in_force: None,
         proof: None,
         not_proven: None,

@@ -13,7 +13,7 @@ use super::master_key::MasterKeyArguments;
 use super::{Done, Machine};
 use crate::kms::config::KmsConfig;
 use crate::kms::master_key;
-use crate::kms::select::{Selection, SelectionRules};
+use crate::kms::select::Selection;
 use crate::kms::server::Server;
 use crate::kms::service::Kms;
 use crate::kms::store::StoreFile;
@@ -47,11 +47,7 @@ pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut 
     let master = master_key::of_kms(&config, &arguments.given.given())?;
     let file = StoreFile::open(&config.store, &master)?;
     drop(master);
-    let rules = SelectionRules {
-        fall_back_when_unreachable: config.fall_back_when_unreachable,
-        ..SelectionRules::default()
-    };
-    let selection = Selection::new(Vec::new(), rules, machine.clock.clone())?;
+    let selection = Selection::built_in_only(config.fall_back_when_unreachable, machine.clock.clone());
     let kms = Kms::start(file, machine.clock.clone(), machine.entropy)?;
     kms.limit_releases(config.releases.clone());
     let kms = Arc::new(kms.with_snapshots(config.snapshots.clone()).with_servers(selection));

@@ -3,19 +3,57 @@
 //! A connector speaks one server's protocol and nothing else. It never keeps an answer, never derives a key and sets itself no time limit
 //! for a whole question: `select` does all of that, for every kind of server alike. Key bytes leave a connector in a [`DataKey`] only.
 
+mod by_kind;
 pub mod kmip;
+
+pub(in crate::kms) use by_kind::ByKind;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::clock::Timestamp;
 use crate::kad::{BlockKads, KeyId};
-pub use crate::kms_api::{GroupName, KeyName, KeyServerKind, KeyState, ServerName};
+pub use crate::kms_api::{
+    CreatedKey, Finding, GroupAttribute, GroupName, KeyName, KeyServerKind, KeyState, ServerEndpoint, ServerName,
+    Verdict,
+};
 use crate::secret::DataKey;
 
 /// An answer on its way. It owns what it needs and may be dropped at any time: then the time for it was up.
 pub type Asking<T> = Pin<Box<dyn Future<Output = Answer<T>> + Send>>;
+
+/// What a look at a server found, on its way.
+pub type Checking = Pin<Box<dyn Future<Output = Vec<Finding>> + Send>>;
+
+/// Makes connectors to servers as administrators configured them.
+pub trait Connect: Send + Sync {
+    /// A connector. Nobody is asked for it.
+    ///
+    /// # Errors
+    /// Why the settings cannot be used, on one line.
+    fn connect(&self, identity: ServerIdentity, settings: Settings) -> Result<Arc<dyn ExternalServer>, String>;
+}
+
+/// How a server is reached and talked to, besides who it is. No `Debug`: it has a private key.
+pub struct Settings {
+    /// Where it is reached, in the order in which these are tried.
+    pub endpoints: Vec<ServerEndpoint>,
+    /// The CAs that its certificate must come from.
+    pub trust: Vec<CertificateDer<'static>>,
+    /// What the KMS shows it: its own certificate first.
+    pub certificate: Vec<CertificateDer<'static>>,
+    /// The private key to that.
+    pub private_key: PrivateKeyDer<'static>,
+    /// Where its keys have their group.
+    pub group_attribute: GroupAttribute,
+    /// Whether a key that it calls compromised may still read what was written under it.
+    pub allow_compromised_restore: bool,
+}
 
 /// A server outside that holds keys. Restores ask every one; backups those that are enabled for it.
 pub trait ExternalServer: Send + Sync {
@@ -28,6 +66,25 @@ pub trait ExternalServer: Send + Sync {
     /// Every key that `wanted` may name and whose state allows reading, the best first. What is not asked for may be among them: the
     /// KMS looks at each. None is [`Answer::NoSuchKey`].
     fn keys_for_restore(&self, wanted: &Wanted) -> Asking<Vec<ExternalKey>>;
+
+    /// Looks at everything between here and a key: certificates, versions, how it searches; with `group` also at the key that new volumes
+    /// of that group would get. Trouble is a finding.
+    fn check(&self, group: Option<&GroupName>) -> Checking;
+
+    /// Makes a key in `group`, active at once. It stays there.
+    fn create_key(&self, group: &GroupName, name: Option<&KeyName>) -> Asking<CreatedKey>;
+
+    /// What is known of the server from earlier connections. Asks nobody.
+    fn peer(&self) -> Peer;
+}
+
+/// What is known of a server from the connections that came about so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The version of its protocol that was agreed on, such as `1.4`.
+    pub protocol_version: Option<String>,
+    /// The last moment of the certificate that it showed; of several endpoints, the soonest.
+    pub certificate_not_after: Option<Timestamp>,
 }
 
 /// Who a server is and how it is to be used.
@@ -85,8 +142,8 @@ pub struct ExternalKey {
     pub compromised: bool,
     /// The KAD of other software that was noted with it.
     pub foreign_kad: Option<Vec<u8>>,
-    /// The protocol that it came by, with its version: `KMIP 1.4`.
-    pub protocol: String,
+    /// The version of the server's protocol that it came by, such as `1.4`.
+    pub protocol_version: String,
 }
 
 impl ExternalKey {

@@ -194,6 +194,7 @@ impl Rest<'_> {
             description: String::from_utf8(self.long()?).ok()?,
             // Rotation is a duty of a running service, and set anew there.
             rotate_after_days: None,
+            server: None,
             created: self.time()?,
             modified: self.time()?,
         };

@@ -48,6 +48,7 @@ fn group(name: &str, kind: KeyKind, keys: Vec<KitKey>) -> KitGroup {
         cipher: Cipher::Aes256Gcm,
         description: String::new(),
         rotate_after_days: None,
+        server: None,
         created: at(1),
         modified: at(2),
     };

@@ -5,9 +5,11 @@
 //! go out. What was counted is not stored by itself: after a start it is learnt again from the audit chain.
 
 mod counted;
+mod giver;
 mod watch;
 
 pub(in crate::kms) use counted::{Release, release_of};
+pub(in crate::kms) use giver::{from_where, giver, shown_identifier};
 pub(in crate::kms) use watch::ReleaseWatch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -17,6 +17,7 @@ pub(super) mod problem;
 mod reply;
 mod requests;
 mod restore_keys;
+mod servers;
 mod supply;
 
 use std::sync::Arc;
@@ -36,7 +37,7 @@ use crate::clock::Clock;
 use crate::kms_api::{
     AUDIT_HEADS_PATH, AUDIT_PATH, BACKUP_KEY_PATH, CERTIFICATES_PATH, CLEAR_CACHE_PATH, ENROLL_PATH, ENROLLMENTS_PATH,
     GROUPS_PATH, KEYS_PATH, OPENAPI_PATH, QUIESCE_PATH, RENEWAL_PATH, REQUESTS_PATH, RESTORE_KEYS_PATH,
-    ROTATE_DUE_PATH, SEAL_ROTATE_PATH, SNAPSHOTS_PATH, STATUS_PATH, UNQUIESCE_PATH,
+    ROTATE_DUE_PATH, SEAL_ROTATE_PATH, SERVERS_PATH, SNAPSHOTS_PATH, STATUS_PATH, UNQUIESCE_PATH,
 };
 
 /// What handlers work with.
@@ -54,6 +55,7 @@ pub(super) struct Front {
 /// All addresses. What each may be asked and by whom stands in its handler's last argument.
 fn routes() -> Routes {
     let in_group = |more: &str| format!("{GROUPS_PATH}/{{group}}/{more}");
+    let of_server = |more: &str| format!("{SERVERS_PATH}/{{server}}/{more}");
     let of_client = |more: &str| format!("{CERTIFICATES_PATH}/{{name}}/{more}");
     Routes::new()
         .post(BACKUP_KEY_PATH, backup_key::create)
@@ -87,6 +89,14 @@ fn routes() -> Routes {
         .post(QUIESCE_PATH, operations::quiesce)
         .post(UNQUIESCE_PATH, operations::unquiesce)
         .post(CLEAR_CACHE_PATH, cache::clear)
+        .get(SERVERS_PATH, servers::list)
+        .post(SERVERS_PATH, servers::add)
+        .get(&format!("{SERVERS_PATH}/{{server}}"), servers::show)
+        .post(&of_server("settings"), servers::change)
+        .post(&of_server("remove"), servers::remove)
+        .post(&of_server("check"), servers::check)
+        .post(&of_server("keys"), servers::create_key)
+        .post(&in_group("server"), servers::bind_group)
         .get(CERTIFICATES_PATH, certificates::list)
         .post(&of_client("revoke"), certificates::revoke)
         .post(&of_client("groups"), certificates::bind_groups)

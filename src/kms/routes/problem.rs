@@ -159,6 +159,7 @@ impl Problem {
             | ErrorCode::NoSuchRequest
             | ErrorCode::NoSuchKey
             | ErrorCode::NoSuchCertificate
+            | ErrorCode::NoSuchServer
             | ErrorCode::NoSuchPath => StatusCode::NOT_FOUND,
             ErrorCode::NoActiveKey
             | ErrorCode::NameTaken
@@ -169,6 +170,7 @@ impl Problem {
             | ErrorCode::Quiesced
             | ErrorCode::NotQuiesced
             | ErrorCode::ServerRefused
+            | ErrorCode::ServerInUse
             | ErrorCode::GroupNotEmpty
             | ErrorCode::Snapshot => StatusCode::CONFLICT,
             ErrorCode::ReleasesStopped => StatusCode::TOO_MANY_REQUESTS,

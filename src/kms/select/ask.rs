@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::Selection;
 use super::cache::{Keys, Question};
-use crate::kms::connector::{Answer, ExternalServer, ServerIdentity};
+use crate::kms::connector::{Answer, ExternalServer};
 use crate::kms_api::KeySource;
 
 /// Most characters that are kept of what a server says.
@@ -40,7 +40,7 @@ impl Selection {
         let identity = server.identity();
         if let Some(keys) = self.cache.look_up(&identity.name, &question, began) {
             return Asked {
-                source: source(identity, true, Duration::ZERO),
+                source: source(server, true, Duration::ZERO),
                 answer: Answer::Found(keys),
             };
         }
@@ -52,13 +52,14 @@ impl Selection {
                 .keep(generation, (identity.name.clone(), question), keys.clone(), ended);
         }
         Asked {
-            source: source(identity, false, ended.saturating_sub(began)),
+            source: source(server, false, ended.saturating_sub(began)),
             answer,
         }
     }
 }
 
-fn source(identity: &ServerIdentity, cached: bool, took: Duration) -> KeySource {
+fn source(server: &Arc<dyn ExternalServer>, cached: bool, took: Duration) -> KeySource {
+    let identity = server.identity();
     KeySource {
         name: identity.name.to_string(),
         kind: identity.kind,
@@ -67,6 +68,8 @@ fn source(identity: &ServerIdentity, cached: bool, took: Duration) -> KeySource 
         cached,
         fallback: false,
         took_ms: in_millis(took),
+        protocol_version: server.peer().protocol_version,
+        identifier: None,
     }
 }
 
@@ -108,17 +111,19 @@ fn shared<T>(answer: Answer<T>, keys: impl FnOnce(T) -> Vec<crate::kms::connecto
 }
 
 /// What a server says stands in records and answers: one line, not too long.
-fn in_words(answer: Answer<Keys>) -> Answer<Keys> {
-    let line = |text: String| -> String {
-        let plain = text
-            .chars()
-            .map(|letter| if letter.is_control() { ' ' } else { letter });
-        plain.take(SAID_MAX).collect()
-    };
+pub(in crate::kms) fn in_words<T>(answer: Answer<T>) -> Answer<T> {
     match answer {
         Answer::Found(keys) => Answer::Found(keys),
         Answer::NoSuchKey(why) => Answer::NoSuchKey(why.map(line)),
         Answer::Unreachable(why) => Answer::Unreachable(line(why)),
         Answer::Refused(why) => Answer::Refused(line(why)),
     }
+}
+
+/// A text of a server's as one line, not too long.
+pub(in crate::kms) fn line(text: String) -> String {
+    let plain = text
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter });
+    plain.take(SAID_MAX).collect()
 }

@@ -6,15 +6,18 @@ use std::time::Duration;
 use super::Selection;
 use super::ask::{Asked, in_millis};
 use super::cache::{Keys, Question};
+use super::restore::named;
 use crate::kad::KeyKind;
 use crate::kms::audit::{Action, Actor, Event};
 use crate::kms::connector::{Answer, ExternalKey, ExternalServer};
 use crate::kms::metrics::count_release;
 use crate::kms::model::{Refusal, ServiceError};
+use crate::kms::releases::from_where;
 use crate::kms::service::{Kms, check_purpose, existing, for_new_volume};
 use crate::kms::store::{Session, groups, keys};
 use crate::kms_api::{
-    BUILT_IN, BackupKeyAnswer, BackupKeyRequest, GroupName, KeyRecord, KeyServerKind, KeySource, KeyState, Purpose,
+    BackupKeyAnswer, BackupKeyRequest, GroupName, KeyRecord, KeyServerKind, KeySource, KeyState, Purpose, ServerName,
+    ServerOutcome, ServerResult,
 };
 
 /// How long all external servers together may take: less than a host waits for the KMS.
@@ -24,8 +27,8 @@ const WALK_LIMIT: Duration = Duration::from_secs(8);
 enum Choice {
     /// An external server, which has given it.
     Outside { source: KeySource, keys: Keys },
-    /// The built-in store; what the servers said that were asked before.
-    BuiltIn { fallback: bool, passed: Vec<String> },
+    /// The built-in store.
+    BuiltIn,
     /// Nobody.
     Stop(Refusal),
 }
@@ -33,7 +36,7 @@ enum Choice {
 /// What follows from one server's answer.
 enum Next {
     Take(Choice),
-    GoOn { said: String, unreachable: bool },
+    GoOn(ServerResult),
 }
 
 impl Kms {
@@ -48,14 +51,14 @@ impl Kms {
         event.group = Some(request.group.to_string());
         event.volume = Some(request.volume.to_string());
         event.detail = (request.purpose == Purpose::Disk).then(|| "for disk".to_owned());
-        let choice = match check_purpose(request.purpose, &request.group) {
+        let (choice, passed) = match check_purpose(request.purpose, &request.group) {
             Ok(()) => self.selection.for_backup(&request.group).await,
-            Err(refusal) => Choice::Stop(refusal),
+            Err(refusal) => (Choice::Stop(refusal), Vec::new()),
         };
         let (group, purpose) = (request.group, request.purpose.name());
         let work = move |session: &Session<'_>, event: &mut Event| match choice {
-            Choice::Outside { source, keys } => from_outside(session, event, (source, &keys), group),
-            Choice::BuiltIn { fallback, passed } => from_built_in(session, event, group, (fallback, passed)),
+            Choice::Outside { source, keys } => from_outside(session, event, (source, &keys, passed), group),
+            Choice::BuiltIn => from_built_in(session, event, group, passed),
             Choice::Stop(refusal) => Err(refusal.into()),
         };
         let mut answer = self.store.run(move |session| session.audited(event, work)).await?;
@@ -63,58 +66,55 @@ impl Kms {
         if answer.server.kind == KeyServerKind::BuiltIn {
             answer.server.took_ms = in_millis(self.clock.monotonic().saturating_sub(began));
         }
+        let giver = answer.server.clone();
+        answer.outcomes.push(outcome(giver, ServerResult::Keys(1)));
         Ok(answer)
     }
 }
 
 impl Selection {
-    async fn for_backup(&self, group: &GroupName) -> Choice {
-        let bound = self.rules.bound_groups.get(group);
-        if bound.is_some_and(|server| server.as_str() == BUILT_IN) {
-            return Choice::BuiltIn {
-                fallback: false,
-                passed: Vec::new(),
-            };
+    /// Who is to give the key, and what those said that were passed over.
+    async fn for_backup(&self, group: &GroupName) -> (Choice, Vec<ServerOutcome>) {
+        let servers = self.now();
+        let bound = servers.bound_groups.get(group);
+        let mut passed = Vec::new();
+        if bound.is_some_and(ServerName::is_built_in) {
+            return (Choice::BuiltIn, passed);
         }
         let begun = self.clock.monotonic();
-        let (mut fallback, mut passed) = (false, Vec::new());
-        let servers = self
-            .servers
+        let enabled = servers
+            .by_rank
             .iter()
             .filter(|server| server.identity().enabled_for_backup);
-        for server in servers.filter(|server| bound.is_none_or(|name| server.identity().name == *name)) {
+        for server in enabled.filter(|server| bound.is_none_or(|name| server.identity().name == *name)) {
             let left = WALK_LIMIT.saturating_sub(self.clock.monotonic().saturating_sub(begun));
-            let asked = self.ask(server, Question::Backup(group.clone()), left).await;
-            match self.next(server, asked, group, fallback) {
-                Next::Take(choice) => return choice,
-                Next::GoOn { said, unreachable } => {
-                    fallback |= unreachable;
-                    passed.push(said);
-                }
+            let mut asked = self.ask(server, Question::Backup(group.clone()), left).await;
+            asked.source.fallback = is_fallback(&passed);
+            let source = asked.source.clone();
+            match self.next(server, asked, group, bound.is_some()) {
+                Next::Take(choice) => return (choice, passed),
+                Next::GoOn(result) => passed.push(outcome(source, result)),
             }
         }
-        match bound {
+        let choice = match bound {
             Some(server) => Choice::Stop(Refusal::BoundServer {
                 group: group.clone(),
                 server: server.clone(),
                 said: passed
-                    .pop()
-                    .unwrap_or_else(|| "it is not enabled for backup".to_owned()),
+                    .last()
+                    .map_or_else(|| "it is not enabled for backup".to_owned(), said),
             }),
-            None => Choice::BuiltIn { fallback, passed },
-        }
+            None => Choice::BuiltIn,
+        };
+        (choice, passed)
     }
 
-    fn next(&self, server: &Arc<dyn ExternalServer>, asked: Asked, group: &GroupName, fallback: bool) -> Next {
+    fn next(&self, server: &Arc<dyn ExternalServer>, asked: Asked, group: &GroupName, is_bound: bool) -> Next {
         let (group, server) = (group.clone(), server.identity().to_string());
-        let is_bound = self.rules.bound_groups.contains_key(&group);
         match asked.answer {
             Answer::Found(keys) => Next::Take(match keys.first().map(|key| check(key, &group)) {
                 Some(Ok(())) => Choice::Outside {
-                    source: KeySource {
-                        fallback,
-                        ..asked.source
-                    },
+                    source: asked.source,
                     keys,
                 },
                 Some(Err(why)) => Choice::Stop(Refusal::ServerRefused { group, server, why }),
@@ -124,24 +124,42 @@ impl Selection {
                     why: "its answer is empty".to_owned(),
                 }),
             }),
-            Answer::NoSuchKey(why) => Next::GoOn {
-                said: match why {
-                    Some(why) => format!("{server}: no such key: {why}"),
-                    None => format!("{server}: no such key"),
-                },
-                unreachable: false,
-            },
-            Answer::Unreachable(why) if self.rules.fall_back_when_unreachable && !is_bound => {
+            Answer::NoSuchKey(why) => Next::GoOn(ServerResult::None(why)),
+            Answer::Unreachable(why) if self.fall_back_when_unreachable && !is_bound => {
                 tracing::warn!(%group, server, why, "ALARM: a server cannot be reached and is passed over, as the configuration allows");
-                Next::GoOn {
-                    said: format!("{server}: unreachable: {why}"),
-                    unreachable: true,
-                }
+                Next::GoOn(ServerResult::Unreachable(why))
             }
             Answer::Unreachable(why) => Next::Take(Choice::Stop(Refusal::ServerUnreachable { group, server, why })),
             Answer::Refused(why) => Next::Take(Choice::Stop(Refusal::ServerRefused { group, server, why })),
         }
     }
+}
+
+fn outcome(server: KeySource, result: ServerResult) -> ServerOutcome {
+    ServerOutcome { server, result }
+}
+
+fn is_fallback(passed: &[ServerOutcome]) -> bool {
+    passed
+        .iter()
+        .any(|one| matches!(one.result, ServerResult::Unreachable(_)))
+}
+
+/// What a server said that was passed over.
+fn said(passed: &ServerOutcome) -> String {
+    let KeySource {
+        name, kind, address, ..
+    } = &passed.server;
+    let result = match &passed.result {
+        ServerResult::None(None) => "no such key".to_owned(),
+        ServerResult::None(Some(why)) => format!("no such key: {why}"),
+        ServerResult::Unreachable(why) => format!("unreachable: {why}"),
+        other => other.to_string(),
+    };
+    format!(
+        "{name} ({kind} at {}): {result}",
+        address.as_deref().unwrap_or("no address")
+    )
 }
 
 /// A server's word is not enough for which key it gave.
@@ -156,7 +174,7 @@ fn check(key: &ExternalKey, group: &GroupName) -> Result<(), String> {
 fn from_outside(
     session: &Session<'_>,
     event: &mut Event,
-    (source, keys): (KeySource, &Keys),
+    (source, keys, passed): (KeySource, &Keys, Vec<ServerOutcome>),
     group: GroupName,
 ) -> Result<BackupKeyAnswer, ServiceError> {
     let key = keys
@@ -164,7 +182,8 @@ fn from_outside(
         .ok_or_else(|| Refusal::NoActiveKey { group: group.clone() })?;
     let (id, kind) = (key.id(), kind_of(session, &group)?);
     event.key_id = Some(id);
-    add_detail(event, &super::restore::from_where(&source));
+    let source = named(&source, key);
+    add_detail(event, &from_where(&source));
     let (drive_key, kad) = for_new_volume(session, kind, id, &key.key)?;
     Ok(BackupKeyAnswer {
         key: drive_key,
@@ -172,6 +191,7 @@ fn from_outside(
         key_name: key.shown_name(),
         group,
         server: source,
+        outcomes: passed,
     })
 }
 
@@ -179,16 +199,18 @@ fn from_built_in(
     session: &Session<'_>,
     event: &mut Event,
     group: GroupName,
-    (fallback, passed): (bool, Vec<String>),
+    passed: Vec<ServerOutcome>,
 ) -> Result<BackupKeyAnswer, ServiceError> {
-    if !passed.is_empty() {
-        add_detail(event, &passed.join("; "));
+    let asked: Vec<String> = passed.iter().map(said).collect();
+    let asked = asked.join("; ");
+    if !asked.is_empty() {
+        add_detail(event, &asked);
     }
-    let anywhere = |own: Refusal| match passed.is_empty() {
+    let anywhere = |own: Refusal| match asked.is_empty() {
         true => own,
         false => Refusal::NoKeyAnywhere {
             own: Box::new(own),
-            asked: passed.join("; "),
+            asked: asked.clone(),
         },
     };
     let found = existing(session, &group).map_err(|error| match error {
@@ -206,9 +228,10 @@ fn from_built_in(
         key_name: name,
         group,
         server: KeySource {
-            fallback,
+            fallback: is_fallback(&passed),
             ..KeySource::built_in()
         },
+        outcomes: passed,
     })
 }
 

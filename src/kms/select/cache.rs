@@ -95,6 +95,13 @@ impl Cache {
         self.lock().forget_before(now);
     }
 
+    /// Forgets what `server` answered, also what it is still being asked for.
+    pub(super) fn forget(&self, server: &ServerName) {
+        let mut kept = self.lock();
+        kept.generation += 1;
+        kept.answers.retain(|entry| entry.server != *server);
+    }
+
     /// Forgets everything, also what is still being asked for; how many answers that were.
     pub(super) fn clear(&self) -> usize {
         let mut kept = self.lock();
@@ -156,6 +163,18 @@ mod tests {
         assert_eq!((cache.clear(), cache.clear()), (1, 0));
         cache.keep(before, (server(), question(1)), Arc::new(Vec::new()), Duration::ZERO);
         assert!(cache.look_up(&server(), &question(1), Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_server_that_is_another_one_now_has_answered_nothing() {
+        let cache = Cache::default();
+        keep(&cache, 1, Duration::ZERO);
+        let before = cache.generation();
+        cache.forget(&ServerName::new("other").unwrap());
+        assert_eq!(cache.count(), 1);
+        cache.forget(&server());
+        cache.keep(before, (server(), question(2)), Arc::new(Vec::new()), Duration::ZERO);
+        assert_eq!(cache.count(), 0);
     }
 
     #[test]

@@ -26,7 +26,7 @@ const OUTCOMES: [&str; 5] = ["cached", "found", "no_such_key", "unreachable", "r
 /// Which server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(in crate::kms) struct ServerLabels {
-    server: String,
+    pub(in crate::kms) server: String,
 }
 
 /// Counts answers.
@@ -37,23 +37,29 @@ pub(in crate::kms) struct Meter {
 }
 
 impl Meter {
-    /// For servers of these names. Their counters are there from the start: a rate can only be seen from a first zero on.
-    pub(super) fn of<'a>(servers: impl Iterator<Item = &'a str>) -> Self {
-        let meter = Self {
+    /// Nothing counted yet.
+    pub(super) fn new() -> Self {
+        Self {
             answers: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 14))),
             last: Mutex::default(),
-        };
-        for server in servers {
-            for outcome in OUTCOMES {
-                let labels = AnswerLabels {
-                    server: server.to_owned(),
-                    outcome,
-                };
-                meter.answers.get_or_create(&labels).inc_by(0);
-            }
         }
-        meter
+    }
+
+    /// Has the counters of a server there before it is asked: a rate can only be seen from a first zero on.
+    pub(super) fn begin_with(&self, server: &str) {
+        for outcome in OUTCOMES {
+            let labels = AnswerLabels {
+                server: server.to_owned(),
+                outcome,
+            };
+            self.answers.get_or_create(&labels).inc_by(0);
+        }
+    }
+
+    /// Forgets what a server said last, since it is another one now or gone. What was counted stays.
+    pub(super) fn forget_last(&self, server: &str) {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).remove(server);
     }
 
     /// Counts one answer, which took `took` and came at `at`.
@@ -80,7 +86,7 @@ impl Meter {
     }
 
     /// What the server said last.
-    pub(super) fn last(&self, server: &str) -> Option<LastAnswer> {
+    pub(in crate::kms) fn last(&self, server: &str) -> Option<LastAnswer> {
         self.last
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -8,14 +8,15 @@ mod backup;
 mod cache;
 mod meter;
 mod restore;
+mod servers;
 
-pub(in crate::kms) use ask::{Asked, in_millis};
-pub(in crate::kms) use meter::Meter;
+pub(in crate::kms) use ask::{Asked, in_millis, in_words, line};
+pub(in crate::kms) use meter::{Meter, ServerLabels};
 pub(in crate::kms) use restore::{Released, Vetted};
+pub(in crate::kms) use servers::Servers;
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use thiserror::Error;
 
@@ -72,9 +73,9 @@ pub enum SelectionError {
 
 /// The servers behind the KMS.
 pub struct Selection {
-    /// In the order in which they are asked.
-    servers: Vec<Arc<dyn ExternalServer>>,
-    rules: SelectionRules,
+    /// Others take their place while requests are served; each request goes on with those that it began with.
+    servers: RwLock<Arc<Servers>>,
+    fall_back_when_unreachable: bool,
     cache: Cache,
     meter: Meter,
     clock: Arc<dyn Clock>,
@@ -86,7 +87,7 @@ impl Selection {
     /// # Errors
     /// [`SelectionError`]: names, bound groups, number.
     pub fn new(
-        mut servers: Vec<Arc<dyn ExternalServer>>,
+        servers: Vec<Arc<dyn ExternalServer>>,
         rules: SelectionRules,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SelectionError> {
@@ -110,28 +111,19 @@ impl Selection {
                 server: server.clone(),
             });
         }
-        servers.sort_by_cached_key(|server| {
-            let identity = server.identity();
-            (Reverse(identity.priority), identity.name.clone())
-        });
-        let meter = Meter::of(servers.iter().map(|server| server.identity().name.as_str()));
-        Ok(Self {
-            servers,
-            rules,
-            cache: Cache::default(),
-            meter,
-            clock,
-        })
+        let selection = Self::built_in_only(rules.fall_back_when_unreachable, clock);
+        selection.replace(Servers::new(servers, rules.bound_groups, BTreeMap::new()));
+        Ok(selection)
     }
 
     /// The built-in store alone.
     #[must_use]
-    pub(in crate::kms) fn built_in_only(clock: Arc<dyn Clock>) -> Self {
+    pub fn built_in_only(fall_back_when_unreachable: bool, clock: Arc<dyn Clock>) -> Self {
         Self {
-            servers: Vec::new(),
-            rules: SelectionRules::default(),
+            servers: RwLock::default(),
+            fall_back_when_unreachable,
             cache: Cache::default(),
-            meter: Meter::of(std::iter::empty()),
+            meter: Meter::new(),
             clock,
         }
     }
@@ -156,10 +148,11 @@ impl Selection {
                 address: identity.address.clone(),
                 priority: identity.priority,
                 enabled_for_backup: identity.enabled_for_backup,
+                failure: self.failure(&identity.name),
                 last: self.meter.last(identity.name.as_str()),
             }
         };
-        self.servers.iter().map(status).collect()
+        self.now().by_rank.iter().map(status).collect()
     }
 
     /// Wipes answers that are too old from memory. Due every minute or so.
@@ -190,7 +183,9 @@ mod tests {
 
     use super::*;
     use crate::clock::MockClock;
-    use crate::kms::connector::{Answer, Asking, ExternalKey, KeyServerKind, ServerIdentity, Wanted};
+    use crate::kms::connector::{
+        Answer, Asking, Checking, CreatedKey, ExternalKey, KeyName, KeyServerKind, Peer, ServerIdentity, Wanted,
+    };
 
     /// A server that has nothing.
     struct Empty(ServerIdentity);
@@ -206,6 +201,18 @@ mod tests {
 
         fn keys_for_restore(&self, _: &Wanted) -> Asking<Vec<ExternalKey>> {
             Box::pin(async { Answer::NoSuchKey(None) })
+        }
+
+        fn check(&self, _: Option<&GroupName>) -> Checking {
+            Box::pin(async { Vec::new() })
+        }
+
+        fn create_key(&self, _: &GroupName, _: Option<&KeyName>) -> Asking<CreatedKey> {
+            Box::pin(async { Answer::NoSuchKey(None) })
+        }
+
+        fn peer(&self) -> Peer {
+            Peer::default()
         }
     }
 
@@ -234,9 +241,9 @@ mod tests {
         let servers = vec![server("b", 0), server("c", 7), server("a", 0), server("d", -3)];
         let selection = select(servers, None).ok().unwrap();
         let order: Vec<_> = selection
-            .servers
+            .servers()
             .iter()
-            .map(|server| server.identity().name.to_string())
+            .map(|server| server.name.to_string())
             .collect();
         assert_eq!(order, ["c", "a", "b", "d"]);
     }

@@ -14,6 +14,7 @@ use crate::kms::audit::{Actor, Event};
 use crate::kms::candidates::match_of;
 use crate::kms::connector::{Answer, ExternalKey, Wanted};
 use crate::kms::model::ServiceError;
+use crate::kms::releases::{from_where, shown_identifier};
 use crate::kms::store::{Session, certificates};
 use crate::kms_api::{CandidateKeyAnswer, GroupName, KeySource, RestoredKeyAnswer, ServerOutcome, ServerResult};
 use crate::secret::DataKey;
@@ -74,7 +75,7 @@ impl Selection {
     /// Asks every external server, also those that are not enabled for backup. Takes as long as the slowest one may.
     pub(in crate::kms) async fn for_restore(self: &Arc<Self>, wanted: &Wanted) -> Outside {
         let mut tasks = JoinSet::new();
-        for (rank, server) in self.servers.iter().cloned().enumerate() {
+        for (rank, server) in self.all().into_iter().enumerate() {
             let (selection, question) = (self.clone(), Question::Restore(wanted.clone()));
             tasks.spawn(async move { (rank, selection.ask(&server, question, Duration::MAX).await) });
         }
@@ -148,7 +149,7 @@ impl Vetted {
                         key_name: key.shown_name(),
                         group: key.group.clone(),
                         state: key.state,
-                        server: source.clone(),
+                        server: named(source, key),
                     });
                 }
                 Err(problem) => why = Some(problem),
@@ -200,7 +201,8 @@ fn fitting(
     if !key.state.serves_restore() {
         return Ok(Err(format!("key {name} of group {group} is {}", key.state)));
     }
-    if kind_of(session, group)? != kad.kind() {
+    // Derived keys may be older than the group's record here, which makes it as-is.
+    if kad.kind() == KeyKind::AsIs && kind_of(session, group)? != KeyKind::AsIs {
         return Ok(Err(format!("the KAD does not fit the kind of group {group}")));
     }
     let drive_key = match kad.kind() {
@@ -241,13 +243,15 @@ fn candidate(
         group: group.clone(),
         state: key.state,
         matched,
-        server: source.clone(),
+        server: named(source, key),
     }))
 }
 
-/// Which external server gave a key, as audit records say it.
-pub(super) fn from_where(source: &KeySource) -> String {
-    let address = source.address.as_deref().unwrap_or("no address");
-    let cached = if source.cached { ", cached" } else { "" };
-    format!("from {} ({} at {address}{cached})", source.name, source.kind)
+/// The source of `key` itself, with what it calls it.
+pub(super) fn named(source: &KeySource, key: &ExternalKey) -> KeySource {
+    KeySource {
+        identifier: shown_identifier(&key.identifier, key.id()),
+        protocol_version: Some(key.protocol_version.clone()),
+        ..source.clone()
+    }
 }

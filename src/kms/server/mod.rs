@@ -31,6 +31,7 @@ use self::room::Room;
 use super::config::{KmsConfig, Limits};
 use super::health::Health;
 use super::metrics::Metrics;
+use super::model::ServiceError;
 use super::rate::Rates;
 use super::routes;
 use super::routes::health::Plain;
@@ -44,6 +45,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How often to see whether something is due: the daily alarm, a snapshot, a rotation.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
+
+/// How often to see whether another node of this KMS changed external servers.
+const LOOK_AT_SERVERS: Duration = Duration::from_secs(5);
 
 /// How long to wait after accept(2) failed, for want of file descriptors usually.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -78,6 +82,9 @@ pub enum ServerError {
     /// The server's certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Without them, keys would come from elsewhere than they should.
+    #[error("read the external servers from the store: {0}")]
+    ExternalServers(#[from] ServiceError),
 }
 
 impl Server {
@@ -86,6 +93,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`]: files, dates, the address.
     pub async fn bind(config: &KmsConfig, kms: Arc<Kms>, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
+        kms.follow_servers().await?;
         let own = OwnCertificate::ready(config, &kms, &clock).await?;
         let tls = TlsAcceptor::from(Arc::new(tls::server_config(config, &own, &kms, &clock)?));
         if let Err(error) = kms.look_for_enrollments().await {
@@ -207,12 +215,13 @@ impl Server {
 async fn upkeep(kms: Arc<Kms>, clock: Arc<dyn Clock>, mut stopped: watch::Receiver<bool>) {
     let work = async {
         let (mut upkeep, mut look_at_clock) = (Upkeep::default(), tokio::time::interval(LOOK_AT_CLOCK));
+        let mut look_at_servers = tokio::time::interval(LOOK_AT_SERVERS);
         loop {
             tokio::select! {
-                _ = look_at_clock.tick() => {}
-                () = kms.something_is_due() => {}
+                _ = look_at_clock.tick() => upkeep.look(&kms, &*clock).await,
+                () = kms.something_is_due() => upkeep.look(&kms, &*clock).await,
+                _ = look_at_servers.tick() => kms.take_up_now().await,
             }
-            upkeep.look(&kms, &*clock).await;
         }
     };
     tokio::select! {

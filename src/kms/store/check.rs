@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::database::{Access, Database};
 use super::keyring::Keyring;
 use super::snapshots::{self, CopyFacts};
-use super::{Session, StoreError, authority, certificates, enrollments, groups, keys};
+use super::{Session, StoreError, authority, certificates, enrollments, groups, key_servers, keys};
 use crate::entropy::Entropy;
 use crate::kms::audit::{self, AuditError};
 use crate::kms::seal::HostMasterKey;
@@ -123,6 +123,11 @@ impl Look<'_> {
             after = (last.name.to_string(), last.serial.clone());
         }
         self.note(enrollments::check_all(session));
+        for server in key_servers::all(session)? {
+            if let Err(unreadable) = server {
+                self.problem(unreadable.why);
+            }
+        }
         Ok(())
     }
 

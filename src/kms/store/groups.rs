@@ -2,11 +2,11 @@
 
 use super::keyring::seal;
 use super::value::Row;
-use super::{Session, StoreError, column, millis, moment};
+use super::{Session, StoreError, column, key_servers, millis, moment};
 use crate::entropy::random_bytes;
 use crate::kad::{KeyId, KeyKind};
 use crate::kms::seal::Fields;
-use crate::kms_api::{Cipher, CreateGroup, GroupName, GroupRecord};
+use crate::kms_api::{Cipher, CreateGroup, GroupName, GroupRecord, ServerName};
 
 /// A group as it is stored.
 #[derive(Debug, Clone)]
@@ -28,6 +28,7 @@ pub(in crate::kms) fn insert(session: &Session<'_>, wanted: &CreateGroup) -> Res
         cipher: Cipher::Aes256Gcm,
         description: wanted.description.clone(),
         rotate_after_days: None,
+        server: None,
         created: now,
         modified: now,
     };
@@ -87,6 +88,7 @@ pub(in crate::kms) fn delete(session: &Session<'_>, id: KeyId) -> Result<(), Sto
     session
         .database
         .execute("DELETE FROM key_groups WHERE id = ?1", &[id.into()])?;
+    key_servers::note_change(session)?;
     Ok(())
 }
 
@@ -113,6 +115,29 @@ pub(in crate::kms) fn rotated_by_age(
         &[after.into(), limit.into()],
     )?;
     rows.iter().map(|row| read(session, row)).collect()
+}
+
+/// At most `limit` groups by name, those after `after`, whose new keys come from one server: `server`, or whichever.
+pub(in crate::kms) fn bound_to_a_server(
+    session: &Session<'_>,
+    server: Option<&ServerName>,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<GroupRecord>, StoreError> {
+    let server = server.map(ServerName::as_str);
+    let rows = match server {
+        Some(server) => session.database.rows(
+            "SELECT * FROM key_groups WHERE server = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
+            &[server.into(), after.into(), limit.into()],
+        ),
+        None => session.database.rows(
+            "SELECT * FROM key_groups WHERE server IS NOT NULL AND name > ?1 ORDER BY name LIMIT ?2",
+            &[after.into(), limit.into()],
+        ),
+    }?;
+    rows.iter()
+        .map(|row| read(session, row).map(|group| group.record))
+        .collect()
 }
 
 /// Seals the group with that id anew, if there is one.
@@ -157,7 +182,7 @@ impl Group {
         let seal = key.seal(session.entropy, b"", &changed.bound(under))?;
         session.database.execute(
             "UPDATE key_groups SET name = ?2, description = ?3, modified = ?4, sealed_under = ?5, nonce = ?6, sealed = ?7,
-                                   rotate_after_days = ?8, next_key = ?9
+                                   rotate_after_days = ?8, next_key = ?9, server = ?10
              WHERE id = ?1",
             &[
                 changed.id.into(),
@@ -169,8 +194,19 @@ impl Group {
                 seal.sealed.into(),
                 changed.record.rotate_after_days.map(i64::from).into(),
                 changed.next_key.into(),
+                changed.record.server.as_ref().map(ServerName::as_str).into(),
             ],
         )?;
+        let bound = |group: &Self| {
+            group
+                .record
+                .server
+                .clone()
+                .map(|server| (group.record.name.clone(), server))
+        };
+        if bound(self) != bound(&changed) {
+            key_servers::note_change(session)?;
+        }
         Ok(changed)
     }
 
@@ -192,6 +228,7 @@ impl Group {
                     .map(<[u8; 4]>::as_slice),
             )
             .optional(self.next_key.as_ref().map(|id| id.0.as_slice()))
+            .optional(self.record.server.as_ref().map(|server| server.as_str().as_bytes()))
             .encode()
     }
 }
@@ -202,6 +239,7 @@ fn read(session: &Session<'_>, row: &Row) -> Result<Group, StoreError> {
     let kind: String = row.get("kind")?;
     let cipher: String = row.get("cipher")?;
     let days: Option<i64> = row.get("rotate_after_days")?;
+    let server: Option<String> = row.get("server")?;
     let record = GroupRecord {
         name: column(GroupName::new(name.as_str()).ok(), what)?,
         kind: column(kind_from_name(&kind), what)?,
@@ -211,6 +249,9 @@ fn read(session: &Session<'_>, row: &Row) -> Result<Group, StoreError> {
         )?,
         description: row.get("description")?,
         rotate_after_days: days.map(|days| column(u32::try_from(days).ok(), what)).transpose()?,
+        server: server
+            .map(|server| column(ServerName::new(server).ok(), what))
+            .transpose()?,
         created: moment(row.get("created")?),
         modified: moment(row.get("modified")?),
     };

@@ -13,6 +13,8 @@ mod error;
 mod file;
 pub(in crate::kms) mod foreign;
 pub(in crate::kms) mod groups;
+pub(in crate::kms) mod held;
+pub(in crate::kms) mod key_servers;
 mod keyring;
 pub(in crate::kms) mod keys;
 pub(in crate::kms) mod meter;

@@ -7,7 +7,7 @@ use crate::kms::model::{Refusal, ServiceError};
 use crate::kms_api::QuiesceRecord;
 
 /// Refuses an action that changes groups or keys while there is a quiesce.
-pub(super) fn admit(session: &Session<'_>, action: Action) -> Result<(), ServiceError> {
+pub(in crate::kms) fn admit(session: &Session<'_>, action: Action) -> Result<(), ServiceError> {
     if !action.changes_keys() {
         return Ok(());
     }

@@ -6,18 +6,19 @@
 
 use super::authority;
 use super::groups;
+use super::key_servers;
 use super::keys;
 use super::{Session, StoreError, keyring};
 use crate::kad::KeyId;
 use crate::kms::seal::HostMasterKey;
 
 /// The tables whose records are sealed under a key protection key.
-const SEALED: [&str; 3] = ["key_groups", "keys", "certificate_authorities"];
+const SEALED: [&str; 4] = ["key_groups", "keys", "certificate_authorities", "key_servers"];
 
 /// Where a walk over all records is. Each holds the place after which it goes on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::kms) enum Walk {
-    /// It begins: the issuing CA, of which there is one.
+    /// It begins: the issuing CA and the external servers, of which there are few.
     #[default]
     Authorities,
     Groups(Vec<u8>),
@@ -94,6 +95,9 @@ pub(in crate::kms) fn step(
     match walk {
         Walk::Authorities => {
             note(authority::reseal(session), failed)?;
+            for name in key_servers::names(session)? {
+                note(key_servers::reseal(session, &name), failed)?;
+            }
             Ok(Walk::Groups(Vec::new()))
         }
         Walk::Groups(after) => {

@@ -3,7 +3,7 @@
 //! Numbers of rows are drawn by the statement that adds them, since there is one writer at a time.
 
 /// The version of the tables below. A store of any other version is left as it is.
-pub(super) const VERSION: i32 = 4;
+pub(super) const VERSION: i32 = 5;
 
 /// Every table has its own note on what its seal or MAC covers; what is sealed is never also stored open.
 pub(super) const TABLES: &str = "
@@ -32,6 +32,7 @@ CREATE TABLE key_groups (
     cipher TEXT NOT NULL,
     description TEXT NOT NULL,
     rotate_after_days INTEGER,
+    server TEXT,
     next_key BLOB,
     created INTEGER NOT NULL,
     modified INTEGER NOT NULL,
@@ -68,6 +69,31 @@ CREATE TABLE certificate_authorities (
     nonce BLOB NOT NULL,
     sealed BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+-- The external servers. The seal holds the private key (DER) with which the KMS shows who it is, and binds every other field; `change` is the
+-- number of server_changes that the row was last written under.
+CREATE TABLE key_servers (
+    name TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    endpoints TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    enabled_for_backup INTEGER NOT NULL CHECK (enabled_for_backup IN (0, 1)),
+    group_attribute TEXT NOT NULL,
+    trust TEXT NOT NULL,
+    certificate TEXT NOT NULL,
+    limit_ms INTEGER NOT NULL,
+    allow_compromised_restore INTEGER NOT NULL CHECK (allow_compromised_restore IN (0, 1)),
+    created INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    change INTEGER NOT NULL,
+    sealed_under BLOB NOT NULL REFERENCES sealing_keys (id),
+    nonce BLOB NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Grows whenever external servers, or groups bound to one, change: by it every node notices. It protects nothing, so it has no MAC.
+CREATE TABLE server_changes (
+    singleton INTEGER PRIMARY KEY CHECK (singleton = 1),
+    number INTEGER NOT NULL
+) STRICT;
 -- The certificates that the issuing CA signed for clients. The MAC covers every field.
 CREATE TABLE certificates (
     fingerprint TEXT PRIMARY KEY,
@@ -178,6 +204,8 @@ pub(super) const ORDER: &[(&str, &[&str])] = &[
     ("key_groups", &["id"]),
     ("keys", &["id"]),
     ("certificate_authorities", &["certificate"]),
+    ("key_servers", &["name"]),
+    ("server_changes", &["singleton"]),
     ("certificates", &["fingerprint"]),
     ("enrollments", &["id"]),
     ("audit", &["node", "sequence"]),

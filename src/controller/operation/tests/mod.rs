@@ -167,7 +167,10 @@ fn facts_in_state(byte: u8, group: &str, state: KeyState) -> KeyFacts {
             cached: false,
             fallback: false,
             took_ms: 3,
+            protocol_version: None,
+            identifier: None,
         },
+        asked: Vec::new(),
     }
 }
 

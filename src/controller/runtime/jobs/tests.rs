@@ -40,6 +40,7 @@ fn record(book: &JobBook, drive: &str, volume: &str, kad: Option<OurKad>) -> Job
         pool: None,
         key,
         kms: None,
+        servers: Vec::new(),
         in_force: None,
         proof: None,
         not_proven: None,

@@ -73,7 +73,10 @@ fn key(byte: u8) -> FetchedKey {
             cached: false,
             fallback: false,
             took_ms: 3,
+            protocol_version: None,
+            identifier: None,
         },
+        asked: Vec::new(),
     };
     FetchedKey { key: drive_key, facts }
 }

@@ -1,8 +1,6 @@
 //! Whether a server will do: the way to it, the dates of all certificates, versions, what it makes of a search, and the newest key of a group.
 //! One finding for each, with what to do about it.
 
-use std::fmt;
-
 use rustls::pki_types::CertificateDer;
 
 use super::Inner;
@@ -16,66 +14,7 @@ use super::version::in_words;
 use crate::clock::{Timestamp, to_text};
 use crate::kms::connector::GroupName;
 use crate::kms::pki::facts;
-use crate::kms_api::Expiry;
-
-/// How a thing that was looked at is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// As it must be.
-    Ok,
-    /// It works, and will not for ever or not for everything.
-    Warning,
-    /// It does not work.
-    Failed,
-    /// It cannot be said.
-    Unproven,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Failed => "failed",
-            Self::Unproven => "unproven",
-        })
-    }
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What.
-    pub what: String,
-    /// How it is.
-    pub verdict: Verdict,
-    /// More about it.
-    pub text: String,
-    /// What to do; nothing where all is well.
-    pub remedy: Option<String>,
-}
-
-impl Finding {
-    fn new(what: impl Into<String>, verdict: Verdict, said: &str) -> Self {
-        let (text, remedy) = match said.split_once("\nhint: ") {
-            Some((text, remedy)) => (text.to_owned(), Some(remedy.replace("\nhint: ", "; "))),
-            None => (said.to_owned(), None),
-        };
-        Self {
-            what: what.into(),
-            verdict,
-            text,
-            remedy,
-        }
-    }
-
-    fn failed(what: impl Into<String>, trouble: &Trouble) -> Self {
-        let mut finding = Self::new(what, Verdict::Failed, &trouble.to_string());
-        let look = "look at the server's log for this moment";
-        finding.remedy.get_or_insert_with(|| look.to_owned());
-        finding
-    }
-}
+use crate::kms_api::{Expiry, Finding, Verdict};
 
 impl Inner {
     pub(super) async fn check(&self, group: Option<&GroupName>) -> Vec<Finding> {
@@ -110,7 +49,7 @@ impl Inner {
         let (finding, go_on) = match self.agree().await {
             Ok(agreed) if agreed.listed.is_empty() => {
                 let text = format!("KMIP {} is used; the server lists no versions", agreed.used);
-                (Finding::new(what, Verdict::Ok, &text), true)
+                (finding(what, Verdict::Ok, &text), true)
             }
             Ok(agreed) => {
                 let text = format!(
@@ -118,9 +57,9 @@ impl Inner {
                     agreed.used,
                     in_words(&agreed.listed)
                 );
-                (Finding::new(what, Verdict::Ok, &text), true)
+                (finding(what, Verdict::Ok, &text), true)
             }
-            Err(trouble) => (Finding::failed(what, &trouble), false),
+            Err(trouble) => (failed(what, &trouble), false),
         };
         findings.push(finding);
         go_on
@@ -131,20 +70,20 @@ impl Inner {
         let what = "what the server says of itself";
         let version = match self.version().await {
             Ok(version) => version,
-            Err(trouble) => return Finding::failed(what, &trouble),
+            Err(trouble) => return failed(what, &trouble),
         };
         let question = [Question::Query];
         let asked = self.lines.ask(version, &question, |said| {
             said.only(|payload| Ok(reply::advertised(payload)))
         });
         match asked.await {
-            Ok(Ok(advertised)) => Finding::new(what, Verdict::Ok, &described(&advertised)),
-            Ok(Err(failure)) => Finding::new(
+            Ok(Ok(advertised)) => finding(what, Verdict::Ok, &described(&advertised)),
+            Ok(Err(failure)) => finding(
                 what,
                 Verdict::Unproven,
                 &format!("{failure}\nhint: nothing depends on it"),
             ),
-            Err(trouble) => Finding::failed(what, &trouble),
+            Err(trouble) => failed(what, &trouble),
         }
     }
 
@@ -168,9 +107,9 @@ impl Inner {
                 Verdict::Warning,
                 "the server has no custom attributes; Object Group and Application Specific Information are used\nhint: set --group-attribute object-group, and give keys their group as Object Group",
             ),
-            Err(trouble) => return Finding::failed(what, &trouble),
+            Err(trouble) => return failed(what, &trouble),
         };
-        Finding::new(what, said.0, said.1)
+        finding(what, said.0, said.1)
     }
 
     async fn check_group(&self, group: &GroupName) -> Vec<Finding> {
@@ -183,24 +122,24 @@ impl Inner {
                     "there is no active key{why}\nhint: make one: tapekey kms key create --server {} --group {group}",
                     self.identity.name
                 );
-                return vec![Finding::new(what, Verdict::Failed, &text)];
+                return vec![finding(what, Verdict::Failed, &text)];
             }
-            Err(trouble) => return vec![Finding::failed(what, &trouble)],
+            Err(trouble) => return vec![failed(what, &trouble)],
         };
         let since = newest.activation_date.or(newest.initial_date);
         let since = since.and_then(|since| Timestamp::from_unix_timestamp(since).ok());
         let since = since.map_or_else(String::new, |since| format!(", active since {}", to_text(since)));
         let id = shown(&newest.identifier);
-        let found = Finding::new(what, Verdict::Ok, &format!("{id}{since}"));
+        let found = finding(what, Verdict::Ok, &format!("{id}{since}"));
         let what = format!("key {id}");
         let got = match self.get(&newest.identifier).await {
-            Ok(Ok(Ok(_))) => Finding::new(what, Verdict::Ok, "is given, 32 bytes"),
+            Ok(Ok(Ok(_))) => finding(what, Verdict::Ok, "is given, 32 bytes"),
             Ok(Ok(Err(why))) => {
                 let text = format!("it {why}\nhint: only AES-256 keys in the clear are used on tape");
-                Finding::new(what, Verdict::Failed, &text)
+                finding(what, Verdict::Failed, &text)
             }
-            Ok(Err(failure)) => Finding::failed(what, &failure.into()),
-            Err(trouble) => Finding::failed(what, &trouble),
+            Ok(Err(failure)) => failed(what, &failure.into()),
+            Err(trouble) => failed(what, &trouble),
         };
         vec![found, got]
     }
@@ -210,7 +149,7 @@ fn connection(endpoint: &str, peer: Result<Peer, Lost>, now: Timestamp) -> Vec<F
     let what = format!("connection to {endpoint}");
     match peer {
         Ok(Peer { certificate, tls }) => {
-            let connected = Finding::new(
+            let connected = finding(
                 what,
                 Verdict::Ok,
                 &format!("{tls}, the server's certificate is trusted"),
@@ -219,7 +158,7 @@ fn connection(endpoint: &str, peer: Result<Peer, Lost>, now: Timestamp) -> Vec<F
             [Some(connected), certificate].into_iter().flatten().collect()
         }
         Err(lost) => {
-            let mut finding = Finding::new(what, Verdict::Failed, &lost.to_string());
+            let mut finding = finding(what, Verdict::Failed, &lost.to_string());
             let look = "is the server up, is this its port, does a firewall stand between?";
             finding.remedy.get_or_insert_with(|| look.to_owned());
             vec![finding]
@@ -229,7 +168,7 @@ fn connection(endpoint: &str, peer: Result<Peer, Lost>, now: Timestamp) -> Vec<F
 
 fn dates(what: &str, certificate: &CertificateDer<'_>, now: Timestamp) -> Finding {
     let Some(facts) = facts(certificate) else {
-        return Finding::new(
+        return finding(
             what,
             Verdict::Unproven,
             "cannot be read\nhint: compare its dates by hand",
@@ -242,9 +181,9 @@ fn dates(what: &str, certificate: &CertificateDer<'_>, now: Timestamp) -> Findin
                 "is valid only from {}\nhint: compare the clocks of both machines",
                 to_text(facts.not_before)
             );
-            return Finding::new(what, Verdict::Failed, &text);
+            return finding(what, Verdict::Failed, &text);
         }
-        None => return Finding::new(what, Verdict::Ok, &format!("valid until {ends}, {left} days left")),
+        None => return finding(what, Verdict::Ok, &format!("valid until {ends}, {left} days left")),
         Some(Expiry::Expired) => Verdict::Failed,
         Some(_) => Verdict::Warning,
     };
@@ -252,7 +191,7 @@ fn dates(what: &str, certificate: &CertificateDer<'_>, now: Timestamp) -> Findin
         Verdict::Failed => format!("expired on {ends}"),
         _ => format!("valid until {ends}, {left} days left"),
     };
-    Finding::new(
+    finding(
         what,
         verdict,
         &format!("{text}\nhint: renew it; a client certificate keeps its name"),
@@ -272,4 +211,24 @@ fn described(advertised: &Advertised) -> String {
         true => format!("{vendor}; {count} operations, all that are needed"),
         false => format!("{vendor}; {count} operations, {} not listed", missing.join(", ")),
     }
+}
+
+fn finding(what: impl Into<String>, verdict: Verdict, said: &str) -> Finding {
+    let (text, remedy) = match said.split_once("\nhint: ") {
+        Some((text, remedy)) => (text.to_owned(), Some(remedy.replace("\nhint: ", "; "))),
+        None => (said.to_owned(), None),
+    };
+    Finding {
+        what: what.into(),
+        verdict,
+        text,
+        remedy,
+    }
+}
+
+fn failed(what: impl Into<String>, trouble: &Trouble) -> Finding {
+    let mut finding = finding(what, Verdict::Failed, &trouble.to_string());
+    let look = "look at the server's log for this moment";
+    finding.remedy.get_or_insert_with(|| look.to_owned());
+    finding
 }

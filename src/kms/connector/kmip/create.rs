@@ -9,22 +9,7 @@ use super::names::{DECRYPT, ENCRYPT};
 use super::question::Question;
 use super::reason::Meaning;
 use super::reply;
-use crate::kms::connector::{GroupName, KeyName, KeyState};
-
-/// A key that a server made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreatedKey {
-    /// What the server calls it.
-    pub identifier: String,
-    /// The group it is in.
-    pub group: GroupName,
-    /// Active.
-    pub state: KeyState,
-    /// The attribute that holds its group's name.
-    pub group_attribute: GroupAttribute,
-    /// The version of the protocol: `KMIP 1.4`.
-    pub protocol: String,
-}
+use crate::kms::connector::{CreatedKey, GroupName, KeyName, KeyState};
 
 impl Inner {
     pub(super) async fn create_key(&self, group: &GroupName, name: Option<&KeyName>) -> Result<CreatedKey, Trouble> {
@@ -115,12 +100,13 @@ impl Inner {
                 "key {id} was made and is not used: {why}\nhint: choose another group attribute for this server"
             )));
         }
+        let names = attributes.names.into_iter();
         Ok(CreatedKey {
+            name: names.filter_map(|name| KeyName::new(name).ok()).next(),
             identifier,
             group: group.clone(),
             state: KeyState::Active,
-            group_attribute,
-            protocol: format!("KMIP {version}"),
+            group_attribute: group_attribute.into(),
         })
     }
 }

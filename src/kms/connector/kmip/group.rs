@@ -12,7 +12,7 @@ use super::attribute::{Attribute, KeyAttributes, X_KEYGROUP, X_KEYGROUP_CAPITAL}
 use super::error::{KmipError, Trouble, shown};
 use super::question::Search;
 use super::reason::Meaning;
-use crate::kms_api::GroupName;
+use crate::kms_api::{self, GroupName};
 
 /// The attribute that holds a key group's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,28 @@ pub enum GroupAttribute {
     ObjectGroup,
     /// Application Specific Information with the namespace `x-keygroup`.
     ApplicationSpecificInformation,
+}
+
+impl From<GroupAttribute> for kms_api::GroupAttribute {
+    fn from(attribute: GroupAttribute) -> Self {
+        match attribute {
+            GroupAttribute::XKeygroup => Self::XKeygroup,
+            GroupAttribute::ObjectGroup => Self::ObjectGroup,
+            GroupAttribute::ApplicationSpecificInformation => Self::Asi,
+        }
+    }
+}
+
+impl GroupAttribute {
+    /// The one that is configured; `None`: to be found out by asking.
+    pub(in crate::kms) fn configured(attribute: kms_api::GroupAttribute) -> Option<Self> {
+        match attribute {
+            kms_api::GroupAttribute::Auto => None,
+            kms_api::GroupAttribute::XKeygroup => Some(Self::XKeygroup),
+            kms_api::GroupAttribute::ObjectGroup => Some(Self::ObjectGroup),
+            kms_api::GroupAttribute::Asi => Some(Self::ApplicationSpecificInformation),
+        }
+    }
 }
 
 impl GroupAttribute {

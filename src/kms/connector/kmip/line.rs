@@ -1,8 +1,8 @@
 //! The lines to a server's endpoints: one kept connection each, opened again when it turns out to be dead, and the next endpoint when one
 //! gives no answer in its time. The endpoint that answered last is asked first.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -16,7 +16,8 @@ use super::error::{Lost, Trouble};
 use super::names::ProtocolVersion;
 use super::question::{Question, message};
 use super::reply::{self, Reply, Unreadable};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
+use crate::kms::pki::facts;
 
 /// How long a connection may lie idle and be used again. Firewalls forget one that was idle for longer without a word to either end.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -38,6 +39,8 @@ struct Line {
     endpoint: Endpoint,
     /// The connection, unless it is in use or broken. Whoever holds the lock has the line for the whole exchange.
     kept: Mutex<Option<Kept>>,
+    /// The last moment of the certificate that the endpoint showed last.
+    certificate_not_after: StdMutex<Option<Timestamp>>,
 }
 
 struct Kept {
@@ -57,6 +60,7 @@ impl Lines {
         let line = |endpoint| Line {
             endpoint,
             kept: Mutex::new(None),
+            certificate_not_after: StdMutex::default(),
         };
         Self {
             lines: endpoints.into_iter().map(line).collect(),
@@ -103,12 +107,22 @@ impl Lines {
         Err(Trouble::Unanswered(lost))
     }
 
+    /// The last moment of the certificates that the endpoints showed last; the soonest of them.
+    pub(super) fn certificate_not_after(&self) -> Option<Timestamp> {
+        let shown = self.lines.iter().filter_map(|line| {
+            let not_after = line.certificate_not_after.lock();
+            *not_after.unwrap_or_else(PoisonError::into_inner)
+        });
+        shown.min()
+    }
+
     /// Connects to every endpoint anew; what each of them showed.
     pub(super) async fn peers(&self) -> Vec<(Endpoint, Result<Peer, Lost>)> {
         let mut peers = Vec::new();
         for line in &self.lines {
             let opened = timeout(self.limit, Connection::open(&line.endpoint, (&self.tls, false))).await;
             let peer = opened.unwrap_or(Err(Lost::TimedOut(self.limit))).map(|connection| {
+                line.note(&connection);
                 let (certificate, tls) = connection.peer();
                 Peer { certificate, tls }
             });
@@ -119,6 +133,17 @@ impl Lines {
 }
 
 impl Line {
+    fn note(&self, connection: &Connection) {
+        let (certificate, _) = connection.peer();
+        let not_after = certificate
+            .and_then(|certificate| facts(&certificate))
+            .map(|facts| facts.not_after);
+        *self
+            .certificate_not_after
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = not_after;
+    }
+
     async fn ask<T>(
         &self,
         (tls, clock): (&TlsConnector, &dyn Clock),
@@ -149,6 +174,7 @@ impl Line {
             }
         }
         let mut connection = Connection::open(&self.endpoint, (tls, proven)).await?;
+        self.note(&connection);
         let uncertain = |lost: Lost| match lost {
             // Whoever is refused by TLS was not listened to.
             Lost::Certificate(_) => lost,

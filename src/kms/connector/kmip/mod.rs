@@ -26,8 +26,6 @@ mod version;
 mod warm;
 mod write;
 
-pub use check::{Finding, Verdict};
-pub use create::CreatedKey;
 pub use endpoint::Endpoint;
 pub use error::KmipError;
 pub use group::GroupAttribute;
@@ -36,7 +34,7 @@ pub use settings::KmipSettings;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::CertificateDer;
 
@@ -44,7 +42,9 @@ use self::error::Trouble;
 use self::group::Filtering;
 use self::line::Lines;
 use self::warm::Remembered;
-use super::{Answer, Asking, ExternalKey, ExternalServer, GroupName, KeyName, ServerIdentity, Wanted};
+use super::{
+    Answer, Asking, Checking, CreatedKey, ExternalKey, ExternalServer, GroupName, KeyName, Peer, ServerIdentity, Wanted,
+};
 use crate::clock::Clock;
 
 /// A key server that speaks KMIP. What it learns of the server, versions and habits, it keeps for as long as it lives.
@@ -96,19 +96,6 @@ impl KmipServer {
             remembered: Mutex::default(),
         })))
     }
-
-    /// Looks at everything that a backup or a restore needs of the server, with the newest key of `group` if one is named. Never fails: what
-    /// does is among the findings.
-    pub fn check(&self, group: Option<&GroupName>) -> impl Future<Output = Vec<Finding>> + Send + 'static {
-        let (inner, group) = (self.0.clone(), group.cloned());
-        async move { inner.check(group.as_ref()).await }
-    }
-
-    /// Makes a new AES-256 key in `group`, active at once. Sent once: if its answer is lost the text says that the key may be there.
-    pub fn create_key(&self, group: &GroupName, name: Option<&KeyName>) -> Asking<CreatedKey> {
-        let (inner, group, name) = (self.0.clone(), group.clone(), name.cloned());
-        Box::pin(async move { answer(inner.create_key(&group, name.as_ref()).await) })
-    }
 }
 
 impl ExternalServer for KmipServer {
@@ -129,6 +116,26 @@ impl ExternalServer for KmipServer {
                 Wanted::ForeignKads(kads) => inner.keys_by_kads(&kads).await,
             })
         })
+    }
+
+    fn check(&self, group: Option<&GroupName>) -> Checking {
+        let (inner, group) = (self.0.clone(), group.cloned());
+        Box::pin(async move { inner.check(group.as_ref()).await })
+    }
+
+    /// Sent once: if its answer is lost, the text says that the key may be there.
+    fn create_key(&self, group: &GroupName, name: Option<&KeyName>) -> Asking<CreatedKey> {
+        let (inner, group, name) = (self.0.clone(), group.clone(), name.cloned());
+        Box::pin(async move { answer(inner.create_key(&group, name.as_ref()).await) })
+    }
+
+    fn peer(&self) -> Peer {
+        // Whoever panicked with it left it whole: every change is one assignment.
+        let version = *self.0.version.lock().unwrap_or_else(PoisonError::into_inner);
+        Peer {
+            protocol_version: version.map(|version| version.to_string()),
+            certificate_not_after: self.0.lines.certificate_not_after(),
+        }
     }
 }
 

@@ -266,6 +266,6 @@ pub(super) fn external(
         state,
         compromised,
         foreign_kad: None,
-        protocol: format!("KMIP {version}"),
+        protocol_version: version.to_string(),
     }
 }

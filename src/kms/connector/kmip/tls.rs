@@ -128,7 +128,7 @@ fn server_hint(problem: &CertificateError) -> &'static str {
             "compare the clocks of both machines"
         }
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "trust the CA that signed it: tapekey kms server set --trust"
+            "trust the CA that signed it: tapekey kms server set NAME --ca FILE"
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "use a host name or address that stands in it, or have it reissued"

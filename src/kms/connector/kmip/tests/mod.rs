@@ -141,7 +141,7 @@ async fn the_newest_key_of_the_group_comes_with_its_name_and_version() {
     .await;
     let key = found(stage.backup().await);
     assert!(key.key == key_of("b"));
-    assert_eq!((key.identifier.as_str(), key.protocol.as_str()), ("b", "KMIP 1.4"));
+    assert_eq!((key.identifier.as_str(), key.protocol_version.as_str()), ("b", "1.4"));
     assert_eq!(key.name.unwrap().as_str(), "daily-2");
     assert_eq!(
         (key.state, key.compromised, key.group),
@@ -185,7 +185,7 @@ async fn versions_are_tried_downwards_and_2_x_has_vendor_attributes() {
         model.versions = versions;
         let stage = Stage::new(model).await;
         let key = found(stage.backup().await);
-        assert_eq!((key.identifier.as_str(), key.protocol.as_str()), ("a", spoken));
+        assert_eq!((key.identifier.as_str(), key.protocol_version.as_str()), ("a", spoken));
     }
 }
 
@@ -239,7 +239,7 @@ async fn a_new_key_is_made_active_in_the_group_with_whatever_attribute_the_serve
         } else {
             GroupAttribute::XKeygroup
         };
-        assert_eq!((made.group_attribute, made.state), (attribute, KeyState::Active));
+        assert_eq!((made.group_attribute, made.state), (attribute.into(), KeyState::Active));
         let key = found(stage.backup().await);
         assert_eq!((key.identifier, key.name), (made.identifier, Some(name)));
     }

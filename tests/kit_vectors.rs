@@ -77,6 +77,7 @@ fn group(value: &Value) -> KitGroup {
         cipher: Cipher::Aes256Gcm,
         description: word(&value["description"]).to_owned(),
         rotate_after_days: None,
+        server: None,
         created: at(&value["created_ms"]),
         modified: at(&value["modified_ms"]),
     };

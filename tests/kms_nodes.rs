@@ -286,7 +286,7 @@ async fn a_host_that_one_node_let_in_has_keys_of_the_other_until_one_ends_its_ce
     // A running node looks for tokens of the others once a minute; one that starts looks at once.
     nodes[1].kill();
     nodes[1] = Process::serve(&pair.folders[1]);
-    let addresses = vec![nodes[1].address()];
+    let addresses = vec![nodes[1].address().parse().unwrap()];
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
     let enrolled = enroll(addresses.clone(), &token, &clock).await;
     let bundle = NewBundle::in_empty(&pair.folders[0].join("clients/host-7")).unwrap();
@@ -296,7 +296,7 @@ async fn a_host_that_one_node_let_in_has_keys_of_the_other_until_one_ends_its_ce
     for host in &hosts {
         asked(host).await.unwrap();
     }
-    let again = enroll(vec![nodes[0].address()], &token, &clock).await;
+    let again = enroll(vec![nodes[0].address().parse().unwrap()], &token, &clock).await;
     assert!(again.is_err(), "a token is good once, on whichever node");
     admin.revoke(&name, &RevokeCertificates::default()).await.unwrap();
     for host in &hosts {

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use tapekey::clock::{Clock, Timestamp};
 use tapekey::kad::KeyId;
 use tapekey::kms::store::StorePlace;
-use tapekey::kms_client::{ClientConfig, KmsAddress, KmsClient};
+use tapekey::kms_client::{ClientConfig, KmsClient};
 
 use super::{on_postgresql, postgresql};
 
@@ -148,14 +148,10 @@ impl Process {
         Self::client_of(&[self], folder, name)
     }
 
-    pub(crate) fn address(&self) -> KmsAddress {
-        self.address.parse().unwrap()
-    }
-
     /// One that asks `processes` in this order.
     pub(crate) fn client_of(processes: &[&Self], folder: &Path, name: &str) -> KmsClient {
         let mut config = ClientConfig::from_bundle(&folder.join("clients").join(name)).unwrap();
-        config.addresses = processes.iter().map(|one| one.address()).collect();
+        config.addresses = processes.iter().map(|one| one.address().parse().unwrap()).collect();
         let clock: Arc<dyn Clock> = Arc::new(WallClock);
         KmsClient::new(&config, &clock).unwrap()
     }

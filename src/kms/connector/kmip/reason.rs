@@ -114,7 +114,7 @@ impl Failure {
     fn hint(&self) -> Option<&'static str> {
         match self.meaning() {
             Meaning::Authentication => {
-                Some("the client certificate must be known to the server and allow client authentication")
+                Some("the server must know the client certificate, and it must be for client authentication")
             }
             Meaning::Denied => Some("give this client the right on the server"),
             Meaning::NotFound | Meaning::State | Meaning::Version | Meaning::Unsupported | Meaning::Other => None,

@@ -62,10 +62,7 @@ impl Inner {
             self.look_at_one((identifier, true), &mut gathered).await?;
         }
         if named.is_empty() && found.may_be_cut {
-            gathered.refuse(Trouble::Refused(format!(
-                "none of the {} keys that the server shows has this id, and it may have more\nhint: let it show more, or give its keys UUIDs as identifiers",
-                found.identifiers.len()
-            )));
+            gathered.refuse(not_all_shown("has this id", found.identifiers.len()));
         }
         gathered.into_result()
     }
@@ -116,10 +113,14 @@ impl Inner {
         };
         let known = |identifier: &&String| !gathered.said.contains_key(*identifier);
         let new: Vec<_> = found.identifiers.iter().filter(known).cloned().collect();
-        let said = self.attributes_of(&new).await?.into_iter().flatten();
-        gathered
-            .said
-            .extend(said.map(|attributes| (attributes.identifier.clone(), attributes)));
+        for said in self.attributes_of(&new).await? {
+            match said {
+                Ok(attributes) => drop(gathered.said.insert(attributes.identifier.clone(), attributes)),
+                Err(failure) if failure.meaning() == Meaning::NotFound => {}
+                // It was found, and what it is remains unknown.
+                Err(failure) => gathered.refuse(failure.into()),
+            }
+        }
         let noted = |identifier: &String| {
             let attributes = gathered.said.get(identifier)?;
             (is_noted(attributes, kad) && !gathered.decided.contains(identifier)).then(|| attributes.clone())
@@ -130,6 +131,9 @@ impl Inner {
             .filter_map(noted)
             .take(RESTORED_KEYS_MAX)
             .collect();
+        if noted.is_empty() && found.may_be_cut {
+            gathered.refuse(not_all_shown("is noted with this KAD", found.identifiers.len()));
+        }
         for attributes in noted {
             gathered.decided.insert(attributes.identifier.clone());
             let key = self.key_of(&attributes, None).await?;
@@ -242,6 +246,13 @@ impl Inner {
             None => Err("has no state".to_owned()),
         }
     }
+}
+
+/// What is not among the keys that a server shows may still be on it.
+fn not_all_shown(wanted: &str, shown: usize) -> Trouble {
+    Trouble::Refused(format!(
+        "none of the {shown} keys that the server shows {wanted}, and it may have more\nhint: let it show more at once, or give its keys UUIDs as identifiers"
+    ))
 }
 
 /// Whether a key has `kad` as a name, or noted in `x-kad`, as text or in hex.

@@ -70,7 +70,7 @@ pub(super) fn exchange_failed(error: &io::Error, (unanswered, first): (bool, boo
     }
     if first && unanswered {
         return Lost::Unwelcome(format!(
-            "the server ended the connection before its first reply: {}\nhint: most often it does not take the client certificate: unknown to it, expired, or not for client authentication",
+            "the server ended the connection before its first reply: {}\nhint: most often it does not take the client certificate",
             in_words(error)
         ));
     }
@@ -98,12 +98,14 @@ fn certificate_problem(error: &rustls::Error) -> Lost {
         rustls::Error::InvalidCertificate(problem) => server_hint(problem),
         _ => "compare the TLS versions and cipher suites of the server with TLS 1.2 and 1.3 with AES-GCM",
     };
-    let who = match error {
-        rustls::Error::AlertReceived(_) => "the server refuses us",
-        rustls::Error::InvalidCertificate(_) => "the server's certificate is refused",
-        _ => "TLS failed",
+    let problem = match error {
+        rustls::Error::AlertReceived(alert) => format!("the server refuses us: {alert:?}"),
+        rustls::Error::InvalidCertificate(problem) => {
+            format!("the server's certificate is refused: {}", server_problem(problem))
+        }
+        error => format!("TLS failed: {error}"),
     };
-    Lost::Certificate(format!("{who}: {error}\nhint: {hint}"))
+    Lost::Certificate(format!("{problem}\nhint: {hint}"))
 }
 
 fn alert_hint(alert: AlertDescription) -> &'static str {
@@ -118,6 +120,19 @@ fn alert_hint(alert: AlertDescription) -> &'static str {
         }
         AlertDescription::ProtocolVersion => "the server must speak TLS 1.2 or 1.3",
         _ => "the server does not take the client certificate: look at its CA, its dates and its use",
+    }
+}
+
+/// In few words: rustls names times and whole lists of names, and there is not room for all of it in an answer.
+fn server_problem(problem: &CertificateError) -> String {
+    match problem {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => "its CA is not trusted".to_owned(),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another host".to_owned()
+        }
+        problem => problem.to_string(),
     }
 }
 

@@ -2,8 +2,8 @@
 //! gives nothing that asking step by step would not give: the searches must find the same keys, and each is held against its own attributes
 //! anew. Otherwise it gives nothing at all. What is remembered are identifiers; no key and no attribute.
 
-use std::collections::BTreeSet;
-use std::sync::PoisonError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{MutexGuard, PoisonError};
 
 use super::Inner;
 use super::attribute::{Attribute, KeyAttributes};
@@ -39,7 +39,7 @@ struct Said {
 impl Inner {
     /// Remembers what the key of `group` was found by, unless that is too much for one request.
     pub(super) fn remember(&self, group: &GroupName, found: Remembered) {
-        let mut groups = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut groups = self.remembered();
         if groups.len() >= GROUPS_MAX {
             groups.clear();
         }
@@ -52,33 +52,21 @@ impl Inner {
 
     /// The newest key of `group` if it is found as it was last time.
     pub(super) async fn key_as_before(&self, group: &GroupName) -> Result<Option<(KeyAttributes, DataKey)>, Trouble> {
-        let remembered = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(group);
-        let Some(remembered) = remembered else {
+        // It stays for others who ask for the group meanwhile.
+        let Some(remembered) = self.remembered().get(group).cloned() else {
             return Ok(None);
         };
         let said = self.ask_as_before(&remembered).await?;
-        let same = |located: &Vec<Located>| {
-            let now: BTreeSet<_> = located.iter().flat_map(|one| &one.identifiers).collect();
-            let cut = |one: &Located| one.says_more() || looks_cut(one.identifiers.len());
-            now == remembered.identifiers.iter().collect() && !located.iter().any(cut)
-        };
-        let (Some(attributes), Some(key)) = (said.attributes, said.key) else {
-            return Ok(None);
-        };
-        let newest = choose(&attributes, (group, self.group_attribute), self.now())
-            .newest
-            .cloned();
-        match newest {
-            Some(newest) if newest.identifier == remembered.newest && said.located.as_ref().is_some_and(same) => {
-                self.remember(group, remembered);
-                Ok(Some((newest, key)))
-            }
-            _ => Ok(None),
+        let choose = |keys: &[KeyAttributes]| choose(keys, (group, self.group_attribute), self.now()).newest.cloned();
+        let found = said.as_before(&remembered, choose);
+        if found.is_none() {
+            self.remembered().remove(group);
         }
+        Ok(found)
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, BTreeMap<GroupName, Remembered>> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask_as_before(&self, remembered: &Remembered) -> Result<Said, Trouble> {
@@ -94,6 +82,25 @@ impl Inner {
         questions.extend(identifiers.iter().map(|id| Question::GetAttributes(id)));
         let read = |reply: Reply<'_>| read(reply, searches.len(), (identifiers, newest));
         self.lines.ask(version, &questions, read).await
+    }
+}
+
+impl Said {
+    /// The key and what is said of it, if all was found as it was before and the same key is the newest.
+    fn as_before(
+        self,
+        remembered: &Remembered,
+        newest: impl FnOnce(&[KeyAttributes]) -> Option<KeyAttributes>,
+    ) -> Option<(KeyAttributes, DataKey)> {
+        let located = self.located?;
+        let now: BTreeSet<_> = located.iter().flat_map(|one| &one.identifiers).collect();
+        let cut = |one: &Located| one.says_more() || looks_cut(one.identifiers.len());
+        if now != remembered.identifiers.iter().collect() || located.iter().any(cut) {
+            return None;
+        }
+        let newest = newest(&self.attributes?)?;
+        let key = self.key?;
+        (newest.identifier == remembered.newest).then_some((newest, key))
     }
 }
 

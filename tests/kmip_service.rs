@@ -22,7 +22,6 @@ use kmip_support::in_time;
 use kmip_support::pykmip::{Kind, PyKmip};
 use kmip_support::tags::{operation, reason, state};
 use kmip_support::talk::X_KEYGROUP;
-use kms_support::process::PROGRAM;
 use kms_support::{Home, Log, Running, new_group, rotate, volume};
 use tapekey::kad::{KeyId, KeyKind, derive_volume_key};
 use tapekey::kms::connector::ExternalServer;
@@ -41,7 +40,7 @@ struct Service {
 impl Service {
     async fn start(servers: Vec<Client>, rules: SelectionRules) -> Self {
         // By the real clock, since certificates of the servers are.
-        let home = Home::made_by_the_program(PROGRAM);
+        let home = Home::made_by_the_program();
         home.clock.advance_to_the_real_time();
         let servers = servers.into_iter();
         let servers = servers.map(|server| Arc::new(server.build()) as Arc<dyn ExternalServer>);

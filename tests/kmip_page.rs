@@ -85,7 +85,7 @@ fn write_files(folder: &Path, authority: &Authority) {
 fn move_bundle_to(folder: &Path, kms: &Process) {
     let path = folder.join("kms/clients/admin-1/client.toml");
     let mut bundle: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
-    bundle["addresses"] = toml::Value::Array(vec![kms.address().into()]);
+    bundle["addresses"] = toml::Value::Array(vec![kms.address().to_string().into()]);
     std::fs::write(path, bundle.to_string()).unwrap();
 }
 

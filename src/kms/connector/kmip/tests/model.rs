@@ -306,6 +306,13 @@ fn attributes(key: &Key, major: i64) -> Vec<Vec<u8>> {
     for (name, value) in &key.texts {
         let written = match name.as_str() {
             "Name" => structure(tag::ATTRIBUTE_VALUE, &[text(tag::NAME_VALUE, value)]),
+            "Application Specific Information" => structure(
+                tag::ATTRIBUTE_VALUE,
+                &[
+                    text(tag::APPLICATION_NAMESPACE, "x-keygroup"),
+                    text(tag::APPLICATION_DATA, value),
+                ],
+            ),
             _ => text(tag::ATTRIBUTE_VALUE, value),
         };
         all.push(named(name, written.clone()));

@@ -13,7 +13,7 @@ use responder::{Pki, Responder, Tls};
 use super::*;
 use crate::clock::Timestamp;
 use crate::kms::connector::KeyServerKind;
-use crate::kms_api::{KeyState, ServerName};
+use crate::kms_api::{KeyState, ServerName, Verdict};
 use crate::secret::DataKey;
 
 /// 2026-11-24T12:00:00Z.

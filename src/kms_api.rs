@@ -10,6 +10,7 @@ mod audit_head;
 mod audit_pages;
 mod audit_walk;
 mod certificates;
+mod endpoint;
 mod enroll_token;
 pub mod expiry;
 mod health;
@@ -37,6 +38,7 @@ pub use certificates::{
     BOUND_GROUPS_MAX, BindGroups, Binding, CertificateList, CertificateRecord, CreateEnrollment, EndReason, Ended,
     Enroll, EnrollmentToken, IssuedCertificate, RenewCertificate, RevokeCertificates, SIGNING_REQUEST_LENGTH_MAX,
 };
+pub use endpoint::{EndpointError, ServerEndpoint};
 pub use enroll_token::{ENROLL_TOKEN_LENGTH_MAX, EnrollToken};
 pub use expiry::Expiry;
 pub use health::{
@@ -57,9 +59,9 @@ pub use requests::{
 pub use role::Role;
 pub use servers::{
     ANY_SERVER, AddServer, BindGroupToServer, CERTIFICATES_LENGTH_MAX, ChangeServer, CheckServer, CreateServerKey,
-    CreatedKey, ENDPOINTS_MAX, EndpointError, Finding, GroupAttribute, HELD_VOLUMES_SHOWN, HeldVolume, RemoveServer,
-    RemovedServer, SERVER_LIMIT_MS_DEFAULT, SERVER_LIMIT_MS_MAX, ServerCertificate, ServerCertificateRole, ServerCheck,
-    ServerCredentials, ServerEndpoint, ServerList, ServerPrivateKey, ServerRecord, Verdict,
+    CreatedKey, ENDPOINTS_MAX, Finding, GroupAttribute, HELD_VOLUMES_SHOWN, HeldVolume, RemoveServer, RemovedServer,
+    SERVER_LIMIT_MS_DEFAULT, SERVER_LIMIT_MS_MAX, ServerCertificate, ServerCertificateRole, ServerCheck,
+    ServerCredentials, ServerList, ServerPrivateKey, ServerRecord, Verdict,
 };
 pub use supplied::{CreatePassphraseKey, ImportKeys, ImportOutcome, ImportReport, ImportedKey};
 

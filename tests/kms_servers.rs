@@ -689,7 +689,7 @@ async fn a_check_tells_each_finding_and_is_audited() {
             .collect::<Vec<_>>()
     };
     let fine = (Verdict::Ok, "looked at with ENCR_a".to_owned());
-    assert_eq!(check("offsite").await, [fine.clone()]);
+    assert_eq!(check("offsite").await, std::slice::from_ref(&fine));
     offsite.set_weather(Weather::Down);
     assert_eq!(
         check("offsite").await,

@@ -1,6 +1,7 @@
 //! The quickstart: a simulated drive, the key service and the daemon as they really run; PATH backed up, looked at, and restored.
 //!
-//! `cargo run --release --example quickstart -- PATH [--keep DIR]`. It needs no root, no hardware and no network beyond loopback.
+//! `cargo run --release --example quickstart -- PATH [--keep DIR] [--kms kmip]`. It needs no root, no hardware and no network beyond loopback;
+//! with `--kms kmip` python3, and the network once, to install PyKMIP.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -9,6 +10,7 @@
 )]
 
 mod archive;
+mod kmip;
 mod programs;
 mod tape;
 mod windows;
@@ -19,8 +21,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
+use kmip::KmipServer;
 use programs::{Programs, Running};
 use tape::Tape;
 use windows::Random;
@@ -36,11 +39,24 @@ struct Arguments {
     /// Repeat the choice of the windows of an earlier run
     #[arg(long)]
     seed: Option<u64>,
+    /// Where the group's keys are
+    #[arg(long, value_enum, default_value_t = Keys::BuiltIn)]
+    kms: Keys,
+}
+
+/// Where the group's keys are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Keys {
+    /// In the key service's own store
+    BuiltIn,
+    /// In an external KMIP server behind the key service: PyKMIP, installed by tests/kmip/venv
+    Kmip,
 }
 
 const GROUP: &str = "ENCR_quickstart";
 const NEXUS: &str = "quickstart-host";
 const DRIVE: &str = "drive0";
+const SERVER: &str = "pykmip";
 const WINDOWS: usize = 1000;
 
 fn main() -> ExitCode {
@@ -65,7 +81,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     };
     step("build the programs (the first time takes some minutes)");
     let programs = Programs::build()?;
-    let stage = Stage::set(programs, work.path().to_owned(), keep)?;
+    let stage = Stage::set(programs, work.path().to_owned(), keep, arguments.kms)?;
     let first = stage.cartridge("QS0001L8");
     stage.back_up(&first, &path)?;
     stage.search(&first, &path, arguments.seed)?;
@@ -101,6 +117,7 @@ struct Stage {
     _daemon: Running,
     _kms: Running,
     _drive: Running,
+    external: Option<KmipServer>,
     programs: Programs,
     kms_address: String,
     work: PathBuf,
@@ -108,7 +125,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(programs: Programs, work: PathBuf, keep: PathBuf) -> Result<Self, Box<dyn Error>> {
+    fn set(programs: Programs, work: PathBuf, keep: PathBuf, keys: Keys) -> Result<Self, Box<dyn Error>> {
         step("start a simulated LTO-8 drive with a blank cartridge");
         let drive = start_drive(&programs, &work, &keep)?;
 
@@ -139,24 +156,55 @@ impl Stage {
         let mut daemon = Running::start("tapekeyd", command, &keep)?;
         daemon.wait_until(|| std::os::unix::net::UnixStream::connect(work.join("control")).is_ok())?;
 
+        let external = match keys {
+            Keys::BuiltIn => None,
+            Keys::Kmip => {
+                step("start a KMIP server that is not ours (the first time PyKMIP is installed)");
+                Some(KmipServer::start(&work, &keep)?)
+            }
+        };
         let stage = Self {
             _daemon: daemon,
             _kms: kms,
             _drive: drive,
+            external,
             programs,
             kms_address: address.to_owned(),
             work,
             keep,
         };
+        match &stage.external {
+            Some(server) => stage.use_external(server)?,
+            None => stage.make_first_key()?,
+        }
+        Ok(stage)
+    }
+
+    fn use_external(&self, server: &KmipServer) -> Result<(), Box<dyn Error>> {
+        step("add it to the key service, look at it, and have it make a key");
+        let (endpoint, bundle) = (server.endpoint(), server.bundle());
+        println!(
+            "{}\n",
+            self.kms(&["server", "add", SERVER, "--endpoint", &endpoint, "--bundle", &bundle])?
+        );
+        println!(
+            "{}\n",
+            self.kms(&["key", "create", "--server", SERVER, "--group", GROUP])?
+        );
+        println!("{}", self.kms(&["server", "check", SERVER, "--group", GROUP])?);
+        Ok(())
+    }
+
+    fn make_first_key(&self) -> Result<(), Box<dyn Error>> {
         step(&format!("create the key group {GROUP} and its first key"));
         println!(
             "A key becomes active once a snapshot on another disk holds it. This demonstration uses one folder only, so it says --single-copy instead."
         );
-        stage.kms(&["group", "create", GROUP])?;
-        stage.kms(&["key", "create", GROUP, "first"])?;
-        stage.kms(&["key", "activate", GROUP, "first", "--single-copy"])?;
-        println!("{}", stage.kms(&["key", "list", GROUP])?);
-        Ok(stage)
+        self.kms(&["group", "create", GROUP])?;
+        self.kms(&["key", "create", GROUP, "first"])?;
+        self.kms(&["key", "activate", GROUP, "first", "--single-copy"])?;
+        println!("{}", self.kms(&["key", "list", GROUP])?);
+        Ok(())
     }
 
     fn cartridge(&self, barcode: &str) -> PathBuf {
@@ -259,6 +307,13 @@ impl Stage {
 
     fn rotate(&self) -> Result<(), Box<dyn Error>> {
         step("rotate the key of the group");
+        if self.external.is_some() {
+            println!(
+                "{}",
+                self.kms(&["key", "create", "--server", SERVER, "--group", GROUP])?
+            );
+            return Ok(());
+        }
         self.kms(&["key", "rotate", GROUP, "--single-copy"])?;
         println!("{}", self.kms(&["key", "list", GROUP])?);
         Ok(())

@@ -3,16 +3,15 @@
 //! A private key crosses the wire in one direction only. The requests that carry one have no `Debug`, and both ends wipe their buffers.
 
 use std::fmt;
-use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use thiserror::Error;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
+use super::endpoint::ServerEndpoint;
 use super::expiry::Expiry;
 use super::health::LastAnswer;
 use super::names::{GroupName, KeyName, ServerName, VolumeName};
@@ -28,93 +27,6 @@ pub const SERVER_LIMIT_MS_DEFAULT: u32 = 5_000;
 pub const SERVER_LIMIT_MS_MAX: u32 = 8_000;
 /// Volumes that a refused removal names.
 pub const HELD_VOLUMES_SHOWN: usize = 20;
-
-/// Most bytes of the name of an endpoint's host, as in DNS.
-const HOST_LENGTH_MAX: usize = 253;
-
-/// One place where a server is reached: `HOST:PORT`, an IPv6 address in brackets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ServerEndpoint {
-    host: String,
-    port: u16,
-}
-
-/// A text is no endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "endpoint \"{shown}\" is not HOST:PORT\nhint: such as kmip.example.org:5696, 192.0.2.7:5696 or [2001:db8::7]:5696"
-)]
-pub struct EndpointError {
-    /// The text with everything unprintable escaped, cut if long.
-    pub shown: String,
-}
-
-impl ServerEndpoint {
-    /// Its host: a name or an address, without brackets.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// Its port.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-}
-
-impl FromStr for ServerEndpoint {
-    type Err = EndpointError;
-
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let refused = || EndpointError {
-            shown: text.escape_default().take(80).collect(),
-        };
-        let (host, port) = text.rsplit_once(':').ok_or_else(refused)?;
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(refused)?;
-        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let is_host = match bracketed {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => {
-                (1..=HOST_LENGTH_MAX).contains(&host.len())
-                    && host
-                        .chars()
-                        .all(|letter| letter.is_ascii_alphanumeric() || "-._".contains(letter))
-            }
-        };
-        match is_host {
-            true => Ok(Self {
-                host: bracketed.unwrap_or(host).to_owned(),
-                port,
-            }),
-            false => Err(refused()),
-        }
-    }
-}
-
-impl TryFrom<String> for ServerEndpoint {
-    type Error = EndpointError;
-
-    fn try_from(text: String) -> Result<Self, EndpointError> {
-        text.parse()
-    }
-}
-
-impl From<ServerEndpoint> for String {
-    fn from(endpoint: ServerEndpoint) -> Self {
-        endpoint.to_string()
-    }
-}
-
-impl fmt::Display for ServerEndpoint {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(formatter, "[{}]:{}", self.host, self.port),
-            false => write!(formatter, "{}:{}", self.host, self.port),
-        }
-    }
-}
 
 /// In which attribute of its keys a server keeps the group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -525,39 +437,6 @@ impl ServerName {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_endpoint_is_a_host_and_a_port_and_reads_as_it_is_written() {
-        for good in [
-            "kmip.example.org:5696",
-            "192.0.2.7:1",
-            "[2001:db8::7]:5696",
-            "localhost:65535",
-        ] {
-            assert_eq!(good.parse::<ServerEndpoint>().unwrap().to_string(), good);
-        }
-        assert_eq!(
-            "[2001:db8::7]:5696".parse::<ServerEndpoint>().unwrap().host(),
-            "2001:db8::7"
-        );
-        for bad in [
-            "",
-            "kmip",
-            ":5696",
-            "kmip:",
-            "kmip:0",
-            "kmip:65536",
-            "a b:1",
-            "a/b:1",
-            "2001:db8::7:5696",
-            "[kmip]:1",
-            "https://kmip:5696",
-            "kmip:5696\n",
-            &format!("{}:1", "x".repeat(254)),
-        ] {
-            assert!(bad.parse::<ServerEndpoint>().is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn an_attribute_has_one_name_everywhere() {

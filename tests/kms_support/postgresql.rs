@@ -60,7 +60,7 @@ fn programs() -> Option<PathBuf> {
 /// A folder for the data of servers, and for what a test wants on the same file system.
 pub(crate) fn disk() -> PathBuf {
     let room = nix::sys::statvfs::statvfs(MEMORY).map_or(0, |found| {
-        u64::from(found.blocks_available()).saturating_mul(found.fragment_size())
+        found.blocks_available().saturating_mul(found.fragment_size())
     });
     if room >= ROOM && tempfile::tempfile_in(MEMORY).is_ok() {
         MEMORY.into()

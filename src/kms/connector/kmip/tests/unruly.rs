@@ -28,7 +28,8 @@ async fn spoilt(spoil: Option<model::Spoil>) -> (&'static str, String) {
 
 #[tokio::test]
 async fn replies_that_are_none_are_told_as_such_and_never_taken() {
-    let cases: [(fn(Vec<u8>) -> Said, &str); 7] = [
+    type Says = fn(Vec<u8>) -> Said;
+    let cases: [(Says, &str); 7] = [
         (
             |mut reply| {
                 reply[3] = 7;

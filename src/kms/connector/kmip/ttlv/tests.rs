@@ -5,8 +5,11 @@ use proptest::prelude::*;
 use super::super::write::Writer;
 use super::*;
 
+/// Whether a value is the one that is meant.
+type IsIt = fn(&Value<'_>) -> bool;
+
 /// Examples of the KMIP specification, "Examples" of the TTLV encoding: one field of each type.
-const EXAMPLES: [(&str, fn(&Value<'_>) -> bool); 10] = [
+const EXAMPLES: [(&str, IsIt); 10] = [
     ("42002002000000040000000800000000", |value| {
         matches!(value, Value::Integer(8))
     }),
@@ -62,7 +65,8 @@ fn reads_the_examples_of_the_specification() {
 #[test]
 fn writes_the_examples_of_the_specification() {
     let tag = Tag(0x42_0020);
-    let written: [(usize, fn(&mut Writer, Tag)); 5] = [
+    type Write = fn(&mut Writer, Tag);
+    let written: [(usize, Write); 5] = [
         (0, |writer, tag| writer.integer(tag, 8)),
         (3, |writer, tag| writer.enumeration(tag, 255)),
         (5, |writer, tag| writer.text(tag, "Hello World")),

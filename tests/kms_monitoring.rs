@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kms_support::connectors::{Connectors, Trust};
 use kms_support::outside::{OtherKms, Weather};
 use kms_support::{Home, Log, Raw, Running, group, new_group, new_snapshot, passphrase_key, rotate, volume};
 use reqwest::Method;
@@ -254,8 +255,11 @@ async fn numbers_over_the_whole_store_are_looked_up_once_a_minute_at_most() {
 #[tokio::test]
 async fn every_metric_and_label_of_the_alert_rules_exists() {
     let home = Home::new();
-    let offsite: Arc<dyn ExternalServer> = Arc::new(OtherKms::new("offsite", 0));
-    let running = home.serve_with(vec![offsite], SelectionRules::default()).await;
+    let offsite = Arc::new(OtherKms::new("offsite", 0));
+    let running = home.serve_through(&Connectors::to(&[&offsite])).await;
+    let wanted = Trust::new(&home).server("offsite");
+    let admin = home.client("admin-1", running.address);
+    admin.add_server(&wanted).await.unwrap();
     let media = home.client("media-server-1", running.address);
     media.backup_key("ENCR_none", &volume("A1")).await.err().unwrap();
     let text = metrics(&running).await;
@@ -390,8 +394,9 @@ async fn a_key_made_of_a_passphrase_is_no_alarm_though_no_snapshot_holds_it() {
 #[tokio::test]
 async fn each_request_is_one_line_of_the_log_that_its_answer_can_be_found_by() {
     let log = Log::collect_everything();
-    // Other stories may write into the same log: their requests have other ids.
-    let home = Home::with_seed(0x106);
+    // Other stories may write into the same log: their services started in another second, which is in the ids of requests.
+    let home = Home::new();
+    home.clock.advance_seconds(11);
     let running = home.serve().await;
     let raw = Raw::new(&home, "media-server-1", running.address);
     let request = "GET /v1/groups?after=x HTTP/1.1\r\nhost: kms\r\nconnection: close\r\n\r\n";

@@ -56,6 +56,8 @@ mod kms_sealing;
 mod kms_sealing_process;
 #[path = "kms_select.rs"]
 mod kms_select;
+#[path = "kms_server_cli.rs"]
+mod kms_server_cli;
 #[path = "kms_servers.rs"]
 mod kms_servers;
 #[path = "kms_snapshot_process.rs"]

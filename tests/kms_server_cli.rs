@@ -20,7 +20,6 @@ use kms_support::{Home, volume};
 use tapekey::cli::kms::{KmsArgs, run};
 use tapekey::cli::output::{Exit, Failure, Output};
 use tapekey::clock::Clock;
-use tapekey::kms::service::Kms;
 
 #[derive(Parser)]
 struct CommandLine {
@@ -75,9 +74,7 @@ fn write(folder: &Path, name: &str, text: &str, mode: u32) {
 async fn an_administrator_goes_from_files_to_a_server_that_is_checked_bound_renewed_and_removed() {
     let offsite = Arc::new(OtherKms::new("offsite", 0));
     let home = Home::new();
-    let kms = Kms::start(home.open_store().unwrap(), home.clock.clone(), home.entropy.clone()).unwrap();
-    let kms = kms.with_connectors(Connectors::to(&[&offsite]));
-    let running = home.serve_kms(Arc::new(kms), || {}).await;
+    let running = home.serve_through(&Connectors::to(&[&offsite])).await;
     let terminal = Terminal {
         home: &home,
         address: format!("https://{}", running.address),

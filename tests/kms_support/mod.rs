@@ -280,6 +280,7 @@ impl Home {
                 while let Some(row) = found.next().unwrap() {
                     let shown = (0..columns).map(|column| match row.get(column).unwrap() {
                         rusqlite::types::Value::Integer(number) => number.to_string(),
+                        rusqlite::types::Value::Blob(bytes) => format!("\\x{}", hex::encode(bytes)),
                         other => format!("{other:?}"),
                     });
                     lines.push(shown.collect::<Vec<_>>().join("|"));
@@ -463,6 +464,13 @@ impl Home {
     /// Does something between the service's reading of its files and its first look at the clock.
     pub(crate) async fn serve_after(&self, meanwhile: impl FnOnce()) -> Running {
         self.serve_kms(self.kms(), meanwhile).await
+    }
+
+    /// With such connectors for the servers that administrators configure.
+    pub(crate) async fn serve_through(&self, connectors: &Arc<connectors::Connectors>) -> Running {
+        let kms = Kms::start(self.opened_store(), self.clock.clone(), self.entropy.clone()).unwrap();
+        let kms = kms.with_connectors(connectors.clone());
+        self.serve_kms(Arc::new(kms), || {}).await
     }
 
     /// With servers behind it.

@@ -121,7 +121,7 @@ CREATE TABLE enrollments (
     binding TEXT,
     created_by TEXT NOT NULL,
     expires INTEGER NOT NULL,
-    used INTEGER NOT NULL CHECK (used IN (0, 1)),
+    state TEXT NOT NULL,
     mac BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- One chain for each node. The MAC covers every field and the MAC of the record before; the chain begins with the store's and the node's id.
@@ -162,11 +162,12 @@ CREATE TABLE snapshot_keys (
     snapshot INTEGER NOT NULL REFERENCES snapshots (sequence),
     modified INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
--- What needs two administrators. The MAC covers every field.
+-- What needs two administrators: about a group, a key of it, or a person. The MAC covers every field.
 CREATE TABLE admin_requests (
     number INTEGER PRIMARY KEY,
+    change TEXT NOT NULL,
     target BLOB NOT NULL CHECK (length(target) = 16),
-    group_name TEXT NOT NULL,
+    name TEXT NOT NULL,
     key_name TEXT,
     reason TEXT NOT NULL,
     state TEXT NOT NULL,

@@ -73,7 +73,7 @@ async fn a_clock_beyond_the_certificates_is_said_and_the_service_serves_again_on
     rotate(&admin, DAILY).await;
     let media = home.client("media-server-1", running.address);
     let written = media.backup_key(DAILY, &volume("A1")).await.unwrap();
-    for (days, says) in [(-400, "NotValidYet"), (1200, "Expired")] {
+    for (days, says) in [(-400, "certificate not valid yet"), (1200, "certificate expired")] {
         let late = home.client("media-server-1", running.address);
         home.clock.jump_days(days);
         let refused = late.backup_key(DAILY, &volume("A2")).await.err().unwrap().to_string();

@@ -15,10 +15,11 @@ use tapekey::kms_api::{
     AddServer, AdminRequest, AdminRequestList, AuditHeads, AuditPage, BackupKeyAnswer, BackupKeyRequest,
     BindGroupToServer, BindGroups, CertificateList, ChangeServer, CheckServer, ClearedCache, CreateEnrollment,
     CreateGroup, CreateKey, CreatePassphraseKey, CreateServerKey, CreateSnapshot, CreatedKey, Describe, Enroll,
-    EnrollmentList, EnrollmentToken, ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, IssuedCertificate, KeyList, KeyMove,
-    MoveKey, MoveKeyToGroup, NewAdminRequest, Readiness, RemoveServer, RemovedServer, RenameGroup, RenameKey,
-    RenewCertificate, RestoreKeysAnswer, RestoreKeysRequest, RevokeCertificates, RotateGroup, RotationReport,
-    SealStatus, ServerCheck, ServerList, ServerRecord, ServiceStatus, SetRotation, SnapshotList, UndoAdminRequest,
+    EnrollmentList, EnrollmentToken, ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, IssuedCertificate,
+    KeyList, KeyMove, MoveKey, MoveKeyToGroup, NewAdminRequest, Readiness, RemoveServer, RemovedServer, RenameGroup,
+    RenameKey, RenewCertificate, RestoreKeysAnswer, RestoreKeysRequest, RevokeCertificates, RotateGroup,
+    RotationReport, SealStatus, ServerCheck, ServerList, ServerRecord, ServiceStatus, SetRotation, SnapshotList,
+    UndoAdminRequest,
 };
 
 macro_rules! golden {

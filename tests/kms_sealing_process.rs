@@ -9,7 +9,6 @@
 
 mod kms_support;
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use kms_support::process::{PROGRAM, Process, drawn, ended, verified};

@@ -212,7 +212,7 @@ pub(crate) fn end_of(child: &mut Child) -> ExitStatus {
             return ended;
         }
         assert!(began.elapsed() < LONGEST, "it never ended");
-        std::thread::yield_now();
+        thread::yield_now();
     }
 }
 
@@ -233,7 +233,7 @@ pub(crate) fn kill_when(mut child: Child, mut turns: u32, reached: impl Fn() -> 
             }
             turns -= 1;
         }
-        std::thread::yield_now();
+        thread::yield_now();
     }
     let _ = child.kill();
     child.wait().unwrap();

@@ -139,7 +139,7 @@ async fn groups_and_keys_are_renamed_described_and_moved() {
         "ENCR_nightly"
     );
     assert_eq!(
-        row(terminal.says("group describe ENCR_nightly short").await)[6],
+        row(terminal.says("group describe ENCR_nightly short").await)[7],
         "short"
     );
     assert_eq!(

@@ -36,7 +36,8 @@ pub use audit_pages::{AUDIT_PAGE_RECORDS_MAX, AuditEntry, AuditHeads, AuditPage,
 pub use audit_walk::{AuditVerdict, AuditWalk};
 pub use certificates::{
     BOUND_GROUPS_MAX, BindGroups, Binding, CertificateList, CertificateRecord, CreateEnrollment, EndReason, Ended,
-    Enroll, EnrollmentToken, IssuedCertificate, RenewCertificate, RevokeCertificates, SIGNING_REQUEST_LENGTH_MAX,
+    Enroll, EnrollmentList, EnrollmentRecord, EnrollmentToken, IssuedCertificate, RenewCertificate, RevokeCertificates,
+    SIGNING_REQUEST_LENGTH_MAX,
 };
 pub use endpoint::{EndpointError, ServerEndpoint};
 pub use enroll_token::{ENROLL_TOKEN_LENGTH_MAX, EnrollToken};
@@ -104,7 +105,8 @@ pub const SERVERS_PATH: &str = "/v1/servers";
 pub const CERTIFICATES_PATH: &str = "/v1/certificates";
 /// `POST`: a successor for the asker's own certificate.
 pub const RENEWAL_PATH: &str = "/v1/renewal";
-/// `POST`: a token for a new host.
+/// `GET`: tokens that can be used. `POST`: a token for a new host. `/v1/enrollments/{name}/cancel` takes `POST` to make those for a name
+/// worthless.
 pub const ENROLLMENTS_PATH: &str = "/v1/enrollments";
 /// `POST`: a certificate for a token. The one address that takes clients without a certificate.
 pub const ENROLL_PATH: &str = "/v1/enroll";

@@ -128,6 +128,21 @@ fn the_example_that_is_shipped_is_good() {
     }
 }
 
+#[test]
+fn the_unit_lets_the_daemon_renew_its_certificate_where_the_example_keeps_it() {
+    let read = |path: &str| std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let example: toml::Table = read("docs/tapekeyd.toml").parse().unwrap();
+    let unit = read("systemd/tapekeyd.service");
+    for file in ["certificate", "key"] {
+        let file = std::path::Path::new(example["kms"][file].as_str().unwrap());
+        let folder = file.parent().unwrap().display().to_string();
+        assert!(
+            unit.lines().any(|line| line == format!("ReadWritePaths=-{folder}")),
+            "{folder}"
+        );
+    }
+}
+
 /// The keys that the configuration knows, as its own error message lists them.
 fn every_key() -> Vec<String> {
     let mut keys = Vec::new();

@@ -76,8 +76,10 @@ fn group(value: &Value) -> KitGroup {
         },
         cipher: Cipher::Aes256Gcm,
         description: word(&value["description"]).to_owned(),
-        rotate_after_days: None,
         server: None,
+        rotate_after_days: value["rotate_after_days"]
+            .as_u64()
+            .map(|days| u32::try_from(days).unwrap()),
         created: at(&value["created_ms"]),
         modified: at(&value["modified_ms"]),
     };

@@ -15,10 +15,11 @@ use tapekey::kms_api::{
     AddServer, AdminRequest, AdminRequestList, AuditHeads, AuditPage, BackupKeyAnswer, BackupKeyRequest,
     BindGroupToServer, BindGroups, CertificateList, ChangeServer, CheckServer, ClearedCache, CreateEnrollment,
     CreateGroup, CreateKey, CreatePassphraseKey, CreateServerKey, CreateSnapshot, CreatedKey, Describe, Enroll,
-    EnrollmentToken, ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, IssuedCertificate, KeyList, KeyMove,
-    MoveKey, MoveKeyToGroup, NewAdminRequest, Readiness, RemoveServer, RemovedServer, RenameGroup, RenameKey,
-    RenewCertificate, RestoreKeysAnswer, RestoreKeysRequest, RevokeCertificates, RotateGroup, RotationReport,
-    SealStatus, ServerCheck, ServerList, ServerRecord, ServiceStatus, SetRotation, SnapshotList, UndoAdminRequest,
+    EnrollmentList, EnrollmentToken, ErrorAnswer, ErrorCode, GroupList, ImportKeys, ImportReport, IssuedCertificate,
+    KeyList, KeyMove, MoveKey, MoveKeyToGroup, NewAdminRequest, Readiness, RemoveServer, RemovedServer, RenameGroup,
+    RenameKey, RenewCertificate, RestoreKeysAnswer, RestoreKeysRequest, RevokeCertificates, RotateGroup,
+    RotationReport, SealStatus, ServerCheck, ServerList, ServerRecord, ServiceStatus, SetRotation, SnapshotList,
+    UndoAdminRequest,
 };
 
 macro_rules! golden {
@@ -63,6 +64,7 @@ fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
     request::<RotateGroup>(&golden!("rotate-group"));
     request::<NewAdminRequest>(&golden!("new-admin-request"));
     request::<NewAdminRequest>(&golden!("new-admin-request-group"));
+    request::<NewAdminRequest>(&golden!("new-admin-request-admin"));
     request::<UndoAdminRequest>(&golden!("undo-admin-request"));
     request::<CreateSnapshot>(&golden!("create-snapshot"));
     request::<RenameGroup>(&golden!("rename-group"));
@@ -77,6 +79,7 @@ fn requests_read_and_write_as_pinned_and_refuse_unknown_fields() {
     request::<BindGroups>(&golden!("bind-groups-all"));
     request::<CreateEnrollment>(&golden!("create-enrollment"));
     request::<CreateEnrollment>(&golden!("create-enrollment-operator"));
+    request::<CreateEnrollment>(&golden!("create-enrollment-admin"));
     request::<Enroll>(&golden!("enroll"));
     request::<AddServer>(&golden!("add-server"));
     request::<ChangeServer>(&golden!("change-server"));
@@ -116,6 +119,7 @@ fn answers_read_and_write_as_pinned() {
     written_as_read::<ServerCheck>(&golden!("server-check"));
     written_as_read::<CreatedKey>(&golden!("created-key"));
     written_as_read::<CertificateList>(&golden!("certificate-list"));
+    written_as_read::<EnrollmentList>(&golden!("enrollment-list"));
     written_as_read::<EnrollmentToken>(&golden!("enrollment-token"));
     written_as_read::<IssuedCertificate>(&golden!("issued-certificate"));
     written_as_read::<ErrorAnswer>(&golden!("error"));

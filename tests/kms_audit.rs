@@ -210,6 +210,8 @@ async fn an_auditor_lists_exports_and_verifies_over_the_web_service() {
         listed.contains("CN=media-server-1  backup_key  group ENCR_a  key "),
         "{listed}"
     );
+    let node = check(&home, &[]).0[0].node.to_string();
+    assert!(listed.lines().all(|line| line.starts_with(&node)), "{listed}");
     let (exported, failed) = typed(&home, &address, "auditor-1", "audit export").await;
     assert!(failed.is_none());
     let (local, _) = check(&home, &[]);

@@ -240,7 +240,7 @@ async fn a_token_is_not_said_to_another_kms_and_nobody_comes_without_one() {
 }
 
 #[tokio::test]
-async fn a_token_is_for_a_free_name_a_fitting_role_and_no_administrator() {
+async fn a_token_is_for_a_free_name_a_fitting_role_and_no_administrator_unasked() {
     let home = Home::new();
     let running = home.serve().await;
     let admin = home.client("admin-1", running.address);
@@ -250,7 +250,10 @@ async fn a_token_is_for_a_free_name_a_fitting_role_and_no_administrator() {
         binding,
     };
     for (wanted, says) in [
-        (wanted("admin-3", Role::Admin, None), "needs a second administrator"),
+        (
+            wanted("admin-3", Role::Admin, None),
+            "needs two others and a waiting time",
+        ),
         (
             wanted("operator-1", Role::Operator, None),
             "a valid certificate of operator-1 already",

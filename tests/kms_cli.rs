@@ -139,7 +139,7 @@ async fn groups_and_keys_are_renamed_described_and_moved() {
         "ENCR_nightly"
     );
     assert_eq!(
-        row(terminal.says("group describe ENCR_nightly short").await)[6],
+        row(terminal.says("group describe ENCR_nightly short").await)[7],
         "short"
     );
     assert_eq!(
@@ -266,7 +266,7 @@ async fn an_administrator_lets_a_host_in_binds_it_and_ends_it() {
     );
     let (exit, text) = terminal.fails("enroll create admin-3 --role admin").await;
     assert!(
-        exit == Exit::Failed && text.contains("needs a second administrator"),
+        exit == Exit::Failed && text.contains("needs two others and a waiting time"),
         "{text}"
     );
 
@@ -308,9 +308,46 @@ async fn an_administrator_lets_a_host_in_binds_it_and_ends_it() {
     assert_eq!(terminal.fails("certificate bind host-7").await.0, Exit::Usage);
     let ended = terminal.says("certificate revoke host-7").await;
     assert!(ended.contains("revoked 2026-11-24T12:00:00Z by CN=admin-1"), "{ended}");
+    asks_for_a_further_administrator_and_sees_open_tokens(&terminal).await;
     let renewed = terminal.says("certificate renew").await;
     assert!(renewed.contains("admin-1  admin  -  "), "{renewed}");
     running.stop().await;
+}
+
+async fn asks_for_a_further_administrator_and_sees_open_tokens(terminal: &Terminal<'_>) {
+    let reason = "--reason spring";
+    let asked = terminal.says(&format!("enroll create zoe --role admin {reason}")).await;
+    assert!(
+        asked.contains("let zoe become an administrator") && asked.contains("30 days left for another administrator"),
+        "{asked}"
+    );
+    let approved = terminal.typed("request approve 1", "admin-2", false).await.unwrap();
+    assert!(
+        approved.contains("30 days of service left until a token can be made"),
+        "{approved}"
+    );
+    let (_, early) = terminal.fails("enroll create zoe --role admin").await;
+    assert!(
+        early.contains("has 30 days of service left") && early.contains("request show 1"),
+        "{early}"
+    );
+    let (exit, text) = terminal
+        .fails(&format!("enroll create bert --role operator {reason}"))
+        .await;
+    assert!(
+        exit == Exit::Usage && text.contains("--reason is for --role admin"),
+        "{text}"
+    );
+    terminal.says("enroll create bert --role operator").await;
+    let row = "bert  operator  -       CN=admin-1  2026-11-24T13:00:00Z\n";
+    let table = format!("NAME  ROLE      GROUPS  MADE BY     UNTIL\n{row}");
+    assert_eq!(terminal.says("enroll list").await, table);
+    assert_eq!(terminal.says("enroll cancel bert").await, table);
+    let (exit, none) = terminal.fails("enroll cancel bert").await;
+    assert!(
+        exit == Exit::Failed && none.contains("no open enrollment token for bert"),
+        "{none}"
+    );
 }
 
 #[tokio::test]

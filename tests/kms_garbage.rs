@@ -9,15 +9,18 @@
 
 mod kms_support;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kms_support::{Home, Raw, TlsTime, client_config, new_group, rotate, volume};
 use reqwest::Method;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tapekey::clock::Clock;
 use tapekey::kad::KeyKind;
+use tapekey::kms::master_key::Given;
+use tapekey::kms::verify::verify;
 use tapekey::kms_api::ErrorCode;
 use tapekey::kms_client::{KmsClient, KmsClientError, Remedy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -271,6 +274,47 @@ async fn garbage_on_its_port_does_not_disturb_the_service() {
         .expect("hung up");
     assert_eq!(answer.first(), Some(&0x15), "a TLS alert: {answer:02x?}");
     running.stop().await;
+}
+
+/// The first words of a client of ours.
+fn hello(home: &Home) -> Vec<u8> {
+    let tls = Raw::new(home, "admin-1", SocketAddr::from(([127, 0, 0, 1], 1))).tls();
+    let name = ServerName::from(IpAddr::from([127, 0, 0, 1]));
+    let mut connection = rustls::ClientConnection::new(tls, name).unwrap();
+    let mut bytes = Vec::new();
+    connection.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+#[tokio::test]
+async fn a_hello_cut_or_changed_at_any_place_ends_its_connection_and_no_other() {
+    let home = Home::new();
+    let running = home.serve().await;
+    let admin = home.client("admin-1", running.address);
+    admin
+        .create_group(&new_group("ENCR_a", KeyKind::Derived))
+        .await
+        .unwrap();
+    let hello = hello(&home);
+    assert!(hello.len() > 100 && hello[0] == 0x16, "a handshake record");
+    for place in 0..hello.len() {
+        let mut changed = hello.clone();
+        changed[place] ^= 1 << (place % 8);
+        for bytes in [&hello[..place], &changed] {
+            let mut stream = TcpStream::connect(running.address).await.unwrap();
+            // The service may have hung up already.
+            let _ = stream.write_all(bytes).await;
+            let _ = stream.shutdown().await;
+            let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut Vec::new())).await;
+            assert!(ended.is_ok(), "it hangs on a hello that was cut or changed at {place}");
+        }
+    }
+    assert_eq!(admin.groups().await.unwrap().len(), 1);
+    running.stop().await;
+    let (clock, entropy) = (&*home.clock, &*home.entropy);
+    let with = (None, &Given::default());
+    let report = verify(&home.folder(), with, (clock, entropy), &mut |_, _, _| {}).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
 }
 
 #[tokio::test]

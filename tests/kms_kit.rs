@@ -21,7 +21,7 @@ use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use serde_json::Value;
 use tapekey::kad::KeyKind;
-use tapekey::kms_api::{CreateKey, ErrorCode, KeyName, KeyState, MoveKey, SnapshotForm};
+use tapekey::kms_api::{CreateKey, ErrorCode, KeyName, KeyState, MoveKey, RotateAfter, SetRotation, SnapshotForm};
 use tapekey::kms_client::KmsClient;
 
 const WORDS: &str = "orbit lemon castle river paper quiet falcon seven";
@@ -287,6 +287,10 @@ async fn a_kit_alone_gives_the_very_key_that_the_service_gave_for_a_volume() {
 async fn a_kit_makes_a_whole_new_service_that_gives_the_old_volumes_their_keys() {
     let mut scene = Scene::new().await;
     scene.create("never-used").await;
+    let age = SetRotation {
+        rotate_after: RotateAfter::Days(90),
+    };
+    scene.admin.set_rotation(&group("ENCR_daily"), &age).await.unwrap();
     scene.make_kit();
     scene.activate("first").await.unwrap();
     fs::remove_file(scene.kit()).unwrap();
@@ -323,6 +327,8 @@ async fn a_kit_makes_a_whole_new_service_that_gives_the_old_volumes_their_keys()
         [("first", KeyState::Active), ("never-used", KeyState::Inactive)]
     );
     assert_eq!(keys[0], before[0], "as it was, with its times");
+    let groups = admin.groups().await.unwrap();
+    assert_eq!(groups[0].rotate_after_days, Some(90), "as it was");
     let host = new.client("media-server-1", running.address);
     let restored = host.restore_keys(&given.kad.encode(), None).await.unwrap();
     assert!(restored.keys[0].key == given.key);

@@ -20,6 +20,8 @@ mod kms_audit;
 mod kms_certificates;
 #[path = "kms_cli.rs"]
 mod kms_cli;
+#[path = "kms_further_admin.rs"]
+mod kms_further_admin;
 #[path = "kms_garbage.rs"]
 mod kms_garbage;
 #[path = "kms_keys.rs"]
@@ -50,6 +52,8 @@ mod kms_rollback;
 mod kms_rotation;
 #[path = "kms_rotation_process.rs"]
 mod kms_rotation_process;
+#[path = "kms_schedule.rs"]
+mod kms_schedule;
 #[path = "kms_sealing.rs"]
 mod kms_sealing;
 #[path = "kms_sealing_process.rs"]

@@ -500,7 +500,11 @@ async fn no_edit_of_the_tables_shortens_the_wait_or_brings_an_undone_request_bac
     assert_eq!(service.state_of("k").await, KeyState::Prelive);
     let void = service.request(request).await;
     assert_eq!(void.state, AdminRequestState::Void);
-    assert!(void.outcome.unwrap().contains("the audit log says that it was undone"));
+    assert!(
+        void.outcome
+            .unwrap()
+            .contains("the audit log says that it ended before")
+    );
 }
 
 #[tokio::test]

@@ -69,7 +69,9 @@ GET  /v1/certificates                          admin operator auditor
 POST /v1/certificates/{name}/revoke            admin
 POST /v1/certificates/{name}/groups            admin
 POST /v1/renewal                               admin operator auditor media-server
+GET  /v1/enrollments                           admin operator auditor
 POST /v1/enrollments                           admin
+POST /v1/enrollments/{name}/cancel             admin
 POST /v1/enroll
 GET  /v1/openapi.json                          admin operator auditor media-server
 ";

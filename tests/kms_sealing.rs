@@ -227,6 +227,16 @@ fn the_host_master_key_is_changed_and_the_message_says_what_may_go() {
     assert_eq!(mode & 0o777, 0o600);
     let again = says(&["reseal", "kms", "--master-key", "kms/second.key"], ["", ""], at);
     assert!(again.contains("already"), "{again}");
+    let json = says(
+        &["reseal", "kms", "--master-key", "kms/second.key", "--json"],
+        ["", ""],
+        at,
+    );
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["changed"], &json["master_key"]),
+        (&false.into(), &"second.key".into())
+    );
     // The old snapshot opens under the old key alone.
     says(
         &["verify", "old.snapshot", "--master-key", "kms/host-master.key"],
@@ -277,8 +287,21 @@ fn the_host_master_key_is_changed_to_a_passphrase_to_another_one_and_back_to_a_f
     fails(&["verify", "kms", "--passphrase-fd", "3"], [OLD, ""], at);
     let verified = says(&["verify", "kms", "--passphrase-fd", "3"], [NEW, ""], at);
     assert!(verified.ends_with(WHOLE));
-    let back = ["reseal", "kms", "--master-key", "kms/third.key", "--passphrase-fd", "3"];
-    says(&back, [NEW, ""], at);
+    let back = [
+        "reseal",
+        "kms",
+        "--json",
+        "--master-key",
+        "kms/third.key",
+        "--passphrase-fd",
+        "3",
+    ];
+    let json: serde_json::Value = serde_json::from_str(&says(&back, [NEW, ""], at)).unwrap();
+    assert_eq!(
+        (&json["changed"], &json["former_master_key"], &json["master_key"]),
+        (&true.into(), &"passphrase".into(), &"third.key".into())
+    );
+    assert_ne!(json["host_master_key"], json["before"]);
     let listed = says(&["audit", "list", "kms"], ["", ""], at);
     assert_eq!(
         listed.matches("reseal_store  under host master key").count(),

@@ -9,24 +9,14 @@
 
 mod kms_support;
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use kms_support::process::{PROGRAM, Process, ended};
+use kms_support::process::{PROGRAM, Process, drawn, ended, verified};
 use kms_support::{Home, group, new_group, rotate, volume};
 use tapekey::kad::KeyKind;
 use tapekey::kms_api::CreateKey;
 
 const SEEDS: u32 = 100;
-
-fn every_key_opens(folder: &Path, seed: u32) {
-    let ended = ended(Command::new(PROGRAM).arg("verify").arg(folder));
-    assert!(
-        ended.status.success(),
-        "seed {seed}: {}",
-        String::from_utf8_lossy(&ended.stderr)
-    );
-}
 
 /// A KMS with some keys, one of them handed out for a volume with this KAD.
 async fn with_keys(keys: usize) -> (Home, Vec<u8>) {
@@ -47,11 +37,6 @@ async fn with_keys(keys: usize) -> (Home, Vec<u8>) {
     let media = process.client(&home.folder(), "media-server-1");
     let written = media.backup_key("ENCR_daily", &volume("A1")).await.unwrap();
     (home, written.kad.encode().to_vec())
-}
-
-/// A pseudo-random number that follows from a seed.
-fn drawn(seed: u32) -> u32 {
-    (seed ^ 0x5BD1_E995).wrapping_mul(0x9E37_79B1).rotate_left(13) >> 8
 }
 
 #[tokio::test]
@@ -95,7 +80,7 @@ async fn a_kill_at_any_step_of_a_reseal_leaves_a_store_that_opens_and_the_next_t
         }
         child.wait().unwrap();
         between += u32::from(config().contains("former_master_key"));
-        every_key_opens(&folder, seed);
+        verified(&folder, seed);
         let again = ended(
             Command::new(PROGRAM)
                 .arg("reseal")
@@ -109,7 +94,7 @@ async fn a_kill_at_any_step_of_a_reseal_leaves_a_store_that_opens_and_the_next_t
             String::from_utf8_lossy(&again.stderr)
         );
         assert!(!config().contains("former_master_key"), "seed {seed}");
-        every_key_opens(&folder, seed);
+        verified(&folder, seed);
         // The former key is in no use.
         let former = if seed == 0 {
             folder.join("host-master.key")
@@ -122,7 +107,7 @@ async fn a_kill_at_any_step_of_a_reseal_leaves_a_store_that_opens_and_the_next_t
         killed >= 10 && between >= 1,
         "{killed} kills, {between} of them between two steps"
     );
-    every_key_opens(&folder, SEEDS);
+    verified(&folder, SEEDS);
 }
 
 fn left_under_former(home: &Home) -> i64 {
@@ -156,7 +141,7 @@ async fn a_kill_at_any_step_of_sealing_anew_loses_no_key_and_the_next_start_goes
             0 => finished += 1,
             _ => half += 1,
         }
-        every_key_opens(&home.folder(), seed);
+        verified(&home.folder(), seed);
     }
     assert!(
         half >= 5 && finished >= 1,
@@ -172,5 +157,5 @@ async fn a_kill_at_any_step_of_sealing_anew_loses_no_key_and_the_next_start_goes
     assert_eq!(seal.records_left, 0);
     let media = process.client(&home.folder(), "media-server-1");
     assert_eq!(media.restore_keys(&kad, None).await.unwrap().keys.len(), 1);
-    every_key_opens(&home.folder(), SEEDS);
+    verified(&home.folder(), SEEDS);
 }

@@ -72,7 +72,7 @@ enum Noun {
     /// What external servers answered, kept by the KMS for ten minutes
     #[command(subcommand)]
     Cache(operation::CacheVerb),
-    /// What needs two administrators and a waiting time: deleting keys and groups
+    /// What needs two administrators and a waiting time: deleting keys and groups, a further administrator
     #[command(subcommand)]
     Request(request::RequestVerb),
     /// The audit log: every release of a key, every change, every refusal

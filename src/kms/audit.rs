@@ -128,6 +128,8 @@ pub enum Action {
     ClearCache,
     /// A token for a new host.
     CreateEnrollment,
+    /// Tokens that were not used yet, made worthless.
+    CancelEnrollments,
     /// A new host's first certificate.
     Enroll,
     /// A successor for the asker's certificate.
@@ -200,6 +202,7 @@ impl Action {
             Self::Unquiesce => "unquiesce",
             Self::ClearCache => "clear_cache",
             Self::CreateEnrollment => "create_enrollment",
+            Self::CancelEnrollments => "cancel_enrollments",
             Self::Enroll => "enroll",
             Self::RenewCertificate => "renew_certificate",
             Self::ReplaceCertificates => "replace_certificates",
@@ -259,6 +262,7 @@ impl Action {
             | Self::Unquiesce
             | Self::ClearCache
             | Self::CreateEnrollment
+            | Self::CancelEnrollments
             | Self::Enroll
             | Self::RenewCertificate
             | Self::ReplaceCertificates

@@ -1,8 +1,7 @@
-//! Who holds which certificate: enrolment by token, renewal, revocation, the groups of media servers. Each is one audited transaction.
+//! Who holds which certificate: renewal, revocation, the groups of media servers. Each is one audited transaction.
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 
 use rustls::sign::CertifiedKey;
 
@@ -13,13 +12,11 @@ use super::model::{CertificateRefusal, HolderRefusal, ServiceError};
 use super::pki::{IssuingCa, certificate_pem, client_under, facts, server_under};
 use super::service::Kms;
 use super::store::certificates::{self, NewCertificate, Stored};
-use super::store::{Session, authority, enrollments, millis, moment};
+use super::store::{Session, authority};
 use crate::clock::to_text;
-use crate::entropy::random_bytes;
 use crate::kms_api::{
-    BOUND_GROUPS_MAX, BindGroups, Binding, CertificateDates, CertificateList, CertificateRecord, ClientName,
-    CreateEnrollment, EndReason, Enroll, EnrollToken, EnrollmentToken, Expiry, GroupName, IssuedCertificate,
-    PAGE_RECORDS_MAX, RenewCertificate, RevokeCertificates, Role,
+    BOUND_GROUPS_MAX, BindGroups, Binding, CertificateDates, CertificateList, CertificateRecord, ClientName, EndReason,
+    Expiry, GroupName, IssuedCertificate, PAGE_RECORDS_MAX, RenewCertificate, RevokeCertificates, Role,
 };
 
 /// Clients' certificates that end soon, in a status.
@@ -196,89 +193,6 @@ impl Kms {
         self.store.run(move |session| session.audited(event, work)).await
     }
 
-    /// A token for a new host.
-    ///
-    /// # Errors
-    /// [`HolderRefusal`]: the name is held, the role is admin, the binding does not fit the role.
-    pub(super) async fn create_enrollment(
-        &self,
-        actor: &Actor,
-        wanted: CreateEnrollment,
-    ) -> Result<EnrollmentToken, ServiceError> {
-        let mut event = Event::new(actor, Action::CreateEnrollment);
-        let groups = wanted
-            .binding
-            .as_ref()
-            .map_or_else(String::new, |binding| format!(", {binding}"));
-        event.detail = Some(format!("{}, role {}{groups}", wanted.name, wanted.role));
-        let by = actor.subject.clone();
-        let work = move |session: &Session<'_>, _: &mut Event| {
-            if wanted.role == Role::Admin {
-                return Err(HolderRefusal::FurtherAdmin.into());
-            }
-            check_binding(wanted.role, wanted.binding.as_ref())?;
-            check_name_is_free(session, &wanted.name)?;
-            let ca = authority::of_session(session)?;
-            let token = EnrollToken {
-                id: random_bytes(session.entropy)?,
-                secret: Zeroizing::new(random_bytes(session.entropy)?),
-                ca: EnrollToken::digest(&[], &ca.root),
-            };
-            let digest = EnrollToken::digest(&token.id, &*token.secret);
-            let expires = enrollments::insert(session, token.id, digest, wanted, &by)?;
-            Ok(EnrollmentToken {
-                token: token.to_text().to_string(),
-                expires,
-            })
-        };
-        let token = self.store.run(move |session| session.audited(event, work)).await?;
-        self.enrollment_until
-            .fetch_max(millis(token.expires), Ordering::Relaxed);
-        Ok(token)
-    }
-
-    /// A new host's first certificate. Why a token is refused stands in the audit log alone.
-    ///
-    /// # Errors
-    /// [`HolderRefusal`]: the token, the request, or its key.
-    pub(super) async fn enroll(&self, actor: &Actor, wanted: Enroll) -> Result<IssuedCertificate, ServiceError> {
-        let event = Event::new(actor, Action::Enroll);
-        let work = move |session: &Session<'_>, event: &mut Event| {
-            let enrollment = hex::decode(&wanted.id).ok();
-            let enrollment = enrollment
-                .map(|id| enrollments::by_id(session, &id))
-                .transpose()?
-                .flatten();
-            let secret = Zeroizing::new(hex::decode(&wanted.secret).unwrap_or_default());
-            let Some(enrollment) = enrollment else {
-                event.detail = Some("a token that does not exist".to_owned());
-                return Err(HolderRefusal::Enrollment.into());
-            };
-            let digest = EnrollToken::digest(&hex::decode(&wanted.id).unwrap_or_default(), &secret);
-            let problem = match () {
-                () if !enrollment.is_of(&digest) => Some("a wrong secret"),
-                () if enrollment.used => Some("a token that was used"),
-                () if session.now > enrollment.expires => Some("an expired token"),
-                () => None,
-            };
-            if let Some(problem) = problem {
-                event.detail = Some(format!("{problem}, for {}", enrollment.name));
-                return Err(HolderRefusal::Enrollment.into());
-            }
-            check_name_is_free(session, &enrollment.name)?;
-            enrollments::use_up(session, &enrollment)?;
-            let holder = Holder {
-                name: enrollment.name,
-                role: enrollment.role,
-                binding: enrollment.binding,
-                issued_by: enrollment.created_by.clone(),
-            };
-            event.detail = Some(format!("with a token of {}", enrollment.created_by));
-            issue(session, event, holder, &wanted.signing_request)
-        };
-        self.store.run(move |session| session.audited(event, work)).await
-    }
-
     /// A new certificate for the service itself, for the same names as its old one.
     ///
     /// # Errors
@@ -357,21 +271,6 @@ impl Kms {
             }
         }
     }
-
-    /// Reads until when somebody without a certificate may come: other nodes make tokens too.
-    ///
-    /// # Errors
-    /// The store's.
-    pub(super) async fn look_for_enrollments(&self) -> Result<(), ServiceError> {
-        let until = self.store.run(|session| Ok(enrollments::open_until(session)?)).await?;
-        self.enrollment_until.store(until.map_or(0, millis), Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Whether anybody at all may come without a certificate now.
-    pub(super) fn awaits_enrollment(&self) -> bool {
-        self.clock.now() <= moment(self.enrollment_until.load(Ordering::Relaxed))
-    }
 }
 
 /// A certificate for the service itself. No `Debug`: it has the private key.
@@ -383,15 +282,16 @@ pub(super) struct OwnIssued {
 }
 
 /// Who gets a certificate.
-struct Holder {
-    name: ClientName,
-    role: Role,
-    binding: Option<Binding>,
+pub(super) struct Holder {
+    pub(super) name: ClientName,
+    pub(super) role: Role,
+    pub(super) binding: Option<Binding>,
     /// On whose wish.
-    issued_by: String,
+    pub(super) issued_by: String,
 }
 
-fn issue(
+/// Issues a certificate and writes it down; the event says which.
+pub(super) fn issue(
     session: &Session<'_>,
     event: &mut Event,
     holder: Holder,
@@ -452,7 +352,8 @@ fn good_of_name(session: &Session<'_>, name: &ClientName) -> Result<Vec<Stored>,
     Ok(all)
 }
 
-fn check_name_is_free(session: &Session<'_>, name: &ClientName) -> Result<(), ServiceError> {
+/// Nobody may have a valid certificate of that name.
+pub(super) fn check_name_is_free(session: &Session<'_>, name: &ClientName) -> Result<(), ServiceError> {
     if good_of_name(session, name)?.is_empty() {
         Ok(())
     } else {
@@ -471,7 +372,8 @@ fn is_there_another_admin(session: &Session<'_>, than: &ClientName) -> Result<bo
     Ok(false)
 }
 
-fn check_binding(role: Role, binding: Option<&Binding>) -> Result<(), HolderRefusal> {
+/// Groups are for media servers, and only for them.
+pub(super) fn check_binding(role: Role, binding: Option<&Binding>) -> Result<(), HolderRefusal> {
     let fits = match binding {
         None => role != Role::MediaServer,
         Some(Binding::AllGroups) => role == Role::MediaServer,

@@ -11,6 +11,7 @@ mod certificates;
 pub mod command;
 pub mod config;
 pub mod connector;
+mod enrollments;
 mod heads;
 mod health;
 pub mod init;

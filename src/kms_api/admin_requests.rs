@@ -1,12 +1,12 @@
-//! What needs two administrators and a waiting time: asked for by one, approved by another, carried out by the service itself a month later,
-//! and undone by anybody who administers or operates the KMS until then.
+//! What needs two administrators and a waiting time: asked for by one, approved by another, carried out by the service itself a month later
+//! (or, for a further administrator, allowed then), and undone by anybody who administers or operates the KMS until then.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{GroupName, KeyName, text};
+use super::{ClientName, GroupName, KeyName, text};
 use crate::kad::KeyId;
 
 /// Most requests in one answer.
@@ -22,7 +22,7 @@ pub struct NewAdminRequest {
     pub reason: String,
 }
 
-/// A change that cannot be undone once it is carried out.
+/// A change that cannot be undone once it is carried out, or that gives all of an administrator's power to somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AdminChange {
@@ -38,6 +38,11 @@ pub enum AdminChange {
         /// The group, without any key.
         group: GroupName,
     },
+    /// A further administrator: once it is due, tokens with that name and role can be made, until one is used.
+    AddAdmin {
+        /// Who; nobody may have a valid certificate of that name.
+        name: ClientName,
+    },
 }
 
 impl fmt::Display for AdminChange {
@@ -45,6 +50,7 @@ impl fmt::Display for AdminChange {
         match self {
             Self::DeleteKey { group, key } => write!(formatter, "delete key {key} of group {group}"),
             Self::DeleteGroup { group } => write!(formatter, "delete group {group}"),
+            Self::AddAdmin { name } => write!(formatter, "let {name} become an administrator"),
         }
     }
 }
@@ -129,7 +135,8 @@ pub struct AdminRequest {
     /// By whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
-    /// Seconds of service time until it is carried out, or, while it is not approved, until it is void; while it is open.
+    /// Seconds of service time until it is carried out, or, while it is not approved, until it is void; while it is open. 0 for a further
+    /// administrator who can enroll now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<u64>,
     /// When it ended.

@@ -240,8 +240,10 @@ pub enum ErrorCode {
     GroupNotBound,
     /// There is no certificate of that name or serial number, or none that is still valid.
     NoSuchCertificate,
-    /// The token does not exist, was used, or is too old: which of them is not said.
+    /// The token does not exist, was used or cancelled, or is too old: which of them is not said.
     EnrollmentRefused,
+    /// There is no token of that name that was not used yet.
+    NoSuchEnrollment,
     /// A tape request for a group whose name does not begin with `ENCR_`.
     NotForTape,
     /// A disk request for a group whose name begins with `ENCR_`.
@@ -280,6 +282,8 @@ pub enum ErrorCode {
     NoSuchRequest,
     /// It needs the approval of another administrator.
     SecondAdmin,
+    /// It was asked for, and its waiting time is not over.
+    NotYet,
     /// A group with keys cannot be deleted.
     GroupNotEmpty,
     /// No snapshot was made, or it would lie beside the store and the request does not accept that.

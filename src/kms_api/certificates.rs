@@ -155,7 +155,7 @@ pub struct BindGroups {
 pub struct CreateEnrollment {
     /// Whose the certificate will be; nobody may have a valid one of that name.
     pub name: ClientName,
-    /// What the holder may ask.
+    /// What the holder may ask. For an administrator there must be a request of two others whose time has come.
     pub role: Role,
     /// For which groups; for media servers, and only for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,6 +170,33 @@ pub struct EnrollmentToken {
     /// Until when.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
+}
+
+/// A token that can still be used, without the token itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrollmentRecord {
+    /// Whose the certificate will be.
+    pub name: ClientName,
+    /// What the holder will be able to ask.
+    pub role: Role,
+    /// For which groups; for media servers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+    /// Who made the token.
+    pub created_by: String,
+    /// Until when it is good.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires: OffsetDateTime,
+}
+
+/// Some tokens, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrollmentList {
+    /// The tokens.
+    pub enrollments: Vec<EnrollmentRecord>,
+    /// What to ask for next; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A new host asks for its certificate. No `Debug`: it carries the token's secret.

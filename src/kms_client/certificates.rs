@@ -8,7 +8,7 @@ use super::ask::Question;
 use super::error::KmsClientError;
 use crate::kms_api::{
     BindGroups, CERTIFICATES_PATH, CertificateList, CertificateRecord, ClientName, CreateEnrollment, ENROLLMENTS_PATH,
-    EnrollmentToken, PageQuery, RevokeCertificates,
+    EnrollmentList, EnrollmentRecord, EnrollmentToken, PageQuery, RevokeCertificates,
 };
 
 impl KmsClient {
@@ -75,10 +75,45 @@ impl KmsClient {
     /// A token for a new host.
     ///
     /// # Errors
-    /// `Refused` if the name is held, the role is admin, the groups do not fit the role, or our role does not allow it.
+    /// `Refused` if the name is held, the groups do not fit the role, no request of two administrators is due for a further one, or our role
+    /// does not allow it.
     pub async fn create_enrollment(&self, wanted: &CreateEnrollment) -> Result<EnrollmentToken, KmsClientError> {
         let attempt = format!("make an enrollment token for {}", wanted.name);
         let question = Question::new(attempt, Method::POST, ENROLLMENTS_PATH);
         self.change(question.body(wanted)).await
+    }
+
+    /// The tokens that can still be used, by name.
+    ///
+    /// # Errors
+    /// `Refused` if our role does not allow it.
+    pub async fn enrollments(&self) -> Result<Vec<EnrollmentRecord>, KmsClientError> {
+        let (mut enrollments, mut after) = (Vec::new(), None);
+        loop {
+            let query = PageQuery { group: None, after };
+            let question =
+                Question::new("list enrollment tokens".to_owned(), Method::GET, ENROLLMENTS_PATH).query(query);
+            let (page, _): (EnrollmentList, _) = self
+                .ask(&question, |page: &EnrollmentList| {
+                    check_page(&page.enrollments, &page.next)
+                })
+                .await?;
+            enrollments.extend(page.enrollments);
+            after = page.next;
+            if after.is_none() {
+                return Ok(enrollments);
+            }
+        }
+    }
+
+    /// Cancels the tokens for `name` that can still be used; which they were.
+    ///
+    /// # Errors
+    /// `Refused` if there is none, or our role does not allow it.
+    pub async fn cancel_enrollments(&self, name: &ClientName) -> Result<Vec<EnrollmentRecord>, KmsClientError> {
+        let attempt = format!("cancel enrollment tokens for {name}");
+        let question = Question::new(attempt, Method::POST, ENROLLMENTS_PATH);
+        let cancelled: EnrollmentList = self.change(question.names(vec![name.as_str(), "cancel"])).await?;
+        Ok(cancelled.enrollments)
     }
 }

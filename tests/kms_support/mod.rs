@@ -6,6 +6,7 @@ pub(crate) mod connectors;
 pub(crate) mod outside;
 pub(crate) mod postgresql;
 pub(crate) mod process;
+pub(crate) mod rotating;
 
 use std::io;
 use std::net::SocketAddr;
@@ -603,6 +604,11 @@ impl Raw {
             tls: Arc::new(tls),
             address,
         }
+    }
+
+    /// What it shows and believes.
+    pub(crate) fn tls(&self) -> Arc<rustls::ClientConfig> {
+        self.tls.clone()
     }
 
     /// A connection, its handshake done as far as this side can see.

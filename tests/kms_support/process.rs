@@ -2,13 +2,14 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rusqlite::Connection;
 use tapekey::clock::{Clock, Timestamp};
 use tapekey::kad::KeyId;
 use tapekey::kms::store::StorePlace;
@@ -145,8 +146,14 @@ impl Process {
 
     /// One that asks `processes` in this order.
     pub(crate) fn client_of(processes: &[&Self], folder: &Path, name: &str) -> KmsClient {
+        let addresses: Vec<_> = processes.iter().map(|one| one.address()).collect();
+        Self::client_by(&addresses, folder, name)
+    }
+
+    /// One that reaches the service by these addresses.
+    pub(crate) fn client_by(addresses: &[&str], folder: &Path, name: &str) -> KmsClient {
         let mut config = ClientConfig::from_bundle(&folder.join("clients").join(name)).unwrap();
-        config.addresses = processes.iter().map(|one| one.address().parse().unwrap()).collect();
+        config.addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         let clock: Arc<dyn Clock> = Arc::new(WallClock);
         KmsClient::new(&config, &clock).unwrap()
     }
@@ -175,6 +182,33 @@ impl Process {
         self.signal(Signal::SIGKILL);
         self.child.wait().unwrap();
     }
+
+    /// From now on the kernel kills it as it writes beyond that many bytes of any file (SIGXFSZ): in the middle of a commit, at a byte of our choice.
+    pub(crate) fn limit_files_to(&self, bytes: u64) {
+        let mut limit = Command::new("prlimit");
+        let limited = limit.args([format!("--pid={}", self.child.id()), format!("--fsize={bytes}:{bytes}")]);
+        assert!(
+            limited.status().unwrap().success(),
+            "prlimit (util-linux) limits a process of ours"
+        );
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        end_of(&mut self.child)
+    }
+}
+
+/// Waits until a process has ended, with an end.
+pub(crate) fn end_of(child: &mut Child) -> ExitStatus {
+    let began = Instant::now();
+    loop {
+        if let Some(ended) = child.try_wait().unwrap() {
+            return ended;
+        }
+        assert!(began.elapsed() < LONGEST, "it never ended");
+        thread::yield_now();
+    }
 }
 
 impl Drop for Process {
@@ -183,4 +217,48 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Kills a process once `reached`, some turns later.
+pub(crate) fn kill_when(mut child: Child, mut turns: u32, reached: impl Fn() -> bool) {
+    while child.try_wait().unwrap().is_none() {
+        if reached() {
+            if turns == 0 {
+                break;
+            }
+            turns -= 1;
+        }
+        thread::yield_now();
+    }
+    let _ = child.kill();
+    child.wait().unwrap();
+}
+
+/// `tapekey-kms verify`: every record opens, every index agrees, the audit chain is whole.
+pub(crate) fn verified(folder: &Path, seed: u32) {
+    let ended = ended(Command::new(PROGRAM).arg("verify").arg(folder));
+    assert!(
+        ended.status.success(),
+        "seed {seed}: {}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+}
+
+/// A pseudo-random number that follows from a seed.
+pub(crate) fn drawn(seed: u32) -> u32 {
+    (seed ^ 0x5BD1_E995).wrapping_mul(0x9E37_79B1).rotate_left(13) >> 8
+}
+
+/// Empties the write-ahead log into the database, also while a service works on it; its next commit begins at the log's first byte.
+pub(crate) fn empty_log(database: &Path) {
+    let connection = Connection::open(database).unwrap();
+    let left: i64 = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 0, "a reader keeps the log");
+}
+
+/// Bytes of the write-ahead log.
+pub(crate) fn log_length(database: &Path) -> u64 {
+    std::fs::metadata(database.with_extension("sqlite-wal")).map_or(0, |log| log.len())
 }

@@ -20,7 +20,7 @@ const PROGRESS_EVERY: u64 = 10_000;
 /// Verbs for the audit log.
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditVerb {
-    /// Show every record, one a line, oldest first, one node's after the other's
+    /// Show every record, one a line: node, number, time, who, what; oldest first, one node's after the other's
     List,
     /// Write every record as one JSON object a line
     Export {
@@ -188,10 +188,10 @@ fn line(entry: &AuditEntry) -> String {
     let named = named
         .iter()
         .filter_map(|(name, value)| Some(format!("  {name}{}", value.as_ref()?)));
-    let (sequence, time) = (entry.sequence, to_text(entry.time));
+    let (node, sequence, time) = (entry.node, entry.sequence, to_text(entry.time));
     let doubt = if entry.fits { "" } else { "  DOES NOT FIT" };
     printable(&format!(
-        "{sequence:>8}  {time}  {}  {}{}  {}{doubt}",
+        "{node}  {sequence:>8}  {time}  {}  {}{}  {}{doubt}",
         entry.subject,
         entry.action,
         named.collect::<String>(),

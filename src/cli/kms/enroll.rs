@@ -1,4 +1,4 @@
-//! `tapekey kms enroll create`: a token for a new host; and `tapekey kms join`: on that host, its way to a certificate.
+//! `tapekey kms enroll`: tokens for new hosts and people; and `tapekey kms join`: on that host, its way to a certificate.
 //!
 //! The token comes from the terminal or from a file descriptor, never from an argument or the environment.
 
@@ -8,10 +8,13 @@ use std::sync::Arc;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::certificate::{GroupsArgs, table};
-use super::failure;
-use crate::cli::output::{Exit, Failure, Output};
+use super::{failure, request};
+use crate::cli::output::{Exit, Failure, Output, Table};
 use crate::clock::{Clock, to_text};
-use crate::kms_api::{ClientName, CreateEnrollment, ENROLL_TOKEN_LENGTH_MAX, EnrollToken, Role};
+use crate::kms_api::{
+    AdminChange, ClientName, CreateEnrollment, ENROLL_TOKEN_LENGTH_MAX, EnrollToken, EnrollmentRecord, NewAdminRequest,
+    Role,
+};
 use crate::kms_client::{EnrollError, KmsAddress, KmsClient, NewBundle, enroll};
 use crate::terminal::{Terminal, read_descriptor};
 
@@ -27,6 +30,16 @@ pub(super) enum EnrollVerb {
         role: WantedRole,
         #[command(flatten)]
         groups: GroupsArgs,
+        /// Why there is to be a further administrator: asks for it, with --role admin; kept for ever
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// List the tokens that can still be used, without the tokens themselves
+    List,
+    /// Make the tokens for a name worthless, before anybody uses them
+    Cancel {
+        /// Whose certificate it would be
+        name: ClientName,
     },
 }
 
@@ -52,23 +65,43 @@ pub(super) enum WantedRole {
     Operator,
     /// Sees everything but keys, changes nothing
     Auditor,
-    /// Refused: a further administrator needs a second one
+    /// Everything. First ask, with --reason; once another administrator approved it and 30 days of service have passed, without
     Admin,
 }
 
-/// Makes a token and prints it.
+/// Carries out `verb`.
 pub(super) async fn run(client: &KmsClient, verb: EnrollVerb, output: &mut Output<'_>) -> Result<(), Failure> {
-    let EnrollVerb::Create { name, role, groups } = verb;
-    let wanted = CreateEnrollment {
-        name,
-        role: match role {
-            WantedRole::MediaServer => Role::MediaServer,
-            WantedRole::Operator => Role::Operator,
-            WantedRole::Auditor => Role::Auditor,
-            WantedRole::Admin => Role::Admin,
-        },
-        binding: groups.binding(),
+    let (name, role, groups, reason) = match verb {
+        EnrollVerb::Create {
+            name,
+            role,
+            groups,
+            reason,
+        } => (name, role, groups, reason),
+        EnrollVerb::List => {
+            let open = client.enrollments().await.map_err(failure)?;
+            return output.answer(&open, |open| tokens(open));
+        }
+        EnrollVerb::Cancel { name } => {
+            let cancelled = client.cancel_enrollments(&name).await.map_err(failure)?;
+            return output.answer(&cancelled, |cancelled| tokens(cancelled));
+        }
     };
+    let role = match role {
+        WantedRole::MediaServer => Role::MediaServer,
+        WantedRole::Operator => Role::Operator,
+        WantedRole::Auditor => Role::Auditor,
+        WantedRole::Admin => Role::Admin,
+    };
+    if let Some(reason) = reason {
+        return ask_for_admin(client, (name, role), reason, output).await;
+    }
+    let binding = groups.binding();
+    create(client, CreateEnrollment { name, role, binding }, output).await
+}
+
+/// Makes a token and prints it.
+async fn create(client: &KmsClient, wanted: CreateEnrollment, output: &mut Output<'_>) -> Result<(), Failure> {
     let token = client.create_enrollment(&wanted).await.map_err(failure)?;
     output.answer(&token, |made| {
         let (token, until, name) = (&made.token, to_text(made.expires), &wanted.name);
@@ -76,6 +109,37 @@ pub(super) async fn run(client: &KmsClient, verb: EnrollVerb, output: &mut Outpu
             "{token}\n\nGood until {until} for one certificate of {name}. On the new host:\n  tapekey kms join DIR --address https://HOST:PORT\nIt asks for the token. Whoever has the token can become {name}: pass it on by a way that nobody else can read.\n"
         )
     })
+}
+
+/// A further administrator needs two others and a waiting time before there is a token.
+async fn ask_for_admin(
+    client: &KmsClient,
+    (name, role): (ClientName, Role),
+    reason: String,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    if role != Role::Admin {
+        let text = format!("--reason is for --role admin; a token for role {role} is made at once\nhint: leave it out");
+        return Err(Failure::new(Exit::Usage, text));
+    }
+    let change = AdminChange::AddAdmin { name };
+    let asked = client.make_request(&NewAdminRequest { change, reason }).await;
+    output.answer(&asked.map_err(failure)?, request::details)
+}
+
+fn tokens(open: &[EnrollmentRecord]) -> String {
+    let mut table = Table::new(&["name", "role", "groups", "made by", "until"]);
+    for token in open {
+        let binding = token.binding.as_ref();
+        table.row([
+            token.name.to_string(),
+            token.role.to_string(),
+            binding.map_or_else(|| "-".to_owned(), ToString::to_string),
+            token.created_by.clone(),
+            to_text(token.expires),
+        ]);
+    }
+    table.to_string()
 }
 
 /// Makes this host a client.

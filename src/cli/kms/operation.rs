@@ -183,6 +183,12 @@ fn describe(status: &ServiceStatus) -> String {
             .unwrap_or_default();
         table.row(["rotation", &format!("of {group}{since}: {why}")]);
     }
+    what_is_not_as_usual(&mut table, status);
+    table.to_string()
+}
+
+/// Alarms, certificates, quiesces and requests.
+fn what_is_not_as_usual(table: &mut Table, status: &ServiceStatus) {
     for alarm in &status.alarms {
         table.row(["alarm", alarm]);
     }
@@ -212,7 +218,6 @@ fn describe(status: &ServiceStatus) -> String {
     for alarm in &status.security_alarms {
         table.row(["ALARM", &format!("{} {}", to_text(alarm.at), alarm.text)]);
     }
-    table.to_string()
 }
 
 fn describe_schedule(schedule: &SnapshotSchedule) -> String {

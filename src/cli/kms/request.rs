@@ -31,7 +31,7 @@ pub(super) enum RequestVerb {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Approve a request of another administrator; 30 days of service later it is carried out
+    /// Approve a request of another administrator; its time comes 30 days of service later
     Approve {
         /// The request's number
         number: i64,
@@ -96,7 +96,8 @@ fn table(requests: &[AdminRequest]) -> String {
     table.to_string()
 }
 
-fn details(request: &AdminRequest) -> String {
+/// Everything about one request.
+pub(super) fn details(request: &AdminRequest) -> String {
     let mut table = Table::without_headings();
     table.row(["request", &request.number.to_string()]);
     table.row(["what", &request.change.to_string()]);
@@ -110,11 +111,7 @@ fn details(request: &AdminRequest) -> String {
         table.row(["approved", &format!("{} by {by}", to_text(at))]);
     }
     if let Some(left) = left(request) {
-        let until = match request.state {
-            AdminRequestState::Asked => "left for another administrator to approve it",
-            _ => "of service left until it is carried out; tapekey kms request undo takes it back",
-        };
-        table.row(["time", &format!("{left} {until}")]);
+        table.row(["time", &remaining(request, &left)]);
     }
     if let (Some(at), Some(by)) = (request.ended, &request.ended_by) {
         table.row(["ended", &format!("{} by {by}", to_text(at))]);
@@ -123,6 +120,21 @@ fn details(request: &AdminRequest) -> String {
         table.row(["outcome", outcome]);
     }
     table.to_string()
+}
+
+/// What happens when nothing is left.
+fn remaining(request: &AdminRequest, left: &str) -> String {
+    let taken_back = "tapekey kms request undo takes it back";
+    match (&request.change, request.state) {
+        (_, AdminRequestState::Asked) => format!("{left} left for another administrator to approve it"),
+        (AdminChange::AddAdmin { name }, _) if request.seconds_left == Some(0) => {
+            format!("now, and for 30 days of service: tapekey kms enroll create {name} --role admin; {taken_back}")
+        }
+        (AdminChange::AddAdmin { .. }, _) => format!("{left} of service left until a token can be made; {taken_back}"),
+        (AdminChange::DeleteKey { .. } | AdminChange::DeleteGroup { .. }, _) => {
+            format!("{left} of service left until it is carried out; {taken_back}")
+        }
+    }
 }
 
 /// Days, or hours on the last day.

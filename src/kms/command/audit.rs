@@ -20,7 +20,7 @@ use crate::kms_api::{AuditEntry, AuditHead, AuditVerdict};
 /// What can be done with the audit log.
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditVerb {
-    /// List every record, oldest first; stops with an error where the chain is broken
+    /// List every record, one a line: node, number, time, who, what; oldest first. Stops with an error where the chain is broken
     List(ListArguments),
     /// Find records that are missing, altered, moved or cut off at the end; exit code 1 if there are any
     Verify(VerifyArguments),
@@ -210,6 +210,7 @@ fn print(record: &AuditRecord, json: bool, out: &mut dyn Write) -> io::Result<()
         return writeln!(out);
     }
     let AuditRecord {
+        node,
         sequence,
         time,
         subject,
@@ -217,7 +218,7 @@ fn print(record: &AuditRecord, json: bool, out: &mut dyn Write) -> io::Result<()
         outcome,
         ..
     } = record;
-    write!(out, "{sequence:>8}  {}  {subject}  {action}", to_text(*time))?;
+    write!(out, "{node}  {sequence:>8}  {}  {subject}  {action}", to_text(*time))?;
     let named = [
         ("group", &record.group),
         ("key", &record.key_id),

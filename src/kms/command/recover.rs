@@ -151,7 +151,7 @@ async fn into(
     )?;
     writeln!(
         out,
-        "  5. Activate a key in each group that has none: prelive keys became inactive, since they may have been used after the kit. Rotation by age is in no kit: set it again."
+        "  5. Activate a key in each group that has none: prelive keys became inactive, since they may have been used after the kit. What was rotated by age is so again, once kms.toml names a place for snapshots."
     )?;
     out.flush()?;
     Ok(())

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::master_key::{MasterKeyArguments, given};
 use super::{Done, Machine};
@@ -34,6 +35,9 @@ pub(super) struct ResealArguments {
     /// Accept a new passphrase that is weaker than the proposal
     #[arg(long)]
     weak: bool,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(arguments: &ResealArguments, machine: Machine, out: &mut dyn Write) -> Done {
@@ -48,14 +52,17 @@ pub(super) async fn run(arguments: &ResealArguments, machine: Machine, out: &mut
     let new = provide(&source, (&new_given, arguments.weak), &*machine.entropy)?;
     let source = relative_to(source, folder)?;
     let (old_id, new_id) = (old.id(), new.id());
+    let mut resealed = Resealed {
+        changed: false,
+        host_master_key: new_id.to_string(),
+        before: old_id.to_string(),
+        master_key: source.to_string(),
+        former_master_key: None,
+    };
     if old_id == new_id {
         // An earlier try got as far as the store.
         KmsConfig::name_master_key(folder, &source, None)?;
-        writeln!(
-            out,
-            "the store is sealed under host master key {new_id} already, and kms.toml names it alone"
-        )?;
-        return Ok(out.flush()?);
+        return print(&resealed, &source, arguments.json, out);
     }
     let former = if is_former {
         written.former_master_key
@@ -75,15 +82,58 @@ pub(super) async fn run(arguments: &ResealArguments, machine: Machine, out: &mut
         Err(error) => return Err(error.into()),
     }
     KmsConfig::name_master_key(folder, &source, None)?;
-    writeln!(out, "sealed    under host master key {new_id}")?;
-    writeln!(out, "before    under {old_id}")?;
-    writeln!(out, "kms.toml  master_key = {source}")?;
+    resealed.changed = true;
+    resealed.former_master_key = former.as_ref().map(ToString::to_string);
+    print(&resealed, &source, arguments.json, out)
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+struct Resealed {
+    /// False if the store was under that key already.
+    changed: bool,
+    /// Id of the key that the store is sealed under.
+    host_master_key: String,
+    /// Id of the one that it was under before this run.
+    before: String,
+    /// Where the key comes from, as `kms.toml` says it now.
+    master_key: String,
+    /// Where the one before came from, which snapshots made until now open with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former_master_key: Option<String>,
+}
+
+fn print(resealed: &Resealed, source: &MasterKeySource, json: bool, out: &mut dyn Write) -> Done {
+    let Resealed {
+        changed,
+        host_master_key,
+        before,
+        master_key,
+        former_master_key,
+    } = resealed;
+    if json {
+        serde_json::to_writer_pretty(&mut *out, resealed)?;
+        writeln!(out)?;
+        return Ok(out.flush()?);
+    }
+    if !changed {
+        writeln!(
+            out,
+            "the store is sealed under host master key {host_master_key} already, and kms.toml names it alone"
+        )?;
+        return Ok(out.flush()?);
+    }
+    writeln!(out, "sealed    under host master key {host_master_key}")?;
+    writeln!(out, "before    under {before}")?;
+    writeln!(out, "kms.toml  master_key = {master_key}")?;
     writeln!(out, "What to do next:")?;
-    writeln!(out, "  1. {}", keep(&source))?;
+    writeln!(out, "  1. {}", keep(source))?;
+    let file = former_master_key
+        .as_ref()
+        .map_or_else(String::new, |former| format!(" ({former})"));
     writeln!(
         out,
-        "  2. Take a snapshot: those made until now open under the former key alone. The store needs it no more{}; it can go when they go.",
-        named(former.as_ref())
+        "  2. Take a snapshot: those made until now open under the former key alone. The store needs it no more{file}; it can go when they go."
     )?;
     writeln!(
         out,
@@ -108,12 +158,5 @@ fn keep(source: &MasterKeySource) -> &'static str {
         MasterKeySource::File(_) | MasterKeySource::Credential(_) => {
             "Keep a copy of the new host master key apart from copies of the store: together they are all keys."
         }
-    }
-}
-
-fn named(former: Option<&MasterKeySource>) -> String {
-    match former {
-        Some(former @ MasterKeySource::File(_)) => format!(" ({former})"),
-        _ => String::new(),
     }
 }

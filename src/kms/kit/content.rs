@@ -7,7 +7,7 @@ use super::KitError;
 use crate::clock::Timestamp;
 use crate::kad::{KeyId, KeyKind};
 use crate::kms::store::{millis, moment};
-use crate::kms_api::{Cipher, GroupName, GroupRecord, KeyName, KeyOrigin, KeyRecord, KeyState};
+use crate::kms_api::{Cipher, GroupName, GroupRecord, KeyName, KeyOrigin, KeyRecord, KeyState, ROTATE_AFTER_DAYS_MAX};
 use crate::secret::{DataKey, KEY_LENGTH};
 
 /// Most bytes of the sealed part.
@@ -37,6 +37,9 @@ pub struct KitKey {
 
 /// Stands for the time of what never happened.
 const NEVER: i64 = 0;
+
+/// Stands for the age at which keys of a group are rotated that is rotated by hand.
+const BY_HAND: u32 = 0;
 
 /// The content is none of ours.
 const MALFORMED: KitError = KitError::Malformed {
@@ -70,6 +73,7 @@ impl Contents {
             put_short(&mut to, record.name.as_str().as_bytes());
             put_long(&mut to, record.description.as_bytes());
             put_times(&mut to, record.created, record.modified);
+            to.extend_from_slice(&record.rotate_after_days.unwrap_or(BY_HAND).to_be_bytes());
             put_count(&mut to, keys.len());
             keys.iter().for_each(|key| key.put(&mut to));
         }
@@ -79,7 +83,7 @@ impl Contents {
     fn length(&self) -> usize {
         let of_group = |group: &KitGroup| {
             let keys: usize = group.keys.iter().map(KitKey::length).sum();
-            1 + 1 + group.record.name.as_str().len() + 2 + group.record.description.len() + 16 + 4 + keys
+            1 + 1 + group.record.name.as_str().len() + 2 + group.record.description.len() + 16 + 4 + 4 + keys
         };
         4 + self.groups.iter().map(of_group).sum::<usize>()
     }
@@ -154,6 +158,11 @@ impl Rest<'_> {
         self.take().map(u32::from_be_bytes)
     }
 
+    fn days(&mut self) -> Option<Option<u32>> {
+        let days = self.count()?;
+        (days <= ROTATE_AFTER_DAYS_MAX).then_some((days != BY_HAND).then_some(days))
+    }
+
     fn bytes(&mut self, length: usize) -> Option<Vec<u8>> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -192,11 +201,11 @@ impl Rest<'_> {
             name: GroupName::new(self.short()?).ok()?,
             cipher: Cipher::Aes256Gcm,
             description: String::from_utf8(self.long()?).ok()?,
-            // Rotation is a duty of a running service, and set anew there.
-            rotate_after_days: None,
+            // External servers are in no kit.
             server: None,
             created: self.time()?,
             modified: self.time()?,
+            rotate_after_days: self.days()?,
         };
         let count = self.count()?;
         let keys = (0..count).map(|_| self.key(&record.name)).collect::<Option<_>>()?;

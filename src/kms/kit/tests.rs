@@ -47,7 +47,7 @@ fn group(name: &str, kind: KeyKind, keys: Vec<KitKey>) -> KitGroup {
         kind,
         cipher: Cipher::Aes256Gcm,
         description: String::new(),
-        rotate_after_days: None,
+        rotate_after_days: (kind == KeyKind::Derived).then_some(90),
         server: None,
         created: at(1),
         modified: at(2),

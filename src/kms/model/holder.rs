@@ -22,11 +22,6 @@ pub enum HolderRefusal {
         /// The role.
         role: Role,
     },
-    /// One administrator alone cannot make another.
-    #[error(
-        "a further administrator cannot be enrolled: that needs a second administrator and a waiting time, which this version does not have"
-    )]
-    FurtherAdmin,
     /// Somebody has the name.
     #[error("there is a valid certificate of {name} already")]
     NameHeld {
@@ -62,9 +57,15 @@ pub enum HolderRefusal {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// A token that is none, was used, or is too old. Which of them stands in the audit log alone.
+    /// A token that is none, was used or cancelled, or is too old. Which of them stands in the audit log alone.
     #[error("the enrollment token is not valid")]
     Enrollment,
+    /// No token to cancel.
+    #[error("there is no open enrollment token for {name}")]
+    NoSuchEnrollment {
+        /// The name.
+        name: ClientName,
+    },
 }
 
 impl HolderRefusal {
@@ -73,10 +74,11 @@ impl HolderRefusal {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::GroupNotBound { .. } => ErrorCode::GroupNotBound,
-            Self::FurtherAdmin | Self::LastAdmin { .. } => ErrorCode::Forbidden,
+            Self::LastAdmin { .. } => ErrorCode::Forbidden,
             Self::NameHeld { .. } => ErrorCode::NameTaken,
             Self::NoSuchCertificate { .. } => ErrorCode::NoSuchCertificate,
             Self::Enrollment => ErrorCode::EnrollmentRefused,
+            Self::NoSuchEnrollment { .. } => ErrorCode::NoSuchEnrollment,
             Self::NotAdmitted { .. } | Self::WrongBinding { .. } | Self::KeyInUse | Self::SigningRequest { .. } => {
                 ErrorCode::BadRequest
             }
@@ -95,7 +97,6 @@ impl HolderRefusal {
             Self::WrongBinding { .. } => {
                 "--group (repeatable) or --all-groups for role media-server, neither for any other role".to_owned()
             }
-            Self::FurtherAdmin => "use one of the administrators' bundles that tapekey-kms init made".to_owned(),
             Self::NameHeld { name } => {
                 format!("choose another name, or end it first: tapekey kms certificate revoke {name}")
             }
@@ -108,6 +109,9 @@ impl HolderRefusal {
             Self::Enrollment => {
                 "a token is good for one hour and one certificate; ask an administrator for a new one".to_owned()
             }
+            Self::NoSuchEnrollment { name } => format!(
+                "one that was used is a certificate now, tapekey kms certificate revoke {name}; open ones: tapekey kms enroll list"
+            ),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::further_admin::ends_at;
 use super::service_time::{Interval, ServiceTime};
 use super::{check_target, note, of_number};
 use crate::clock::{Clock, Timestamp, to_text};
@@ -11,10 +12,10 @@ use crate::kms::model::ServiceError;
 use crate::kms::service::Kms;
 use crate::kms::store::requests::{self, StoredRequest};
 use crate::kms::store::{Session, groups, keys, quiesces, service_time as stored_time};
-use crate::kms_api::{ADMIN_REQUESTS_MAX, AdminRequest, AdminRequestState, ServiceAlarm};
+use crate::kms_api::{ADMIN_REQUESTS_MAX, AdminChange, AdminRequest, AdminRequestState, ServiceAlarm};
 
-/// Days before the deed at which it is said.
-const REMINDERS: [u64; 2] = [7, 1];
+/// Days before the deed at which it is said; what waits for a person is said at its time, too.
+const REMINDERS: [u64; 3] = [7, 1, 0];
 
 const DAY: u64 = 24 * 3600;
 
@@ -81,10 +82,14 @@ impl RequestsDue {
 /// What will happen, when, and by whose will.
 fn describe(request: &AdminRequest) -> String {
     let days = request.seconds_left.unwrap_or(0).div_ceil(DAY);
+    let will = match &request.change {
+        AdminChange::AddAdmin { name } if days == 0 => format!("a token for administrator {name} can be made"),
+        change => format!("in {days} days of service the KMS will {change}"),
+    };
     let approved = request.approved_by.as_deref().unwrap_or("nobody");
     format!(
-        "in {days} days of service the KMS will {}, as {} asked and {approved} approved (request {})",
-        request.change, request.asked_by, request.number
+        "{will}, as {} asked and {approved} approved (request {})",
+        request.asked_by, request.number
     )
 }
 
@@ -145,7 +150,7 @@ impl Kms {
                 }
                 let passed = stored_time::passed(session)?;
                 let open = requests::newest(session, true, ADMIN_REQUESTS_MAX)?;
-                let due = open.iter().filter(|request| request.due <= passed);
+                let due = open.iter().filter(|request| ends_at(request) <= passed);
                 Ok(due.map(|request| request.record.number).collect::<Vec<_>>())
             })
             .await?;
@@ -164,7 +169,7 @@ fn carry_out(session: &Session<'_>, event: &mut Event, number: i64) -> Result<()
     note(event, &stored, "");
     let (state, outcome) = match stored.record.state {
         AdminRequestState::Asked => (AdminRequestState::Void, "nobody approved it within 30 days".to_owned()),
-        AdminRequestState::Approved if stored.due <= stored_time::passed(session)? => deed(session, &stored)?,
+        AdminRequestState::Approved if ends_at(&stored) <= stored_time::passed(session)? => deed(session, &stored)?,
         _ => return Ok(()),
     };
     tracing::warn!(request = number, outcome, "a request of administrators has ended");
@@ -177,8 +182,8 @@ fn carry_out(session: &Session<'_>, event: &mut Event, number: i64) -> Result<()
 
 /// Does it, if everything is still so that it may be done.
 fn deed(session: &Session<'_>, stored: &StoredRequest) -> Result<(AdminRequestState, String), ServiceError> {
-    if requests::was_undone(session, stored.record.number)? {
-        let why = "the audit log says that it was undone: somebody put it back into the store".to_owned();
+    if requests::has_ended(session, stored.record.number)? {
+        let why = "the audit log says that it ended before: somebody put it back into the store".to_owned();
         return Ok((AdminRequestState::Void, why));
     }
     match check_target(session, stored) {
@@ -186,12 +191,17 @@ fn deed(session: &Session<'_>, stored: &StoredRequest) -> Result<(AdminRequestSt
         Err(ServiceError::Refused(refusal)) => return Ok((AdminRequestState::Void, refusal.to_string())),
         Err(error) => return Err(error),
     }
-    if stored.record.key_id.is_some() {
-        if let Some(key) = keys::by_id(session, stored.target)? {
-            key.erase(session)?;
+    match &stored.record.change {
+        AdminChange::DeleteKey { .. } => {
+            if let Some(key) = keys::by_id(session, stored.target)? {
+                key.erase(session)?;
+            }
         }
-    } else {
-        groups::delete(session, stored.target)?;
+        AdminChange::DeleteGroup { .. } => groups::delete(session, stored.target)?,
+        AdminChange::AddAdmin { .. } => {
+            let why = "nobody enrolled within 30 days of the time".to_owned();
+            return Ok((AdminRequestState::Void, why));
+        }
     }
     Ok((AdminRequestState::Done, "done".to_owned()))
 }

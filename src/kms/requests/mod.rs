@@ -1,9 +1,11 @@
 //! What needs two administrators and a waiting time. One asks, another approves, and after thirty days of service time the service carries it
-//! out by itself; until then anybody who operates the KMS takes it back. Each step is one audited transaction.
+//! out by itself, or a further administrator can enroll; until then anybody who operates the KMS takes it back. Each step is one audited
+//! transaction.
 //!
 //! Nothing here deletes on a command: only [`Kms::carry_out_due`] does, and it looks at everything again before.
 
 mod due;
+pub(in crate::kms) mod further_admin;
 mod refusal;
 mod service_time;
 
@@ -11,6 +13,7 @@ pub(in crate::kms) use due::{RequestsDue, alarms};
 pub use refusal::RequestRefusal;
 
 use super::audit::{Action, Actor, Event};
+use super::certificates::check_name_is_free;
 use super::model::{Refusal, ServiceError, check_description};
 use super::service::{Kms, existing};
 use super::store::requests::{self, StoredRequest};
@@ -28,7 +31,7 @@ impl Kms {
     /// Asks for a change that needs a second administrator.
     ///
     /// # Errors
-    /// [`Refusal`]: no such group or key, a state that forbids it, a request about it is open, no reason.
+    /// [`Refusal`]: no such group or key, a state that forbids it, a name that is held, a request about it is open, no reason.
     pub async fn make_request(&self, actor: &Actor, wanted: NewAdminRequest) -> Result<AdminRequest, ServiceError> {
         let mut event = Event::new(actor, Action::MakeRequest);
         event.detail = Some(format!("{}: {}", wanted.change, wanted.reason));
@@ -184,6 +187,10 @@ fn target(session: &Session<'_>, change: &AdminChange) -> Result<KeyId, ServiceE
             check_empty(session, &found)?;
             Ok(groups::id_of(&found))
         }
+        AdminChange::AddAdmin { name } => {
+            check_name_is_free(session, name)?;
+            Ok(requests::person(name))
+        }
     }
 }
 
@@ -203,6 +210,7 @@ fn check_target(session: &Session<'_>, stored: &StoredRequest) -> Result<(), Ser
             let found = found.ok_or_else(|| Refusal::NoSuchGroup { group: group.clone() })?;
             check_empty(session, &found)
         }
+        AdminChange::AddAdmin { name } => check_name_is_free(session, name),
     }
 }
 

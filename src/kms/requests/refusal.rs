@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::kms_api::{AdminRequestState, ErrorCode, GroupName, KeyName, KeyState};
+use crate::kms_api::{AdminRequestState, ClientName, ErrorCode, GroupName, KeyName, KeyState};
 
 /// The KMS will not do what was asked of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -35,6 +35,24 @@ pub enum RequestRefusal {
         /// Who tried.
         subject: String,
     },
+    /// One administrator alone cannot make another.
+    #[error("a further administrator needs two others and a waiting time, and no open request is for {name}")]
+    NoFurtherAdmin {
+        /// Who was to become one.
+        name: ClientName,
+    },
+    /// There is a request, and its time has not come.
+    #[error("request {number}, to let {name} become an administrator, {}", progress(*state, *days_left))]
+    NotYet {
+        /// Its number.
+        number: i64,
+        /// Who is to become one.
+        name: ClientName,
+        /// How far it is.
+        state: AdminRequestState,
+        /// Days of service time, until it is due or until nobody can approve it any more.
+        days_left: u64,
+    },
     /// The key is or may be in use.
     #[error("key {key} of group {group} is {state}; only prelive and terminated keys can be deleted")]
     NotDeletable {
@@ -60,7 +78,8 @@ impl RequestRefusal {
         match self {
             Self::NoSuchRequest { .. } => ErrorCode::NoSuchRequest,
             Self::RequestState { .. } | Self::RequestOpen { .. } | Self::NotDeletable { .. } => ErrorCode::WrongState,
-            Self::SamePerson { .. } => ErrorCode::SecondAdmin,
+            Self::SamePerson { .. } | Self::NoFurtherAdmin { .. } => ErrorCode::SecondAdmin,
+            Self::NotYet { .. } => ErrorCode::NotYet,
             Self::GroupNotEmpty { .. } => ErrorCode::GroupNotEmpty,
         }
     }
@@ -76,6 +95,15 @@ impl RequestRefusal {
             Self::SamePerson { number, .. } => {
                 format!("another administrator types: tapekey kms request approve {number}")
             }
+            Self::NoFurtherAdmin { name } => {
+                format!("ask for it: tapekey kms enroll create {name} --role admin --reason TEXT")
+            }
+            Self::NotYet {
+                number,
+                state: AdminRequestState::Asked,
+                ..
+            } => format!("another administrator types: tapekey kms request approve {number}"),
+            Self::NotYet { number, .. } => format!("what is left of it: tapekey kms request show {number}"),
             Self::NotDeletable { group, key, .. } => format!(
                 "first take it out of use, one step at a time: tapekey kms key retire {group} {key} inactive, deprecated, terminated"
             ),
@@ -83,5 +111,12 @@ impl RequestRefusal {
                 "a group that has ever had a key stays, so that its tapes can be told; tapekey kms key list {group}"
             ),
         }
+    }
+}
+
+fn progress(state: AdminRequestState, days_left: u64) -> String {
+    match state {
+        AdminRequestState::Asked => "was not approved yet".to_owned(),
+        _ => format!("has {days_left} days of service left to wait"),
     }
 }

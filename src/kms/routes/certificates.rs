@@ -4,10 +4,10 @@ use axum::extract::State;
 
 use super::Front;
 use super::reply::{Outcome, reply};
-use crate::kms::auth::{Admin, Anybody, Json, Permitted, SecretJson, Stranger, Viewer, Wanted};
+use crate::kms::auth::{Admin, Anybody, Json, Nothing, Permitted, SecretJson, Stranger, Viewer, Wanted};
 use crate::kms_api::{
-    BindGroups, CertificateList, ClientName, CreateEnrollment, Enroll, EnrollmentToken, IssuedCertificate, PageQuery,
-    RenewCertificate, RevokeCertificates,
+    BindGroups, CertificateList, ClientName, CreateEnrollment, Enroll, EnrollmentList, EnrollmentToken,
+    IssuedCertificate, PageQuery, RenewCertificate, RevokeCertificates,
 };
 
 /// `GET`: certificates by name.
@@ -50,6 +50,22 @@ pub(super) async fn create_enrollment(
     request: Permitted<Admin, (), Json<CreateEnrollment>>,
 ) -> Outcome<EnrollmentToken> {
     reply(front.kms.create_enrollment(&request.actor, request.payload.0).await)
+}
+
+/// `GET`: tokens that can be used, without the tokens themselves.
+pub(super) async fn list_enrollments(
+    State(front): State<Front>,
+    request: Permitted<Viewer, (), Wanted<PageQuery>>,
+) -> Outcome<EnrollmentList> {
+    reply(front.kms.enrollments(request.payload.0.after).await)
+}
+
+/// `POST`: no token for that name can be used any more.
+pub(super) async fn cancel_enrollments(
+    State(front): State<Front>,
+    request: Permitted<Admin, ClientName, Nothing>,
+) -> Outcome<EnrollmentList> {
+    reply(front.kms.cancel_enrollments(&request.actor, request.names).await)
 }
 
 /// `POST`: a certificate for a token.

@@ -101,7 +101,12 @@ fn routes() -> Routes {
         .post(&of_client("revoke"), certificates::revoke)
         .post(&of_client("groups"), certificates::bind_groups)
         .post(RENEWAL_PATH, certificates::renew)
+        .get(ENROLLMENTS_PATH, certificates::list_enrollments)
         .post(ENROLLMENTS_PATH, certificates::create_enrollment)
+        .post(
+            &format!("{ENROLLMENTS_PATH}/{{name}}/cancel"),
+            certificates::cancel_enrollments,
+        )
         .post(ENROLL_PATH, certificates::enroll)
         .get(OPENAPI_PATH, openapi::read)
 }

@@ -160,6 +160,7 @@ impl Problem {
             | ErrorCode::NoSuchKey
             | ErrorCode::NoSuchCertificate
             | ErrorCode::NoSuchServer
+            | ErrorCode::NoSuchEnrollment
             | ErrorCode::NoSuchPath => StatusCode::NOT_FOUND,
             ErrorCode::NoActiveKey
             | ErrorCode::NameTaken
@@ -172,6 +173,7 @@ impl Problem {
             | ErrorCode::ServerRefused
             | ErrorCode::ServerInUse
             | ErrorCode::GroupNotEmpty
+            | ErrorCode::NotYet
             | ErrorCode::Snapshot => StatusCode::CONFLICT,
             ErrorCode::ReleasesStopped => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,

@@ -8,13 +8,36 @@ use super::value::Row;
 use super::{Session, StoreError, column, millis, moment};
 use crate::kms::audit::mac_of;
 use crate::kms::seal::Fields;
-use crate::kms_api::{Binding, ClientName, CreateEnrollment, Role};
+use crate::kms_api::{Binding, ClientName, CreateEnrollment, EnrollmentRecord, Role};
 
 /// How long a token is good.
 const VALID: Duration = Duration::hours(1);
 
 /// How long a used or expired token is remembered, so that the audit log can say which one was tried.
 const REMEMBERED: Duration = Duration::days(30);
+
+/// Whether a token can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::kms) enum EnrollmentState {
+    /// It was not used yet; it may have expired.
+    Open,
+    /// There is a certificate for it.
+    Used,
+    /// An administrator made it worthless.
+    Cancelled,
+}
+
+impl EnrollmentState {
+    const ALL: [Self; 3] = [Self::Open, Self::Used, Self::Cancelled];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Used => "used",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
 
 /// A token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +49,29 @@ pub(in crate::kms) struct Enrollment {
     pub(in crate::kms) binding: Option<Binding>,
     pub(in crate::kms) created_by: String,
     pub(in crate::kms) expires: OffsetDateTime,
-    pub(in crate::kms) used: bool,
+    pub(in crate::kms) state: EnrollmentState,
 }
 
 impl Enrollment {
     /// Whether `digest` is that of the secret, in constant time.
     pub(in crate::kms) fn is_of(&self, digest: &[u8; 32]) -> bool {
         self.digest.ct_eq(digest).into()
+    }
+
+    /// Its place in the list of open ones.
+    pub(in crate::kms) fn place(&self) -> String {
+        format!("{}/{}", self.name, hex::encode(self.id))
+    }
+
+    /// What the world sees.
+    pub(in crate::kms) fn shown(self) -> EnrollmentRecord {
+        EnrollmentRecord {
+            name: self.name,
+            role: self.role,
+            binding: self.binding,
+            created_by: self.created_by,
+            expires: self.expires,
+        }
     }
 }
 
@@ -56,10 +95,10 @@ pub(in crate::kms) fn insert(
         binding: wanted.binding,
         created_by: created_by.to_owned(),
         expires: moment(millis(session.now + VALID)),
-        used: false,
+        state: EnrollmentState::Open,
     };
     session.database.execute(
-        "INSERT INTO enrollments (id, digest, name, role, binding, created_by, expires, used, mac)
+        "INSERT INTO enrollments (id, digest, name, role, binding, created_by, expires, state, mac)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         &[
             enrollment.id.into(),
@@ -69,7 +108,7 @@ pub(in crate::kms) fn insert(
             enrollment.binding.as_ref().map(binding_text).into(),
             enrollment.created_by.as_str().into(),
             millis(enrollment.expires).into(),
-            enrollment.used.into(),
+            enrollment.state.name().into(),
             mac(session, &enrollment).into(),
         ],
     )?;
@@ -84,22 +123,54 @@ pub(in crate::kms) fn by_id(session: &Session<'_>, id: &[u8]) -> Result<Option<E
     row.map(|row| checked(session, &row)).transpose()
 }
 
-/// Uses a token up.
-pub(in crate::kms) fn use_up(session: &Session<'_>, enrollment: &Enrollment) -> Result<(), StoreError> {
-    let used = Enrollment {
-        used: true,
+/// At most `limit` tokens that can be used, by name and id, those after `after`.
+pub(in crate::kms) fn open(
+    session: &Session<'_>,
+    (after_name, after_id): (&str, &[u8]),
+    limit: usize,
+) -> Result<Vec<Enrollment>, StoreError> {
+    let rows = session.database.rows(
+        "SELECT * FROM enrollments WHERE state = 'open' AND expires >= ?1 AND (name > ?2 OR (name = ?2 AND id > ?3))
+         ORDER BY name, id LIMIT ?4",
+        &[
+            millis(session.now).into(),
+            after_name.into(),
+            after_id.into(),
+            limit.into(),
+        ],
+    )?;
+    rows.iter().map(|row| checked(session, row)).collect()
+}
+
+/// The tokens for `name` that can be used. Each is good for an hour, so there are few.
+pub(in crate::kms) fn open_for(session: &Session<'_>, name: &ClientName) -> Result<Vec<Enrollment>, StoreError> {
+    let rows = session.database.rows(
+        "SELECT * FROM enrollments WHERE state = 'open' AND expires >= ?1 AND name = ?2 ORDER BY id",
+        &[millis(session.now).into(), name.as_str().into()],
+    )?;
+    rows.iter().map(|row| checked(session, row)).collect()
+}
+
+/// Writes down that a token cannot be used any more.
+pub(in crate::kms) fn end(
+    session: &Session<'_>,
+    enrollment: &Enrollment,
+    state: EnrollmentState,
+) -> Result<(), StoreError> {
+    let ended = Enrollment {
+        state,
         ..enrollment.clone()
     };
     session.database.execute(
-        "UPDATE enrollments SET used = 1, mac = ?2 WHERE id = ?1",
-        &[used.id.into(), mac(session, &used).into()],
+        "UPDATE enrollments SET state = ?2, mac = ?3 WHERE id = ?1",
+        &[ended.id.into(), state.name().into(), mac(session, &ended).into()],
     )?;
     Ok(())
 }
 
 /// Until when somebody without a certificate may come with a token, if there is one to come with.
 pub(in crate::kms) fn open_until(session: &Session<'_>) -> Result<Option<OffsetDateTime>, StoreError> {
-    let sql = "SELECT expires FROM enrollments WHERE used = 0 ORDER BY expires DESC LIMIT 1";
+    let sql = "SELECT expires FROM enrollments WHERE state = 'open' ORDER BY expires DESC LIMIT 1";
     let row = session.database.first(sql, &[])?;
     row.map(|row| Ok(moment(row.get("expires")?))).transpose()
 }
@@ -122,8 +193,9 @@ fn checked(session: &Session<'_>, row: &Row) -> Result<Enrollment, StoreError> {
 
 /// `None` where a column makes no sense.
 fn read(row: &Row) -> Result<Option<Enrollment>, StoreError> {
-    let (name, role): (String, String) = (row.get("name")?, row.get("role")?);
-    let (Ok(name), Some(role)) = (ClientName::new(name), Role::from_name(&role)) else {
+    let (name, role, state): (String, String, String) = (row.get("name")?, row.get("role")?, row.get("state")?);
+    let state = EnrollmentState::ALL.into_iter().find(|known| known.name() == state);
+    let (Ok(name), Some(role), Some(state)) = (ClientName::new(name), Role::from_name(&role), state) else {
         return Ok(None);
     };
     let binding: Option<String> = row.get("binding")?;
@@ -135,7 +207,7 @@ fn read(row: &Row) -> Result<Option<Enrollment>, StoreError> {
         binding: binding.map(|text| binding_of(&text)),
         created_by: row.get("created_by")?,
         expires: moment(row.get("expires")?),
-        used: row.get("used")?,
+        state,
     }))
 }
 
@@ -149,6 +221,6 @@ fn mac(session: &Session<'_>, enrollment: &Enrollment) -> [u8; 32] {
         .optional(binding.as_ref().map(String::as_bytes))
         .text(&enrollment.created_by)
         .number(millis(enrollment.expires))
-        .number(i64::from(enrollment.used));
+        .text(enrollment.state.name());
     mac_of(&session.keyring.audit, &fields.encode())
 }

@@ -46,14 +46,15 @@ pub(in crate::kms) fn insert_as_it_was(session: &Session<'_>, record: GroupRecor
     let seal = key.seal(session.entropy, b"", &group.bound(under))?;
     let record = &group.record;
     session.database.execute(
-        "INSERT INTO key_groups (id, name, kind, cipher, description, created, modified, sealed_under, nonce, sealed)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO key_groups (id, name, kind, cipher, description, rotate_after_days, created, modified, sealed_under, nonce, sealed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         &[
             group.id.into(),
             record.name.as_str().into(),
             kind_name(record.kind).into(),
             record.cipher.to_string().into(),
             record.description.as_str().into(),
+            record.rotate_after_days.map(i64::from).into(),
             millis(record.created).into(),
             millis(record.modified).into(),
             under.into(),

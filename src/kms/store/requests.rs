@@ -1,6 +1,7 @@
 //! Requests of administrators in the store. The MAC of each covers every field, so that neither the wait nor who approved can be edited. One
-//! that was taken back cannot be put back by an older copy of its row either: the audit log is asked before it is carried out.
+//! that has ended cannot be put back by an older copy of its row either: the audit log is asked before it is carried out.
 
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::value::Row;
@@ -9,14 +10,14 @@ use crate::clock::Timestamp;
 use crate::kad::KeyId;
 use crate::kms::audit::{Action, Actor, mac_of};
 use crate::kms::seal::Fields;
-use crate::kms_api::{AdminChange, AdminRequest, AdminRequestState, GroupName, KeyName};
+use crate::kms_api::{AdminChange, AdminRequest, AdminRequestState, ClientName, GroupName, KeyName};
 
 /// A request as it is stored.
 #[derive(Debug, Clone)]
 pub(in crate::kms) struct StoredRequest {
     /// What the world sees; without what is left, which depends on when it is looked at.
     pub(in crate::kms) record: AdminRequest,
-    /// Id of the key or the group.
+    /// Id of the key or the group, or what stands for a person's name.
     pub(in crate::kms) target: KeyId,
     /// The public key of who asked.
     pub(in crate::kms) asked_with: String,
@@ -84,15 +85,16 @@ pub(in crate::kms) fn insert(
         asked_with: actor.public_key.clone(),
         due,
     };
-    let (group, key) = names(&stored.record.change);
+    let (change, name, key) = columns(&stored.record.change);
     let record = &stored.record;
     session.database.execute(
-        "INSERT INTO admin_requests (number, target, group_name, key_name, reason, state, asked, asked_by, asked_with, due, mac)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO admin_requests (number, change, target, name, key_name, reason, state, asked, asked_by, asked_with, due, mac)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         &[
             number.into(),
+            change.into(),
             target.into(),
-            group.as_str().into(),
+            name.into(),
             key.map(KeyName::as_str).into(),
             record.reason.as_str().into(),
             record.state.name().into(),
@@ -134,7 +136,7 @@ pub(in crate::kms) fn by_number(session: &Session<'_>, number: i64) -> Result<Op
     row.map(|row| checked(session, &row)).transpose()
 }
 
-/// The newest request about that key or group: open, if there is an open one.
+/// The newest request about that key, group or person: open, if there is an open one.
 pub(in crate::kms) fn about(session: &Session<'_>, target: KeyId) -> Result<Option<StoredRequest>, StoreError> {
     let sql = "SELECT * FROM admin_requests WHERE target = ?1 ORDER BY number DESC LIMIT 1";
     let row = session.database.first(sql, &[target.into()])?;
@@ -156,20 +158,56 @@ pub(in crate::kms) fn newest(
     rows.iter().map(|row| checked(session, row)).collect()
 }
 
-/// Whether the audit log, of whichever node, says that the request was taken back.
-pub(in crate::kms) fn was_undone(session: &Session<'_>, number: i64) -> Result<bool, StoreError> {
-    let sql = "SELECT sequence FROM audit WHERE action = ?1 AND detail LIKE ?2 AND outcome = 'done' LIMIT 1";
+/// Whether the audit log, of whichever node, says that the request was taken back, or that a further administrator enrolled by it.
+pub(in crate::kms) fn has_ended(session: &Session<'_>, number: i64) -> Result<bool, StoreError> {
+    let sql = "SELECT sequence FROM audit WHERE action IN (?1, ?2) AND detail LIKE ?3 AND outcome = 'done' LIMIT 1";
     let detail = format!("request {number}: %");
-    let found = session
-        .database
-        .first(sql, &[Action::UndoRequest.name().into(), detail.into()])?;
+    let found = session.database.first(
+        sql,
+        &[
+            Action::UndoRequest.name().into(),
+            Action::Enroll.name().into(),
+            detail.into(),
+        ],
+    )?;
     Ok(found.is_some())
 }
 
-fn names(change: &AdminChange) -> (&GroupName, Option<&KeyName>) {
+/// What stands for a person in the place of an id: no id is drawn that way.
+pub(in crate::kms) fn person(name: &ClientName) -> KeyId {
+    let digest = Sha256::digest(format!("tapekey person {name}"));
+    let mut id = [0; 16];
+    id.iter_mut().zip(digest).for_each(|(byte, digest)| *byte = digest);
+    KeyId(id)
+}
+
+const DELETE_KEY: &str = "delete_key";
+const DELETE_GROUP: &str = "delete_group";
+const ADD_ADMIN: &str = "add_admin";
+
+/// What is asked for as it is stored: what, of which group or for whom, and the key.
+fn columns(change: &AdminChange) -> (&'static str, &str, Option<&KeyName>) {
     match change {
-        AdminChange::DeleteKey { group, key } => (group, Some(key)),
-        AdminChange::DeleteGroup { group } => (group, None),
+        AdminChange::DeleteKey { group, key } => (DELETE_KEY, group.as_str(), Some(key)),
+        AdminChange::DeleteGroup { group } => (DELETE_GROUP, group.as_str(), None),
+        AdminChange::AddAdmin { name } => (ADD_ADMIN, name.as_str(), None),
+    }
+}
+
+/// `None` if it makes no sense.
+fn change_of(change: &str, name: String, key: Option<String>) -> Option<AdminChange> {
+    match (change, key) {
+        (DELETE_KEY, Some(key)) => Some(AdminChange::DeleteKey {
+            group: GroupName::new(name).ok()?,
+            key: KeyName::new(key).ok()?,
+        }),
+        (DELETE_GROUP, None) => Some(AdminChange::DeleteGroup {
+            group: GroupName::new(name).ok()?,
+        }),
+        (ADD_ADMIN, None) => Some(AdminChange::AddAdmin {
+            name: ClientName::new(name).ok()?,
+        }),
+        _ => None,
     }
 }
 
@@ -187,20 +225,13 @@ fn checked(session: &Session<'_>, row: &Row) -> Result<StoredRequest, StoreError
 
 /// `None` if a text makes no sense.
 fn read(row: &Row) -> Result<Option<StoredRequest>, StoreError> {
-    let (group, key): (String, Option<String>) = (row.get("group_name")?, row.get("key_name")?);
-    let state: String = row.get("state")?;
-    let (Ok(group), Ok(key), Some(state)) = (
-        GroupName::new(group),
-        key.map(KeyName::new).transpose(),
-        AdminRequestState::from_name(&state),
-    ) else {
+    let (change, state): (String, String) = (row.get("change")?, row.get("state")?);
+    let change = change_of(&change, row.get("name")?, row.get("key_name")?);
+    let (Some(change), Some(state)) = (change, AdminRequestState::from_name(&state)) else {
         return Ok(None);
     };
     let target = row.get("target")?;
-    let (key_id, change) = match key {
-        Some(key) => (Some(target), AdminChange::DeleteKey { group, key }),
-        None => (None, AdminChange::DeleteGroup { group }),
-    };
+    let key_id = matches!(change, AdminChange::DeleteKey { .. }).then_some(target);
     let time = |name| -> Result<Option<Timestamp>, StoreError> { Ok(row.get::<Option<i64>>(name)?.map(moment)) };
     Ok(Some(StoredRequest {
         record: AdminRequest {
@@ -226,13 +257,14 @@ fn read(row: &Row) -> Result<Option<StoredRequest>, StoreError> {
 
 fn mac(session: &Session<'_>, stored: &StoredRequest) -> [u8; 32] {
     let record = &stored.record;
-    let (group, key) = names(&record.change);
+    let (change, name, key) = columns(&record.change);
     let time = |time: Option<Timestamp>| time.map(|time| millis(time).to_be_bytes());
     let text = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().to_vec());
     let fields = Fields::of("tapekey admin request v1")
         .number(record.number)
+        .text(change)
         .bytes(&stored.target.0)
-        .text(group.as_str())
+        .text(name)
         .optional(key.map(|key| key.as_str().as_bytes()))
         .text(&record.reason)
         .text(record.state.name())

@@ -3,7 +3,7 @@
 //! Numbers of rows are drawn by the statement that adds them, since there is one writer at a time.
 
 /// The version of the tables below. A store of any other version is left as it is.
-pub(super) const VERSION: i32 = 5;
+pub(super) const VERSION: i32 = 6;
 
 /// Every table has its own note on what its seal or MAC covers; what is sealed is never also stored open.
 pub(super) const TABLES: &str = "
@@ -121,7 +121,7 @@ CREATE TABLE enrollments (
     binding TEXT,
     created_by TEXT NOT NULL,
     expires INTEGER NOT NULL,
-    used INTEGER NOT NULL CHECK (used IN (0, 1)),
+    state TEXT NOT NULL,
     mac BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- One chain for each node. The MAC covers every field and the MAC of the record before; the chain begins with the store's and the node's id.
@@ -162,11 +162,12 @@ CREATE TABLE snapshot_keys (
     snapshot INTEGER NOT NULL REFERENCES snapshots (sequence),
     modified INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
--- What needs two administrators. The MAC covers every field.
+-- What needs two administrators: about a group, a key of it, or a person. The MAC covers every field.
 CREATE TABLE admin_requests (
     number INTEGER PRIMARY KEY,
+    change TEXT NOT NULL,
     target BLOB NOT NULL CHECK (length(target) = 16),
-    group_name TEXT NOT NULL,
+    name TEXT NOT NULL,
     key_name TEXT,
     reason TEXT NOT NULL,
     state TEXT NOT NULL,

@@ -71,6 +71,10 @@ fn write(folder: &Path, name: &str, text: &str, mode: u32) {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, told in the order in which an administrator lives it"
+)]
 async fn an_administrator_goes_from_files_to_a_server_that_is_checked_bound_renewed_and_removed() {
     let offsite = Arc::new(OtherKms::new("offsite", 0));
     let home = Home::new();

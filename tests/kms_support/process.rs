@@ -140,6 +140,11 @@ impl Process {
         Self { child, address }
     }
 
+    /// Where it listens, as addresses of clients say it.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn client(&self, folder: &Path, name: &str) -> KmsClient {
         Self::client_of(&[self], folder, name)
     }

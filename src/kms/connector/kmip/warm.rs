@@ -58,7 +58,7 @@ impl Inner {
         };
         let said = self.ask_as_before(&remembered).await?;
         let choose = |keys: &[KeyAttributes]| choose(keys, (group, self.group_attribute), self.now()).newest.cloned();
-        let found = said.as_before(&remembered, choose);
+        let found = said.still_newest(&remembered, choose);
         if found.is_none() {
             self.remembered().remove(group);
         }
@@ -87,7 +87,7 @@ impl Inner {
 
 impl Said {
     /// The key and what is said of it, if all was found as it was before and the same key is the newest.
-    fn as_before(
+    fn still_newest(
         self,
         remembered: &Remembered,
         newest: impl FnOnce(&[KeyAttributes]) -> Option<KeyAttributes>,

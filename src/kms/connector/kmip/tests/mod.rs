@@ -177,9 +177,9 @@ async fn without_custom_attributes_the_object_group_is_used_and_an_empty_store_p
 #[tokio::test]
 async fn versions_are_tried_downwards_and_2_x_has_vendor_attributes() {
     for (versions, spoken) in [
-        (vec![(1, 2), (1, 1)], "KMIP 1.2"),
-        (vec![(2, 0)], "KMIP 2.0"),
-        (vec![(2, 1), (1, 4)], "KMIP 1.4"),
+        (vec![(1, 2), (1, 1)], "1.2"),
+        (vec![(2, 0)], "2.0"),
+        (vec![(2, 1), (1, 4)], "1.4"),
     ] {
         let mut model = keys([Key::new("a", "ENCR_a"), Key::new("b", "ENCR_b")]);
         model.versions = versions;

@@ -106,7 +106,7 @@ pub(super) fn socket() -> Remote {
     let (near, far) = UnixStream::pair().unwrap();
     let drive = keyed(Cartridge::in_memory(&MediumSpec::default()).unwrap());
     let machine = Machine::new(Arc::new(Mutex::new(drive)));
-    thread::spawn(move || connection::serve(&far, &machine));
+    thread::spawn(move || connection::serve(&far, &machine, 0));
     Remote::greeted(near)
 }
 

@@ -25,7 +25,7 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run a drive on a Unix socket until SIGTERM or SIGINT
+    /// Run a drive or a library on Unix sockets until SIGTERM or SIGINT
     Serve(ServeArgs),
     /// Run a drive or a library for a QEMU guest (vhost-user-scsi) until SIGTERM or SIGINT
     ServeVhost(ServeVhostArgs),
@@ -44,10 +44,14 @@ enum Verb {
 /// How a drive is served over Unix sockets.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Where to listen for SCSI commands
+    /// Where to listen for SCSI commands. With --library there is a socket for each unit: PATH.0, PATH.1, … for the drives in bay order, and the last
+    /// one for the changer
     #[arg(long, value_name = "PATH")]
     pub socket: PathBuf,
-    /// The drive
+    /// Library to serve, described in this file (docs/library.md), instead of one drive
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cartridge", "serial", "library_managed", "refuse_spout", "quirks", "hang"])]
+    pub library: Option<PathBuf>,
+    /// The drive, if there is no library
     #[command(flatten)]
     pub drive: DriveArgs,
     /// What goes wrong, how time goes, who gives orders

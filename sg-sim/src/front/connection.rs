@@ -35,11 +35,11 @@ pub enum Ended {
     Stream(#[from] io::Error),
 }
 
-/// Serves one connection until it ends.
+/// Serves one connection to the unit with this number until it ends.
 ///
 /// # Errors
 /// Any end but a close between two frames.
-pub fn serve(stream: &UnixStream, machine: &Machine) -> Result<(), Ended> {
+pub fn serve(stream: &UnixStream, machine: &Machine, unit: usize) -> Result<(), Ended> {
     let mut incoming = Incoming { stream, ahead: None };
     let Some(nexus) = greet(&mut incoming)? else {
         return Ok(());
@@ -48,7 +48,12 @@ pub fn serve(stream: &UnixStream, machine: &Machine) -> Result<(), Ended> {
     while let Some(head) = incoming.head::<HEAD>()? {
         let request = RequestHead::decode(&head)?;
         incoming.exact(buffers.body(request.cdb_length + request.data_out_length))?;
-        if !answer(&mut incoming, machine, &nexus, request, &mut buffers)? {
+        let target = Target {
+            machine,
+            unit,
+            nexus: &nexus,
+        };
+        if !answer(&mut incoming, &target, request, &mut buffers)? {
             break;
         }
     }
@@ -90,11 +95,17 @@ fn read_name(incoming: &mut Incoming<'_>, head: &[u8; HELLO_HEAD]) -> Result<ItN
     ItNexus::new(decode_name(&name)?).map_err(|_| Refusal::Name.into())
 }
 
+/// Whom a connection's requests are for, and from whom.
+struct Target<'a> {
+    machine: &'a Machine,
+    unit: usize,
+    nexus: &'a ItNexus,
+}
+
 /// Executes one request and writes its response; `false` if nobody is to be answered.
 fn answer(
     incoming: &mut Incoming<'_>,
-    machine: &Machine,
-    nexus: &ItNexus,
+    target: &Target<'_>,
     request: RequestHead,
     buffers: &mut Buffers,
 ) -> Result<bool, Ended> {
@@ -106,13 +117,13 @@ fn answer(
         .unwrap_or_default();
     let (cdb, data_out) = body.split_at_checked(request.cdb_length).unwrap_or_default();
     let command = Command {
-        unit: 0,
-        nexus,
+        unit: target.unit,
+        nexus: target.nexus,
         cdb,
         data_out,
     };
     let mut present = || incoming.client_waits();
-    let outcome = machine.execute(&command, room, &mut Client::new(&mut present));
+    let outcome = target.machine.execute(&command, room, &mut Client::new(&mut present));
     if cdb.first() == Some(&SECURITY_PROTOCOL_OUT) {
         body.zeroize();
     }

@@ -1,4 +1,4 @@
-//! `sg-sim serve`: sets a drive up, listens, and ends cleanly on SIGTERM and SIGINT.
+//! `sg-sim serve`: sets a drive or a library up, listens, and ends cleanly on SIGTERM and SIGINT.
 //!
 //! Real randomness comes in from the program; this room only chooses between it and a seed.
 
@@ -11,12 +11,15 @@ use nix::sys::signal::{SigSet, Signal};
 use thiserror::Error;
 
 use super::cli::{DriveArgs, RandomnessMaker, ServeArgs};
-use super::conditions::{ConditionError, Sources, randomness};
+use super::conditions::{ConditionError, Sources, open_library, randomness};
 use super::listen::{ListenError, Listening};
 use super::machine::Clock;
 use super::server::{Scsi, spawn_acceptor};
 use super::trace::Trace;
-use crate::{Cartridge, CartridgeError, Drive, LoadError, MediumSpec, Pace, Profile, ProfileError, Quirks, Randomness};
+use crate::{
+    Cartridge, CartridgeError, Drive, LibraryError, LoadError, MediumSpec, Pace, Profile, ProfileError, Quirks,
+    Randomness, Units,
+};
 
 /// Why a drive could not be run.
 #[derive(Debug, Error)]
@@ -73,12 +76,15 @@ pub(super) enum ServeError {
         /// What is wrong, and in which line.
         source: toml::de::Error,
     },
+    /// The library could not be opened.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
     /// The conditions cannot be had.
     #[error(transparent)]
     Conditions(#[from] ConditionError),
 }
 
-/// Runs a drive until SIGTERM or SIGINT. Prints one line on standard output when it listens. Call it while the process has one thread.
+/// Runs a drive or a library until SIGTERM or SIGINT. Prints one line on standard output when it listens. Call it while the process has one thread.
 ///
 /// # Errors
 /// Anything that keeps the drive from being set up, or a bug that stopped it before the end.
@@ -92,21 +98,45 @@ pub(super) fn run(args: &ServeArgs, system: RandomnessMaker, clock: Clock) -> Re
         clock,
         seed: args.drive.seed,
     };
-    let drive = set_up(&args.drive, system, args.conditions.time.into())?;
-    let units = Arc::new(Mutex::new(drive));
+    let units: Arc<dyn Units> = match &args.library {
+        Some(description) => Arc::new(open_library(description, sources)?),
+        None => Arc::new(Mutex::new(set_up(&args.drive, system, args.conditions.time.into())?)),
+    };
+    let paths = sockets(args, units.kinds().len());
     let machine = Arc::new(args.conditions.machine(units, sources, trace)?);
     machine.set_hang(0, args.hang);
-    let scsi = Listening::open(&args.socket)?;
-    let service = Scsi {
-        machine: Arc::clone(&machine),
-        trace,
-    };
-    spawn_acceptor("scsi", scsi.acceptor()?, service, trace)?;
+    let mut listening = Vec::new();
+    for (unit, path) in paths.iter().enumerate() {
+        let socket = Listening::open(path)?;
+        let service = Scsi {
+            machine: Arc::clone(&machine),
+            unit,
+            trace,
+        };
+        listening.push((socket, service));
+    }
+    // Threads only now: opening a socket sets the umask for a moment.
+    for (socket, service) in &listening {
+        spawn_acceptor("scsi", socket.acceptor()?, service.clone(), trace)?;
+    }
     let _control = args.conditions.listen(&machine, trace)?;
     say_ready(args)?;
     ends.wait().map_err(io::Error::from)?;
     machine.end();
     Ok(())
+}
+
+/// One socket for a drive; for a library one for each unit, with its number.
+fn sockets(args: &ServeArgs, units: usize) -> Vec<PathBuf> {
+    if args.library.is_none() {
+        return vec![args.socket.clone()];
+    }
+    let numbered = |unit| {
+        let mut path = args.socket.clone().into_os_string();
+        path.push(format!(".{unit}"));
+        PathBuf::from(path)
+    };
+    (0..units).map(numbered).collect()
 }
 
 /// Sets a drive up as the command line says, its time going at this pace.

@@ -27,9 +27,12 @@ pub(super) trait Service: Send + Sync + 'static {
 }
 
 /// SCSI commands (`PROTOCOL.md` part 1).
+#[derive(Clone)]
 pub(super) struct Scsi {
-    /// The drive that executes them, as unit 0.
+    /// The units.
     pub(super) machine: Arc<Machine>,
+    /// Which of them executes what comes here.
+    pub(super) unit: usize,
     /// Where connections are traced.
     pub(super) trace: Trace,
 }
@@ -44,7 +47,7 @@ pub(super) struct Control {
 
 impl Service for Scsi {
     fn serve(&self, stream: UnixStream) {
-        match connection::serve(&stream, &self.machine) {
+        match connection::serve(&stream, &self.machine, self.unit) {
             Ok(()) => self.trace.note(format_args!("connection closed")),
             Err(ended) => self.trace.note(format_args!("connection closed: {ended}")),
         }

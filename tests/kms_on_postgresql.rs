@@ -20,6 +20,8 @@ mod kms_audit;
 mod kms_certificates;
 #[path = "kms_cli.rs"]
 mod kms_cli;
+#[path = "kms_clock.rs"]
+mod kms_clock;
 #[path = "kms_further_admin.rs"]
 mod kms_further_admin;
 #[path = "kms_garbage.rs"]
@@ -76,6 +78,11 @@ mod kms_stories;
 /// Files of stories that do not run here, and why.
 const NOT_HERE: &[(&str, &str)] = &[
     ("kms_api_golden", "reads and writes JSON, no store"),
+    ("kms_copy_process", "kills a copy between two SQLite files"),
+    (
+        "kms_deletion_process",
+        "kills at chosen bytes of the write-ahead log of an SQLite file",
+    ),
     (
         "kms_disk_faults",
         "ruins the file of an SQLite store, and the disk that it is on",
@@ -83,6 +90,10 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("kms_nodes", "has a server of its own, which it restarts"),
     ("kms_on_postgresql", "is this one"),
     ("kms_sqlite", "tells what holds for an SQLite file alone"),
+    (
+        "kms_steps_process",
+        "kills at chosen bytes of the write-ahead log of an SQLite file",
+    ),
     ("kms_store_copy", "has both stores, and moves one into the other"),
 ];
 

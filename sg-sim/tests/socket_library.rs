@@ -1,4 +1,5 @@
 //! A library over sockets: one for each unit, the drives in bay order and then the changer (`PROTOCOL.md`, beginning).
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod socket_support;
 

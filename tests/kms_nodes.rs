@@ -33,6 +33,9 @@ use tokio::task::JoinHandle;
 /// No request takes longer, whatever happens to the other node or to the server.
 const LONGEST: Duration = Duration::from_secs(9);
 
+/// The lock that a writing transaction holds: "TKMS".
+const WRITERS_LOCK: i64 = 0x544B_4D53;
+
 /// Requests in a row after each event.
 const REQUESTS: usize = 20;
 
@@ -226,6 +229,40 @@ async fn one_node_serves_while_the_other_stands_still_in_the_middle_of_its_work(
         given.extend(busy.end().await);
     }
     pair.check([&nodes[0], &nodes[1]], &given).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_writes_only_when_nobody_else_has_the_writers_lock() {
+    let pair = Pair::new();
+    let node = Process::serve(&pair.folders[0]);
+    pair.make_key(&node).await;
+    let media = pair.client("media-server-1", &[&node]);
+    asked(&media).await.unwrap();
+    let count = |granted: &str| {
+        let sql = format!(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {WRITERS_LOCK} AND {granted}"
+        );
+        pair.server.administer(&pair.database, &sql).trim().to_owned()
+    };
+    let until = |granted: &str| {
+        let begun = Instant::now();
+        while count(granted) != "1" {
+            assert!(begun.elapsed() < LONGEST, "{granted}: not seen");
+        }
+    };
+    let hold = format!("SELECT pg_advisory_lock({WRITERS_LOCK}), pg_sleep(5)");
+    std::thread::scope(|threads| {
+        // Another writer, for as long as it takes to see our node wait.
+        threads.spawn(|| pair.server.administer(&pair.database, &hold));
+        until("granted");
+        let asking = tokio::spawn(async move { asked(&media).await });
+        until("NOT granted");
+        assert!(!asking.is_finished(), "a key was given while another wrote");
+        asking
+    })
+    .await
+    .unwrap()
+    .unwrap();
 }
 
 #[tokio::test]

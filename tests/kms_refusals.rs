@@ -118,6 +118,10 @@ POST /v1/groups/ENCR_a/import {"keys":[]} 404 no_such_group
 GET /v1/keys?colour=red - 400 unknown field
 GET /v1/keys?group=ENCR_none - 404 no_such_group
 GET /v1/keys?after=%00%2F%FF - 200 "keys":[]
+GET /v1/groups?after=%00 - 200 "groups":[
+GET /v1/certificates?after=%00 - 200 "certificates":[
+GET /v1/enrollments?after=%00 - 200 "enrollments":[
+GET /v1/servers?after=%00 - 200 "servers":[
 GET / - 404 no_such_path
 GET /v1/groups/ - 404 no_such_path
 DELETE /v1/groups - 405 wrong_method

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::audit::{Action, Actor, Event};
 use super::model::{CertificateRefusal, HolderRefusal, ServiceError};
 use super::pki::{IssuingCa, certificate_pem, client_under, facts, server_under};
-use super::service::Kms;
+use super::service::{Kms, cursor};
 use super::store::certificates::{self, NewCertificate, Stored};
 use super::store::{Session, authority};
 use crate::clock::to_text;
@@ -81,7 +81,7 @@ impl Kms {
     /// # Errors
     /// The store's.
     pub(super) async fn certificates(&self, after: Option<String>) -> Result<CertificateList, ServiceError> {
-        let after = after.unwrap_or_default();
+        let after = cursor(after.as_deref()).to_owned();
         let listed = move |session: &mut Session<'_>| {
             let after = after.split_once('/').unwrap_or((&after, ""));
             Ok(certificates::list(session, after, PAGE_RECORDS_MAX)?)

@@ -10,7 +10,7 @@ use super::audit::{Action, Actor, Event};
 use super::certificates::{Holder, check_binding, check_name_is_free, issue};
 use super::model::{HolderRefusal, ServiceError};
 use super::requests::further_admin;
-use super::service::Kms;
+use super::service::{Kms, cursor};
 use super::store::enrollments::{self, Enrollment, EnrollmentState};
 use super::store::{Session, authority, millis, moment};
 use crate::entropy::random_bytes;
@@ -67,7 +67,7 @@ impl Kms {
     /// # Errors
     /// The store's.
     pub async fn enrollments(&self, after: Option<String>) -> Result<EnrollmentList, ServiceError> {
-        let after = after.unwrap_or_default();
+        let after = cursor(after.as_deref()).to_owned();
         let listed = move |session: &mut Session<'_>| {
             let (name, id) = after.split_once('/').unwrap_or((&after, ""));
             let id = hex::decode(id).unwrap_or_default();

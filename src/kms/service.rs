@@ -309,7 +309,7 @@ pub(super) fn for_new_volume(
 }
 
 /// Where a listing goes on. No name has a NUL, which PostgreSQL does not take: whatever follows one orders nothing.
-fn cursor(after: Option<&str>) -> &str {
+pub(super) fn cursor(after: Option<&str>) -> &str {
     after.unwrap_or_default().split('\0').next().unwrap_or_default()
 }
 

@@ -16,7 +16,7 @@ use crate::kms::config::KmsConfig;
 use crate::kms::master_key::{MasterKeySource, of_kms_or_former, provide};
 use crate::kms::model::ServiceError;
 use crate::kms::service::Kms;
-use crate::kms::store::StoreFile;
+use crate::kms::store::{StoreFile, StorePlace};
 
 /// What `reseal` is told.
 #[derive(Debug, Args)]
@@ -57,6 +57,7 @@ pub(super) async fn run(arguments: &ResealArguments, machine: Machine, out: &mut
         host_master_key: new_id.to_string(),
         before: old_id.to_string(),
         master_key: source.to_string(),
+        shared: matches!(config.store, StorePlace::Postgresql(_)),
         former_master_key: None,
     };
     if old_id == new_id {
@@ -98,6 +99,8 @@ struct Resealed {
     before: String,
     /// Where the key comes from, as `kms.toml` says it now.
     master_key: String,
+    /// Whether the store has nodes beside this one, or may have: each of them needs the new key.
+    shared: bool,
     /// Where the one before came from, which snapshots made until now open with.
     #[serde(skip_serializing_if = "Option::is_none")]
     former_master_key: Option<String>,
@@ -109,6 +112,7 @@ fn print(resealed: &Resealed, source: &MasterKeySource, json: bool, out: &mut dy
         host_master_key,
         before,
         master_key,
+        shared,
         former_master_key,
     } = resealed;
     if json {
@@ -139,6 +143,12 @@ fn print(resealed: &Resealed, source: &MasterKeySource, json: bool, out: &mut dy
         out,
         "  3. A running service goes on. Restart it before the next tapekey kms seal rotate."
     )?;
+    if *shared {
+        writeln!(
+            out,
+            "  4. Bring the new host master key to every other node of this PostgreSQL, name it in kms.toml there, and restart that node too, before\n     the next seal rotate: from then on a node with the former key serves nothing."
+        )?;
+    }
     Ok(out.flush()?)
 }
 

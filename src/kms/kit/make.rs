@@ -11,7 +11,7 @@ use crate::kad::KeyId;
 use crate::kms::audit::{Action, Actor, Event};
 use crate::kms::model::ServiceError;
 use crate::kms::service::Kms;
-use crate::kms::snapshot::{Partial, Place, SnapshotError};
+use crate::kms::snapshot::{Partial, Place, SnapshotError, not_recorded};
 use crate::kms::store::{Session, StoreError, groups, keys, millis, moment, snapshots};
 use crate::kms_api::{GroupName, KeyState, PAGE_RECORDS_MAX, SNAPSHOT_PATH_LENGTH_MAX, SnapshotForm, SnapshotRecord};
 use crate::passphrase::Passphrase;
@@ -77,11 +77,7 @@ impl Kms {
                 Ok(made)
             })
         });
-        if let (Err(_), Some(path)) = (&recorded, written) {
-            // A kit that the store knows nothing of would stand in the way of the next try.
-            let _ = std::fs::remove_file(path);
-        }
-        recorded
+        recorded.map_err(|error| not_recorded(error, written.as_deref()))
     }
 
     fn write_kit(

@@ -35,6 +35,21 @@ use crate::kms_api::{
 /// Keys that are written down in one transaction: requests wait no longer than one of these takes.
 const KEYS_AT_ONCE: usize = 2_000;
 
+/// What becomes of the file at `path`, which was written and then not recorded. One that the store knows nothing of would stand in the way of
+/// the next try; one that the store may know of stays, since keys may count as kept by it.
+pub(in crate::kms) fn not_recorded(error: ServiceError, path: Option<&str>) -> ServiceError {
+    let Some(path) = path else { return error };
+    match &error {
+        ServiceError::Store(StoreError::InDoubt { .. } | StoreError::Stopped) => {
+            tracing::error!(path, %error, "the file stays: whether the store knows of it is not known");
+        }
+        _ => {
+            let _ = fs::remove_file(path);
+        }
+    }
+    error
+}
+
 impl Kms {
     /// Makes a snapshot. Goes on to its end also if the asker goes away.
     ///
@@ -75,11 +90,7 @@ impl Kms {
                 Ok((snapshots::insert(session, &record)?, record))
             })
         });
-        if let (Err(_), Some(path)) = (&recorded, written) {
-            // A file that the store knows nothing of would stand in the way of the next try.
-            let _ = fs::remove_file(path);
-        }
-        let (sequence, record) = recorded?;
+        let (sequence, record) = recorded.map_err(|error| not_recorded(error, written.as_deref()))?;
         if record.counts {
             self.write_down_keys(sequence, Path::new(&record.path))?;
         }
@@ -327,5 +338,25 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_the_store_may_know_of_stays_and_one_that_it_does_not_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kit.txt");
+        let left_after = |error: StoreError| {
+            fs::write(&file, "kept").unwrap();
+            not_recorded(error.into(), file.to_str());
+            file.exists()
+        };
+        let reason = || "no answer".to_owned();
+        assert!(left_after(StoreError::InDoubt { reason: reason() }));
+        assert!(left_after(StoreError::Stopped));
+        assert!(!left_after(StoreError::Commit { reason: reason() }));
     }
 }

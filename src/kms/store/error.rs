@@ -50,7 +50,7 @@ pub enum StoreError {
     },
     /// The host master key is not the store's.
     #[error(
-        "the store is sealed under host master key {sealed_under}, this one is {given}\nhint: put the store's own key file back"
+        "the store is sealed under host master key {sealed_under}, this one is {given}\nhint: put the store's own key file back; on PostgreSQL, the node that resealed the store has the new one"
     )]
     WrongMasterKey {
         /// The id in the store.

@@ -25,7 +25,7 @@ pub(in crate::kms) fn copy_store(from: &StorePlace, to: &StorePlace, with: Check
     let target = match to {
         StorePlace::Folder(folder) => {
             make_folder(folder)?;
-            Target::File(folder, Sqlite::create(&folder.join(PARTIAL))?)
+            Target::File(folder, Sqlite::create_copy(&folder.join(PARTIAL))?)
         }
         StorePlace::Postgresql(place) => Target::Server(Box::new(Postgresql::empty(place)?)),
     };
@@ -55,8 +55,10 @@ impl Target<'_> {
                 postgresql.make_tables()?;
             }
             copy_tables(from, into, &mut *with.progress)?;
+            // Before the long look: a server ends a transaction in which nothing happens.
+            let facts = snapshots::facts_of(from)?;
             let seen = look_at(into, with)?;
-            if seen.facts != snapshots::facts_of(from)? {
+            if seen.facts != facts {
                 return Err(StoreError::CopyDiffers {
                     problem: "groups, keys or audit heads are not the same".to_owned(),
                 });
@@ -75,13 +77,13 @@ impl Target<'_> {
         let Self::File(folder, sqlite) = self else {
             return Ok(());
         };
-        // The last connection brings the journal into the file and removes it.
         drop(sqlite);
         let path = folder.join(PARTIAL);
         let named = File::open(&path)
             .and_then(|file| file.sync_all())
             .and_then(|()| fs::rename(&path, database(folder)))
-            .and_then(|()| File::open(folder)?.sync_all());
+            .and_then(|()| File::open(folder)?.sync_all())
+            .and_then(|()| folder.parent().map_or(Ok(()), |above| File::open(above)?.sync_all()));
         named.map_err(|source| StoreError::File { path, source })
     }
 }

@@ -152,6 +152,10 @@ fn job<T: Send + 'static>(
     let job: Job = Box::new(move |session| {
         let result = session.map_err(ServiceError::Store).and_then(work);
         Box::new(move |committed| {
+            if let (Err(_), Err(ServiceError::Store(error))) = (&committed, &result) {
+                // Nobody is told of it otherwise: all who shared the transaction hear that it came to nothing.
+                tracing::error!(%error, "the store failed one request, and with it those of the same transaction");
+            }
             // An asker that went away needs no answer; what it asked for is done and audited all the same.
             let _ = reply.send(committed.map_err(ServiceError::Store).and(result));
         })

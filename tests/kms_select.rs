@@ -190,6 +190,38 @@ async fn a_group_that_only_an_external_server_knows_is_derived_and_its_volumes_a
 }
 
 #[tokio::test]
+async fn a_group_that_is_taken_from_a_media_server_while_servers_are_asked_gives_it_no_key() {
+    let [offsite] = servers([("offsite", 0)]);
+    offsite.rotate("ENCR_outside").await;
+    let service = Service::start(&[&offsite], SelectionRules::default()).await;
+    service.own_group("ENCR_own", KeyKind::Derived).await;
+    service.backup("ENCR_own").await;
+    let mut asked = offsite.asked();
+    for (group_name, others) in [("ENCR_outside", "ENCR_own"), ("ENCR_own", "ENCR_outside")] {
+        let name = ClientName::new("media-server-1").unwrap();
+        let bind = async |binding| service.admin.bind_groups(&name, &BindGroups { binding }).await.unwrap();
+        bind(Binding::AllGroups).await;
+        service.home.clock.advance_seconds(600);
+        let answer = Arc::new(Barrier::new(2));
+        offsite.set_weather(Weather::Together(answer.clone()));
+        let (refused, ()) = tokio::join!(service.no_backup(group_name), async {
+            while offsite.asked() == asked {
+                tokio::task::yield_now().await;
+            }
+            bind(Binding::Groups([group(others)].into())).await;
+            answer.wait().await;
+        });
+        assert_eq!(refused.code(), Some(ErrorCode::GroupNotBound), "{refused}");
+        asked = offsite.asked();
+    }
+    let records = service.records().await;
+    let refused = records
+        .iter()
+        .filter(|(action, outcome, _)| action == "backup_key" && outcome.contains("is not bound to group"));
+    assert_eq!(refused.count(), 2, "{records:?}");
+}
+
+#[tokio::test]
 async fn a_media_server_gets_keys_of_external_servers_for_its_own_groups_alone() {
     let [offsite] = servers([("offsite", 0)]);
     offsite.rotate("ENCR_outside").await;

@@ -1,6 +1,6 @@
 //! Whose certificate is good, known without asking the store each time: what was read is believed for a few seconds, and forgotten at once
 //! when this node changes anything. Other nodes' changes are seen when it is read again; what hands out a key or changes anything asks the
-//! store itself in any case, in its own transaction.
+//! store itself in any case, in its own transaction: for the certificate and, where a key goes out, for the groups that it is bound to.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -14,7 +14,7 @@ use crate::kms::metrics::count_release;
 use crate::kms::model::{Refusal, ServiceError};
 use crate::kms::releases::from_where;
 use crate::kms::service::{Kms, check_purpose, existing, for_new_volume};
-use crate::kms::store::{Session, groups, keys};
+use crate::kms::store::{Session, certificates, groups, keys};
 use crate::kms_api::{
     BackupKeyAnswer, BackupKeyRequest, GroupName, KeyRecord, KeyServerKind, KeySource, KeyState, Purpose, ServerName,
     ServerOutcome, ServerResult,
@@ -56,10 +56,14 @@ impl Kms {
             Err(refusal) => (Choice::Stop(refusal), Vec::new()),
         };
         let (group, purpose) = (request.group, request.purpose.name());
-        let work = move |session: &Session<'_>, event: &mut Event| match choice {
-            Choice::Outside { source, keys } => from_outside(session, event, (source, &keys, passed), group),
-            Choice::BuiltIn => from_built_in(session, event, group, passed),
-            Choice::Stop(refusal) => Err(refusal.into()),
+        let work = move |session: &Session<'_>, event: &mut Event| {
+            // It may have lost the group while the servers were asked.
+            certificates::admit_to_group(session, &event.actor, &group)??;
+            match choice {
+                Choice::Outside { source, keys } => from_outside(session, event, (source, &keys, passed), group),
+                Choice::BuiltIn => from_built_in(session, event, group, passed),
+                Choice::Stop(refusal) => Err(refusal.into()),
+            }
         };
         let mut answer = self.store.run(move |session| session.audited(event, work)).await?;
         count_release(&self.releases, purpose, answer.server.kind);

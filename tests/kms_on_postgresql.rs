@@ -46,6 +46,8 @@ mod kms_refusals;
 mod kms_releases;
 #[path = "kms_requests.rs"]
 mod kms_requests;
+#[path = "kms_revocations.rs"]
+mod kms_revocations;
 #[path = "kms_roles.rs"]
 mod kms_roles;
 #[path = "kms_rollback.rs"]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use rustls::sign::CertifiedKey;
-
+use time::Duration;
 use zeroize::Zeroizing;
 
 use super::audit::{Action, Actor, Event};
@@ -12,6 +12,7 @@ use super::model::{CertificateRefusal, HolderRefusal, ServiceError};
 use super::pki::{IssuingCa, certificate_pem, client_under, facts, server_under};
 use super::service::{Kms, cursor};
 use super::store::certificates::{self, NewCertificate, Stored};
+use super::store::enrollments::{self, EnrollmentState};
 use super::store::{Session, authority};
 use crate::clock::to_text;
 use crate::kms_api::{
@@ -19,8 +20,17 @@ use crate::kms_api::{
     Expiry, GroupName, IssuedCertificate, PAGE_RECORDS_MAX, RenewCertificate, RevokeCertificates, Role,
 };
 
+/// How a status calls the CA that signs clients' certificates.
+const ISSUING_CA: &str = "issuing CA";
+
 /// Clients' certificates that end soon, in a status.
 const EXPIRING_SHOWN: usize = 20;
+
+/// Certificates of a name that wait for their first use: a client whose renewals are cut short makes another one each time.
+const UNUSED_MAX: usize = 4;
+
+/// How long before its end the issuing CA is an alarm: every client must be enrolled anew before.
+const CA_ALARM: Duration = Duration::days(365);
 
 impl Kms {
     /// Whether the holder of a certificate is one still, and which.
@@ -95,7 +105,8 @@ impl Kms {
         Ok(CertificateList { certificates, next })
     }
 
-    /// Ends certificates of a name, on every node and on open connections too.
+    /// Ends certificates of a name, on every node and on open connections too; with them the tokens for that name, and if no certificate of
+    /// the name stays, those that its holder made.
     ///
     /// # Errors
     /// [`HolderRefusal`]: none of that name or serial number is valid, or it is the last administrator's.
@@ -114,20 +125,27 @@ impl Kms {
             None => format!("{name}, all"),
         });
         let by = actor.subject.clone();
-        let work = move |session: &Session<'_>, _: &mut Event| {
-            let good = good_of_name(session, &name)?;
-            let (ending, staying): (Vec<_>, Vec<_>) = good.into_iter().partition(|stored| {
+        let work = move |session: &Session<'_>, event: &mut Event| {
+            let mut all = certificates::of_name(session, &name)?;
+            all.retain(|stored| stored.is_revocable(session.now));
+            let (ending, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|stored| {
                 wanted
                     .serial
                     .as_ref()
                     .is_none_or(|serial| stored.record.serial.eq_ignore_ascii_case(serial))
             });
+            let stays = others.iter().any(|stored| stored.stays(session.now));
             let Some(first) = ending.first() else {
                 let serial = wanted.serial.map(|serial| serial.escape_default().take(64).collect());
                 return Err(HolderRefusal::NoSuchCertificate { name, serial }.into());
             };
-            if first.record.role == Role::Admin && staying.is_empty() && !is_there_another_admin(session, &name)? {
+            if first.record.role == Role::Admin && !stays && !is_there_another_admin(session, &name)? {
                 return Err(HolderRefusal::LastAdmin { name }.into());
+            }
+            let cancelled = cancel_tokens(session, &name, stays)?;
+            if cancelled > 0 {
+                let detail = event.detail.take().unwrap_or_default();
+                event.detail = Some(format!("{detail}; enrollment tokens cancelled: {cancelled}"));
             }
             let end = |stored| certificates::end(session, stored, (EndReason::Revoked, session.now, &by));
             Ok(ending.into_iter().map(end).collect::<Result<Vec<_>, _>>()?)
@@ -182,6 +200,7 @@ impl Kms {
         let work = move |session: &Session<'_>, event: &mut Event| {
             let own = certificates::by_fingerprint(session, &event.actor.fingerprint)?;
             let own = own.ok_or(CertificateRefusal::Unknown)?.record;
+            end_unused(session, &own.name)?;
             let holder = Holder {
                 name: own.name,
                 role: own.role,
@@ -218,7 +237,7 @@ impl Kms {
 
     /// Remembers the dates of the service's own chain, which ends with the CAs, for its status.
     pub(super) fn note_own_certificate(&self, own: &CertifiedKey) {
-        let names = ["server", "issuing CA", "root CA"].into_iter();
+        let names = ["server", ISSUING_CA, "root CA"].into_iter();
         let dates = names.zip(own.cert.iter().filter_map(|certificate| facts(certificate)));
         let dates = dates.map(|(what, facts)| (what, facts.not_after)).collect();
         *self.own_dates.lock().unwrap_or_else(PoisonError::into_inner) = dates;
@@ -265,9 +284,13 @@ impl Kms {
             expiry,
         } in dates
         {
+            let until = to_text(not_after);
             if let Some(expiry) = expiry {
-                let until = to_text(not_after);
                 tracing::warn!("ALARM: the certificate of {what} {expiry}, on {until}");
+            } else if what == ISSUING_CA && not_after - self.clock.now() <= CA_ALARM {
+                tracing::warn!(
+                    "ALARM: the {what} ends within a year, on {until}, and every certificate with it\nhint: make a new KMS of a recovery kit (tapekey-kms recover --kit FILE --into FOLDER) and enroll all clients there"
+                );
             }
         }
     }
@@ -361,11 +384,40 @@ pub(super) fn check_name_is_free(session: &Session<'_>, name: &ClientName) -> Re
     }
 }
 
+/// Cancels the tokens for a name; unless its holder `stays`, also those that it made. How many.
+fn cancel_tokens(session: &Session<'_>, name: &ClientName, stays: bool) -> Result<usize, ServiceError> {
+    let mut tokens = enrollments::unused_for(session, name)?;
+    if !stays {
+        let made = enrollments::unused_by(session, &format!("CN={name}"))?;
+        // One for itself is there already.
+        tokens.extend(made.into_iter().filter(|token| token.name != *name));
+    }
+    for token in &tokens {
+        enrollments::end(session, token, EnrollmentState::Cancelled)?;
+    }
+    Ok(tokens.len())
+}
+
+/// Makes room for one more certificate that waits for its first use: the oldest of them end.
+fn end_unused(session: &Session<'_>, name: &ClientName) -> Result<(), ServiceError> {
+    let newest_first = certificates::of_name(session, name)?.into_iter();
+    let unused = newest_first.filter(|stored| !stored.used && stored.stays(session.now));
+    for oldest in unused.skip(UNUSED_MAX - 1) {
+        certificates::end(
+            session,
+            oldest,
+            (EndReason::Replaced, session.now, &format!("CN={name}")),
+        )?;
+    }
+    Ok(())
+}
+
 fn is_there_another_admin(session: &Session<'_>, than: &ClientName) -> Result<bool, ServiceError> {
     let admins = certificates::names_of_role(session, Role::Admin)?;
     let others: BTreeSet<_> = admins.into_iter().filter(|name| name != than).collect();
     for name in others {
-        if !good_of_name(session, &name)?.is_empty() {
+        let all = certificates::of_name(session, &name)?;
+        if all.iter().any(|stored| stored.stays(session.now)) {
             return Ok(true);
         }
     }

@@ -44,7 +44,8 @@ impl Stored {
     /// Why not.
     pub(in crate::kms) fn is_good(&self, now: OffsetDateTime) -> Result<(), CertificateRefusal> {
         match &self.record.ended {
-            Some(ended) if now >= ended.at => Err(CertificateRefusal::Ended {
+            // Revoked is revoked: the clock of the node that wrote it down may be ahead of this one's, or this one's was set back.
+            Some(ended) if ended.why == EndReason::Revoked || now >= ended.at => Err(CertificateRefusal::Ended {
                 serial: self.record.serial.clone(),
                 at: ended.at,
                 why: ended.why,
@@ -54,6 +55,17 @@ impl Stored {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Whether it may be used at `now`, and until its own last day: it is not about to end.
+    pub(in crate::kms) fn stays(&self, now: OffsetDateTime) -> bool {
+        self.record.ended.is_none() && self.is_good(now).is_ok()
+    }
+
+    /// Whether revoking it changes anything. One that was replaced can be good still where the clock is behind.
+    pub(in crate::kms) fn is_revocable(&self, now: OffsetDateTime) -> bool {
+        let is_revoked = self.record.ended.as_ref().map(|ended| ended.why) == Some(EndReason::Revoked);
+        !is_revoked && now <= self.record.not_after
     }
 }
 

@@ -151,6 +151,22 @@ pub(in crate::kms) fn open_for(session: &Session<'_>, name: &ClientName) -> Resu
     rows.iter().map(|row| checked(session, row)).collect()
 }
 
+/// The tokens for `name` that were neither used nor cancelled. Expired ones too: they are good still where the clock is behind.
+pub(in crate::kms) fn unused_for(session: &Session<'_>, name: &ClientName) -> Result<Vec<Enrollment>, StoreError> {
+    unused(session, "name", name.as_str())
+}
+
+/// The same of those that `maker` made.
+pub(in crate::kms) fn unused_by(session: &Session<'_>, maker: &str) -> Result<Vec<Enrollment>, StoreError> {
+    unused(session, "created_by", maker)
+}
+
+fn unused(session: &Session<'_>, by: &str, value: &str) -> Result<Vec<Enrollment>, StoreError> {
+    let sql = format!("SELECT * FROM enrollments WHERE state = 'open' AND {by} = ?1 ORDER BY id");
+    let rows = session.database.rows(&sql, &[value.into()])?;
+    rows.iter().map(|row| checked(session, row)).collect()
+}
+
 /// Writes down that a token cannot be used any more.
 pub(in crate::kms) fn end(
     session: &Session<'_>,

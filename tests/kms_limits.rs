@@ -133,6 +133,71 @@ async fn a_certificate_has_so_many_connections_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_second_certificate_of_a_client_gives_it_no_more_requests_and_no_more_connections() {
+    let home = Home::new();
+    home.limit("connections_per_certificate", 2);
+    home.limit("requests_burst", 4);
+    home.limit("requests_per_second", 1);
+    let running = home.serve().await;
+    let (bundle, before) = (home.bundle("operator-1"), home.bundle("operator-of-before"));
+    std::fs::create_dir(&before).unwrap();
+    for file in std::fs::read_dir(&bundle).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), before.join(file.file_name())).unwrap();
+    }
+    home.client("operator-1", running.address)
+        .renew()
+        .await
+        .map(drop)
+        .unwrap();
+    home.clock.advance_seconds(10);
+    let old = Raw::new(&home, "operator-of-before", running.address);
+    let new = Raw::new(&home, "operator-1", running.address);
+    let ask = async |stream: &mut _| {
+        AsyncWriteExt::write_all(stream, GET_GROUPS).await.unwrap();
+        read_answer(stream).await
+    };
+    // The connection of the renewal takes a moment to end.
+    let mut open = Vec::new();
+    until("two connections are open", async || {
+        home.clock.advance_seconds(10);
+        let mut stream = old.connect().await;
+        if ask(&mut stream).await.starts_with("HTTP/1.1 200 ") {
+            open.push(stream);
+        }
+        open.len() == 2
+    })
+    .await;
+    let refused = ask(&mut new.connect().await).await;
+    assert!(
+        refused.contains("CN=operator-1 has 2 connections open already"),
+        "{refused}"
+    );
+
+    let mut first = open.remove(0);
+    drop(open);
+    home.clock.advance_seconds(10);
+    let mut second = None;
+    until("there is room for one of the other certificate", async || {
+        home.clock.advance_seconds(10);
+        let mut stream = new.connect().await;
+        let served = ask(&mut stream).await.starts_with("HTTP/1.1 200 ");
+        second = served.then_some(stream);
+        served
+    })
+    .await;
+    let mut second = second.unwrap();
+    home.clock.advance_seconds(10);
+    let mut served = 0;
+    for _ in 0..4 {
+        served += usize::from(ask(&mut first).await.starts_with("HTTP/1.1 200 "));
+        served += usize::from(ask(&mut second).await.starts_with("HTTP/1.1 200 "));
+    }
+    assert_eq!(served, 4, "both together as often as one");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_full_service_says_so_and_a_change_goes_to_another_node() {
     let (home, log) = (Home::new(), Log::default());
     let _collecting = log.collect();

@@ -197,7 +197,7 @@ async fn permit(parts: &Parts, front: &Front, wanted: &[Role]) -> Result<Actor, 
         return Err(Problem::certificate("there is no client certificate"));
     };
     let actor = &identity.actor;
-    let problem = match front.rates.admit(&actor.fingerprint, front.clock.monotonic()) {
+    let problem = match front.rates.admit(&actor.subject, front.clock.monotonic()) {
         Admission::TooMany { wait, told: true } => return Err(Problem::too_many(actor, wait)),
         Admission::TooMany { wait, told: false } => Problem::too_many(actor, wait),
         Admission::Granted => match denial(front, &identity, wanted).await? {

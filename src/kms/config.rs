@@ -64,11 +64,11 @@ pub struct KmsConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Requests that one certificate may make, in the long run.
+    /// Requests that one client may make, in the long run, whichever of its certificates it shows.
     pub requests_per_second: NonZeroU32,
     /// Requests that it may make at once after a pause. A host that mounts a whole library asks for all its volumes at once.
     pub requests_burst: NonZeroU32,
-    /// Connections that one certificate may have.
+    /// Connections that one client may have, under all its certificates together.
     pub connections_per_certificate: NonZeroU16,
     /// Connections that are served at once.
     pub connections_max: NonZeroU16,

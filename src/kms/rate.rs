@@ -1,4 +1,4 @@
-//! How often one certificate may ask: a bucket for each, which fills again at a steady rate.
+//! How often one client may ask, whichever of its certificates it shows: a bucket for each, which fills again at a steady rate.
 //!
 //! A bucket is kept as the moment at which it will be full (the generic cell rate algorithm): nothing runs while nobody asks.
 
@@ -36,7 +36,7 @@ struct Bucket {
     told_at: Option<Duration>,
 }
 
-/// The buckets of all certificates, or of all addresses.
+/// The buckets of all clients, or of all addresses.
 #[derive(Debug)]
 pub(super) struct Rates {
     /// What one request takes out.
@@ -66,7 +66,7 @@ impl Rates {
         }
     }
 
-    /// Takes one request out of the bucket of somebody, by fingerprint or address, if there is one in it.
+    /// Takes one request out of the bucket of somebody, by the name in its certificate or by address, if there is one in it.
     pub(super) fn admit(&self, who: &str, now: Duration) -> Admission {
         // A thread that panicked here left a map that is still whole.
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +112,7 @@ mod tests {
     fn a_burst_is_served_and_then_the_steady_rate() {
         let rates = rates(10, 5);
         assert_eq!(granted(&rates, "a", 1_000), 5);
-        assert_eq!(granted(&rates, "b", 1_000), 5, "each certificate has its own");
+        assert_eq!(granted(&rates, "b", 1_000), 5, "each client has its own");
         assert_eq!(granted(&rates, "a", 1_099), 0);
         assert_eq!(granted(&rates, "a", 1_100), 1);
         assert_eq!(granted(&rates, "a", 1_300), 2);

@@ -69,7 +69,7 @@ impl Connection {
             tracing::warn!(peer = %self.peer, "a client certificate could not be read");
             return;
         };
-        match self.room.seat(&identity.actor.fingerprint) {
+        match self.room.seat(&identity.actor.subject) {
             Ok(_seat) => {
                 drop(arrival);
                 self.serve_http(stream, identity).await;

@@ -1,4 +1,4 @@
-//! How many connections there may be: in all, of one certificate, and of clients that nobody knows yet.
+//! How many connections there may be: in all, of one name, whichever certificates it has, and of clients that nobody knows yet.
 //!
 //! A client is unknown until its handshake is over, and anybody can be one. So unknown ones have no claim to their place: when a new one
 //! comes and there is no room, the oldest goes. An honest handshake takes milliseconds; whoever stays longest is slow on purpose.
@@ -31,7 +31,7 @@ struct Arriving {
 #[derive(Debug, Default)]
 struct Seated {
     all: u32,
-    of_certificate: HashMap<String, u32>,
+    of_subject: HashMap<String, u32>,
 }
 
 /// The place of an unknown client; free again when dropped.
@@ -44,7 +44,7 @@ pub(super) struct Arrival {
 /// The place of a client with a certificate; free again when dropped.
 pub(super) struct Seat {
     room: Arc<Room>,
-    fingerprint: String,
+    subject: String,
 }
 
 /// There is no place.
@@ -52,7 +52,7 @@ pub(super) struct Seat {
 pub(super) enum NoSeat {
     /// For nobody.
     Full,
-    /// For this certificate, which has so many.
+    /// For this client, which has so many.
     Crowded(u32),
 }
 
@@ -83,14 +83,14 @@ impl Room {
         }
     }
 
-    /// A place for a client with that certificate.
-    pub(super) fn seat(self: &Arc<Self>, fingerprint: &str) -> Result<Seat, NoSeat> {
+    /// A place for a client with a certificate of that name.
+    pub(super) fn seat(self: &Arc<Self>, subject: &str) -> Result<Seat, NoSeat> {
         let mut seated = lock(&self.seated);
         if seated.all >= u32::from(self.limits.connections_max.get()) {
             return Err(NoSeat::Full);
         }
         let limit = u32::from(self.limits.connections_per_certificate.get());
-        let own = seated.of_certificate.entry(fingerprint.to_owned()).or_default();
+        let own = seated.of_subject.entry(subject.to_owned()).or_default();
         if *own >= limit {
             return Err(NoSeat::Crowded(limit));
         }
@@ -98,7 +98,7 @@ impl Room {
         seated.all += 1;
         Ok(Seat {
             room: self.clone(),
-            fingerprint: fingerprint.to_owned(),
+            subject: subject.to_owned(),
         })
     }
 }
@@ -127,10 +127,10 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut seated = lock(&self.room.seated);
         seated.all = seated.all.saturating_sub(1);
-        if let Some(own) = seated.of_certificate.get_mut(&self.fingerprint) {
+        if let Some(own) = seated.of_subject.get_mut(&self.subject) {
             *own = own.saturating_sub(1);
             if *own == 0 {
-                seated.of_certificate.remove(&self.fingerprint);
+                seated.of_subject.remove(&self.subject);
             }
         }
     }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn one_certificate_cannot_take_every_place_and_leaves_its_own_again() {
+    fn one_client_cannot_take_every_place_and_leaves_its_own_again() {
         let room = room(2, 3);
         let (first, _second) = (room.seat("a").ok().unwrap(), room.seat("a").ok().unwrap());
         assert_eq!(room.seat("a").err(), Some(NoSeat::Crowded(2)));
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(room.seat("c").err(), Some(NoSeat::Full));
         drop((first, third));
         assert!(room.seat("c").is_ok() && room.seat("a").is_ok());
-        assert_eq!(lock(&room.seated).of_certificate.len(), 1, "who is gone takes no room");
+        assert_eq!(lock(&room.seated).of_subject.len(), 1, "who is gone takes no room");
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
-use super::role;
+use super::{facts, role};
 use crate::kms_api::Role;
 
 /// Hosts' clocks differ: a certificate is valid a little before it was made.
@@ -107,7 +107,7 @@ impl Authority {
     /// # Errors
     /// [`PkiError::HostName`], or the library's.
     pub fn server(&self, hosts: &[String], now: OffsetDateTime) -> Result<Leaf, PkiError> {
-        server_leaf(&self.issuer(), hosts, now)
+        server_leaf((&self.issuer(), self.not_after()), hosts, now)
     }
 
     /// A certificate for a client of the KMS.
@@ -116,7 +116,8 @@ impl Authority {
     /// The library's.
     pub fn client(&self, name: &str, role: Role, now: OffsetDateTime) -> Result<Leaf, PkiError> {
         let usage = ExtendedKeyUsagePurpose::ClientAuth;
-        leaf(&self.issuer(), name, client_names(name, role)?, usage, now)
+        let ca = (&self.issuer(), self.not_after());
+        leaf(ca, name, client_names(name, role)?, usage, now)
     }
 
     /// The CA's certificate, in PEM.
@@ -154,7 +155,7 @@ impl Authority {
     }
 }
 
-/// A server certificate under a CA of which certificate (DER) and private key (PKCS #8, DER) are at hand.
+/// A server certificate under a CA of which certificate (DER) and private key (PKCS #8, DER) are at hand. It never outlives the CA.
 ///
 /// # Errors
 /// [`PkiError::HostName`]; the library's, if the two are not what they should be.
@@ -162,7 +163,8 @@ pub fn server_under(certificate: &[u8], key: &[u8], hosts: &[String], now: Offse
     let name = "tapekey issuing CA";
     let key = Zeroizing::new(KeyPair::try_from(key).map_err(library(name))?);
     let issuer = Issuer::from_ca_cert_der(&certificate.into(), &*key).map_err(library(name))?;
-    server_leaf(&issuer, hosts, now)
+    let until = facts(certificate).map_or(now + LEAF_VALID, |ca| ca.not_after);
+    server_leaf((&issuer, until), hosts, now)
 }
 
 /// A certificate (DER) in PEM (RFC 7468).
@@ -174,25 +176,29 @@ pub fn certificate_pem(der: &[u8]) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n")
 }
 
-fn server_leaf(issuer: &Issuer<'_, &KeyPair>, hosts: &[String], now: OffsetDateTime) -> Result<Leaf, PkiError> {
+fn server_leaf(ca: Ca<'_>, hosts: &[String], now: OffsetDateTime) -> Result<Leaf, PkiError> {
     let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let names = always
         .iter()
         .chain(hosts.iter().filter(|host| !always.contains(host)))
         .map(|host| alternative_name(host))
         .collect::<Result<_, _>>()?;
-    leaf(issuer, "tapekey-kms", names, ExtendedKeyUsagePurpose::ServerAuth, now)
+    leaf(ca, "tapekey-kms", names, ExtendedKeyUsagePurpose::ServerAuth, now)
 }
 
+/// Who signs, and until when it can.
+type Ca<'a> = (&'a Issuer<'a, &'a KeyPair>, OffsetDateTime);
+
 fn leaf(
-    issuer: &Issuer<'_, &KeyPair>,
+    (issuer, until): Ca<'_>,
     name: &str,
     alternative_names: Vec<SanType>,
     usage: ExtendedKeyUsagePurpose,
     now: OffsetDateTime,
 ) -> Result<Leaf, PkiError> {
     let key = new_key(name)?;
-    let params = leaf_params(name, alternative_names, usage, now);
+    let mut params = leaf_params(name, alternative_names, usage, now);
+    params.not_after = params.not_after.min(until);
     let certificate = params.signed_by(&*key, issuer).map_err(library(name))?;
     Ok(Leaf {
         certificate_pem: certificate.pem(),
@@ -288,6 +294,21 @@ mod tests {
             &"a".repeat(64),
         ] {
             assert!(alternative_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_server_certificate_never_outlives_the_issuing_ca() {
+        let now = OffsetDateTime::UNIX_EPOCH + Duration::days(20_000);
+        let issuing = Authority::issuing(&Authority::root(now).unwrap(), now).unwrap();
+        let late = issuing.not_after() - Duration::days(30);
+        let (certificate, key) = (issuing.certificate_der(), issuing.key_der());
+        for made in [
+            issuing.server(&[], late).unwrap(),
+            server_under(certificate, key, &[], late).unwrap(),
+        ] {
+            assert_eq!(made.not_after, issuing.not_after());
+            assert_eq!(facts(&made.certificate_der).unwrap().not_after, issuing.not_after());
         }
     }
 

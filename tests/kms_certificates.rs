@@ -10,12 +10,13 @@
 mod kms_support;
 
 use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use kms_support::{Home, Raw, client, error, group, new_group, new_snapshot, read_answer, rotate, volume};
+use kms_support::{Home, Log, Raw, client, error, group, new_group, new_snapshot, read_answer, rotate, volume};
 use tapekey::clock::Clock;
 use tapekey::kad::KeyKind;
 use tapekey::kms::command::{self, Arguments, Machine};
@@ -420,7 +421,6 @@ async fn a_client_renews_its_certificate_in_place_and_the_old_one_ends_after_an_
     let home = Home::new();
     let running = home.serve().await;
     let bundle = home.bundle("operator-1");
-    let (old_certificate, old_key) = (bundle.join("certificate.pem"), bundle.join("key.pem"));
     let copies = tempfile::tempdir().unwrap();
     for file in ["certificate.pem", "key.pem", "ca.pem", "client.toml"] {
         std::fs::copy(bundle.join(file), copies.path().join(file)).unwrap();
@@ -444,19 +444,98 @@ async fn a_client_renews_its_certificate_in_place_and_the_old_one_ends_after_an_
         .iter()
         .filter(|one| one.ended.as_ref().is_some_and(|ended| ended.why == EndReason::Replaced));
     assert_eq!((own.len(), replaced.count()), (2, 1));
-
-    // A kill between the two files: the new certificate lies beside the new key.
-    let beside = bundle.join("certificate.pem.new");
-    std::fs::rename(&old_certificate, &beside).unwrap();
-    std::fs::copy(copies.path().join("certificate.pem"), &old_certificate).unwrap();
-    home.client("operator-1", running.address).groups().await.unwrap();
-    assert!(old_key.exists());
     running.stop().await;
     assert!(
         home.audit()
             .iter()
             .any(|record| record.action == "replace_certificates")
     );
+}
+
+#[tokio::test]
+async fn a_renewal_that_ends_between_its_two_files_leaves_a_bundle_that_works_and_can_be_renewed() {
+    let home = Home::new();
+    let running = home.serve().await;
+    let certificate = home.bundle("operator-1").join("certificate.pem");
+    let beside = home.bundle("operator-1").join("certificate.pem.new");
+    let old = std::fs::read(&certificate).unwrap();
+    let operator = home.client("operator-1", running.address);
+    // The second of the two cannot be moved: a folder is in its way.
+    std::fs::remove_file(&certificate).unwrap();
+    std::fs::create_dir_all(certificate.join("in the way")).unwrap();
+    let failed = error(operator.renew().await);
+    assert!(failed.contains("cannot be kept: write "), "{failed}");
+    std::fs::remove_dir_all(&certificate).unwrap();
+    std::fs::write(&certificate, &old).unwrap();
+
+    home.clock.advance_seconds(1);
+    let again = home.client("operator-1", running.address);
+    again.groups().await.expect("under the certificate beside the new key");
+    let renewed = again.renew().await.unwrap();
+    again.groups().await.unwrap();
+    assert!(!beside.exists());
+    home.client("operator-1", running.address).groups().await.unwrap();
+    let listed = home.client("admin-1", running.address).certificates().await.unwrap();
+    let good = listed
+        .iter()
+        .filter(|one| one.name == name("operator-1") && one.ended.is_none());
+    assert_eq!(good.map(|one| &one.serial).collect::<Vec<_>>(), [&renewed.serial]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_renewal_keeps_owner_and_mode_and_what_cannot_be_kept_is_not_asked_for() {
+    let home = Home::new();
+    let running = home.serve().await;
+    let paths = ["certificate.pem", "key.pem"].map(|file| home.bundle("operator-1").join(file));
+    for path in &paths {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        // Only root can give files away; anybody else has the mode alone to look at.
+        let _ = std::os::unix::fs::chown(path, Some(4321), Some(4322));
+    }
+    let looks = |path: &PathBuf| {
+        let metadata = std::fs::metadata(path).unwrap();
+        (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
+    };
+    let before = paths.each_ref().map(looks);
+    assert_eq!(before[1].2, 0o640);
+    let operator = home.client("operator-1", running.address);
+    let serial = operator.renew().await.unwrap().serial;
+    assert_eq!(paths.each_ref().map(looks), before);
+
+    let in_the_way = home.bundle("operator-1").join("key.pem.new/in the way");
+    std::fs::create_dir_all(&in_the_way).unwrap();
+    let failed = error(operator.renew().await);
+    assert!(
+        failed.contains("key.pem.new: ") && failed.contains("\nhint: "),
+        "{failed}"
+    );
+    operator.groups().await.unwrap();
+    let listed = home.client("admin-1", running.address).certificates().await.unwrap();
+    let own: Vec<_> = listed.iter().filter(|one| one.name == name("operator-1")).collect();
+    assert!(own.len() == 2 && own.iter().any(|one| one.serial == serial), "{own:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_that_runs_goes_on_under_a_certificate_that_somebody_else_put_into_its_bundle() {
+    let home = Home::new();
+    let running = home.serve().await;
+    home.clock.advance_days(1);
+    let program = home.client("operator-1", running.address);
+    program.groups().await.unwrap();
+    let by_hand = home.client("operator-1", running.address);
+    by_hand.renew().await.unwrap();
+    by_hand.groups().await.unwrap();
+    home.clock.advance_hours(2);
+    program.groups().await.expect("it reads its files again");
+    program.quiesce().await.map(drop).unwrap();
+    running.stop().await;
+    let refused = home.audit();
+    let refused = refused
+        .iter()
+        .filter(|record| record.outcome.contains("was replaced on"));
+    assert_eq!(refused.count(), 1, "once, and it is another certificate from then on");
 }
 
 #[tokio::test]
@@ -515,6 +594,27 @@ async fn the_server_s_own_certificate_is_renewed_without_a_restart() {
             .as_deref()
             .is_some_and(|detail| detail.contains("of the service itself"))
     }));
+}
+
+#[tokio::test]
+async fn the_end_of_the_issuing_ca_is_an_alarm_a_year_ahead() {
+    let home = Home::new();
+    for (days, is_said) in [(3280, false), (10, true)] {
+        home.clock.advance_days(days);
+        let log = Log::default();
+        let collecting = log.collect();
+        let running = home.serve().await;
+        // It is looked at after the CAs.
+        until("the log says what ends", async || {
+            log.text()
+                .contains("ALARM: the certificate of auditor auditor-1 has expired")
+        })
+        .await;
+        let said = "ALARM: the issuing CA ends within a year, on 2036-11-21";
+        assert_eq!(log.text().contains(said), is_said, "{}", log.text());
+        running.stop().await;
+        drop(collecting);
+    }
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ impl KmsClient {
     ) -> Result<(T, &KmsAddress), KmsClientError> {
         let mut earlier = Vec::new();
         for address in &self.addresses {
-            let why = match self.ask_patiently(address, question, &check).await {
+            let why = match self.ask_under_our_certificate(address, question, &check).await {
                 Ok(answer) => return Ok((answer, address)),
                 Err(Failure::Refused { status, answer, .. }) => {
                     return Err(refused(
@@ -165,6 +165,23 @@ impl KmsClient {
                 attempt: attempt.to_owned(),
                 asked: Vec::new(),
             },
+        }
+    }
+
+    /// Asks once more if our certificate is refused, which does nothing, and there is another one in its place.
+    async fn ask_under_our_certificate<T: DeserializeOwned>(
+        &self,
+        address: &KmsAddress,
+        question: &Question<'_>,
+        check: impl Fn(&T) -> Result<(), String>,
+    ) -> Result<T, Failure> {
+        match self.ask_patiently(address, question, &check).await {
+            Err(Failure::Refused { answer, .. })
+                if answer.code == ErrorCode::Certificate && self.takes_up_other_files().await =>
+            {
+                self.ask_patiently(address, question, &check).await
+            }
+            asked => asked,
         }
     }
 

@@ -205,7 +205,8 @@ fn mode_of(path: &Path) -> Result<u32, SetupError> {
     Ok(metadata.permissions().mode() & 0o7777)
 }
 
-fn read_certificates(path: &Path, what: &'static str) -> Result<Vec<CertificateDer<'static>>, SetupError> {
+/// The certificates in a file; at least one.
+pub(super) fn read_certificates(path: &Path, what: &'static str) -> Result<Chain, SetupError> {
     let pem = read(path, what, "it lies in the bundle that tapekey-kms made for this host")?;
     let malformed = |problem: String| SetupError::Malformed {
         what,

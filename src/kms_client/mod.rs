@@ -60,10 +60,10 @@ pub struct ClientConfig {
 
 impl Own {
     fn of_files(config: &ClientConfig, clock: &Arc<dyn Clock>) -> Result<Self, SetupError> {
-        let (tls, dates) = tls::tls_config(config, clock)?;
+        let (tls, certificate) = tls::tls_config(config, clock)?;
         Ok(Self {
             http: tls::http_client(tls, config.timeout)?,
-            dates: Some(dates),
+            certificate,
         })
     }
 }
@@ -85,11 +85,11 @@ pub struct KmsClient {
     clock: Arc<dyn Clock>,
 }
 
-/// Connections under one certificate, and its first and last moment.
+/// Connections under one certificate, and that certificate.
 #[derive(Clone)]
 struct Own {
     http: reqwest::Client,
-    dates: Option<(Timestamp, Timestamp)>,
+    certificate: Option<tls::OwnCertificate>,
 }
 
 impl KmsClient {
@@ -122,7 +122,10 @@ impl KmsClient {
     /// A client without files.
     fn of(http: reqwest::Client, addresses: Vec<KmsAddress>, clock: &Arc<dyn Clock>) -> Self {
         Self {
-            own: RwLock::new(Own { http, dates: None }),
+            own: RwLock::new(Own {
+                http,
+                certificate: None,
+            }),
             addresses,
             timeout: ClientConfig::TIMEOUT,
             heads: None,
@@ -139,13 +142,32 @@ impl KmsClient {
         Ok(())
     }
 
+    /// Goes on under the certificate in the files if that is another one by now: whoever renews it by hand does not tell us.
+    async fn takes_up_other_files(&self) -> bool {
+        let Some(config) = self.config.clone() else {
+            return false;
+        };
+        let clock = self.clock.clone();
+        let read = tokio::task::spawn_blocking(move || Own::of_files(&config, &clock));
+        let Ok(Ok(found)) = read.await else {
+            return false;
+        };
+        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+        let is_other = found.certificate != own.certificate;
+        if is_other {
+            *own = found;
+        }
+        is_other
+    }
+
     fn own(&self) -> Own {
         self.own.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// First and last moment of our certificate.
     fn dates(&self) -> Option<(Timestamp, Timestamp)> {
-        self.own().dates
+        let (_, not_before, not_after) = self.own().certificate?;
+        Some((not_before, not_after))
     }
 
     /// A key for writing `volume` of the pool `group`, and the KAD to write beside its blocks. Its key check value has been checked.

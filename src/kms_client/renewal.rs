@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::KmsClient;
 use super::ask::Question;
-use super::bundle::{self, BundleError};
+use super::bundle::{BundleError, Replacement};
 use super::error::KmsClientError;
 use super::files::SetupError;
 use super::signing::{SigningError, new_key};
@@ -29,7 +29,7 @@ pub enum RenewError {
     #[error(transparent)]
     Kms(#[from] KmsClientError),
     /// The files cannot be written.
-    #[error("the KMS issued a new certificate, which cannot be kept: {0}")]
+    #[error("the new certificate cannot be kept: {0}")]
     Bundle(#[from] BundleError),
     /// The new files make no client.
     #[error(transparent)]
@@ -40,20 +40,22 @@ pub enum RenewError {
 }
 
 impl KmsClient {
-    /// A new certificate for a new key, in the place of the old ones, and in use from now on.
+    /// A new certificate for a new key, in the place of the old ones with their owner and mode, and in use from now on. Nothing is asked
+    /// for that could not be kept.
     ///
     /// # Errors
-    /// [`RenewError`]; the old certificate is then still there and in use.
+    /// [`RenewError`]; the old certificate is then still in use.
     pub async fn renew(&self) -> Result<CertificateRecord, RenewError> {
         let config = self.config.clone().ok_or(RenewError::NoFiles)?;
+        let (certificate, key) = (config.certificate.clone(), config.key.clone());
+        let beside = tokio::task::spawn_blocking(move || Replacement::beside(&certificate, &key));
+        let beside = beside.await.map_err(|_| RenewError::NoFiles)??;
         let (key_pem, signing_request) = new_key()?;
         let request = RenewCertificate { signing_request };
         let question = Question::new("renew this client's certificate".to_owned(), Method::POST, RENEWAL_PATH);
         let issued: IssuedCertificate = self.change(question.body(&request)).await?;
-        let (certificate, key) = (config.certificate.clone(), config.key.clone());
-        let written = tokio::task::spawn_blocking(move || {
-            bundle::replace(&certificate, &key, &issued.certificate, &key_pem).map(|()| issued.record)
-        });
+        let written =
+            tokio::task::spawn_blocking(move || beside.put(&issued.certificate, &key_pem).map(|()| issued.record));
         let record = written.await.map_err(|_| RenewError::NoFiles)??;
         self.read_files_again(&config)?;
         Ok(record)

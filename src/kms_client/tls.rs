@@ -6,24 +6,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::ClientConfig as TlsConfig;
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, crypto::aws_lc_rs, version};
 
 use super::ClientConfig;
 use super::bundle::renewed;
-use super::files::{SetupError, read_ca, read_chain, read_key};
+use super::files::{SetupError, read_ca, read_certificates, read_chain, read_key};
 use crate::clock::{Clock, Timestamp};
 
 /// How long an idle connection is kept. Less than the KMS keeps one, so that no request meets a connection that is just being closed.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// What TLS needs, from the files that `config` names; and first and last moment of our certificate.
+/// Our certificate: itself, its first and its last moment.
+pub(super) type OwnCertificate = (CertificateDer<'static>, Timestamp, Timestamp);
+
+/// What TLS needs, from the files that `config` names; and our certificate.
 pub(super) fn tls_config(
     config: &ClientConfig,
     clock: &Arc<dyn Clock>,
-) -> Result<(TlsConfig, (Timestamp, Timestamp)), SetupError> {
+) -> Result<(TlsConfig, Option<OwnCertificate>), SetupError> {
     let failed = |path: &Path, problem: String| SetupError::Tls {
         path: path.to_owned(),
         problem,
@@ -34,14 +37,22 @@ pub(super) fn tls_config(
             .add(certificate)
             .map_err(|error| failed(&config.ca, error.to_string()))?;
     }
-    let (pair, dates) = pair(config, clock.now())?;
+    let (pair, (not_before, not_after)) = pair(config, clock.now())?;
+    let own = pair.cert.first().map(|leaf| (leaf.clone(), not_before, not_after));
     let provider = Arc::new(aws_lc_rs::default_provider());
     let tls = TlsConfig::builder_with_details(provider, Arc::new(ClockTime(clock.clone())))
         .with_protocol_versions(&[&version::TLS13])
         .map_err(|error| failed(&config.certificate, error.to_string()))?
         .with_root_certificates(roots)
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
-    Ok((tls, dates))
+    Ok((tls, own))
+}
+
+/// Whether both files can be read and belong together, whatever the time is.
+pub(super) fn is_pair(certificate: &Path, key: &Path) -> bool {
+    let chain = read_certificates(certificate, "client certificate").ok();
+    let read = chain.and_then(|chain| Some((chain, read_key(key).ok()?)));
+    read.is_some_and(|(chain, key)| CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).is_ok())
 }
 
 /// Certificate and key. If they do not fit because a renewal was killed between the two, the certificate that fits lies beside them.

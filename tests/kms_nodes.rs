@@ -187,6 +187,29 @@ async fn comes_back(client: &KmsClient, given: &mut Vec<BackupKey>) {
 }
 
 #[tokio::test]
+async fn what_a_node_commits_is_on_the_server_s_disk_whatever_the_server_does_for_others() {
+    let pair = Pair::new();
+    // The server lets go early unless a session asks for more; beside each audit record stands what was so in its session.
+    pair.server.administer(
+        &pair.database,
+        &format!(
+            "ALTER DATABASE {} SET synchronous_commit = off;
+             CREATE TABLE public.seen (setting TEXT); GRANT ALL ON public.seen TO {USER};
+             CREATE FUNCTION public.see() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN INSERT INTO public.seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$;
+             CREATE TRIGGER see BEFORE INSERT ON tapekey.audit FOR EACH ROW EXECUTE FUNCTION public.see()",
+            pair.database
+        ),
+    );
+    let settings = "SELECT DISTINCT setting FROM public.seen";
+    assert_eq!(pair.server.administer(&pair.database, "SHOW synchronous_commit"), "off");
+    let node = Process::serve(&pair.folders[0]);
+    pair.make_key(&node).await;
+    asked(&pair.client("media-server-1", &[&node])).await.map(drop).unwrap();
+    assert_eq!(pair.server.administer(&pair.database, settings), "on");
+}
+
+#[tokio::test]
 async fn one_node_serves_while_the_other_is_killed_in_the_middle_of_its_work() {
     let pair = Pair::new();
     let mut nodes = pair.folders.each_ref().map(|folder| Process::serve(folder));

@@ -237,3 +237,22 @@ impl From<rusqlite::Error> for StoreError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_committed_is_on_the_disk_before_it_counts() {
+        const FULL: i32 = 2;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kms.sqlite");
+        std::fs::File::create(&path).unwrap();
+        let made = Sqlite::create(&path).ok().unwrap();
+        assert_eq!(made.mark("synchronous").ok(), Some(FULL));
+        drop(made);
+        // As the service opens it.
+        let opened = Sqlite::open(&path).ok().unwrap();
+        assert_eq!(opened.mark("synchronous").ok(), Some(FULL));
+    }
+}

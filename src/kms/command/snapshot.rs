@@ -125,6 +125,10 @@ pub(super) fn run_restore(
         out,
         "  4. Activate a key in each group that has none: prelive keys became inactive, since they may have been used after the snapshot."
     )?;
+    writeln!(
+        out,
+        "  5. Revoke again what was revoked after the snapshot, and take groups away again: those changes are undone. tapekey kms certificate list"
+    )?;
     out.flush()?;
     Ok(())
 }

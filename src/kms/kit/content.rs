@@ -1,5 +1,5 @@
 //! What a kit holds: every group with its keys, and how they stand in the sealed part. The kit's own text describes this layout for whoever
-//! has no tapekey any more; it changes only with the kit's version.
+//! has no tapekey any more, and `tests/vectors/kit-v1.json` pins it. From the first release on it changes only with the kit's version.
 
 use zeroize::Zeroizing;
 

@@ -53,17 +53,26 @@ impl Inner {
 
     /// What the server says of the newest active key of `group`.
     pub(super) async fn newest_key(&self, group: &GroupName) -> Result<KeyAttributes, Trouble> {
-        let filtering = self.filtering().await?;
-        match self.newest_by(filtering, group).await {
+        let known = self.known_filtering();
+        let filtering = match known {
+            Some(known) => known,
+            None => self.filtering_anew().await?,
+        };
+        let found = self.newest_by(filtering, group).await;
+        let now = match &found {
             // A server that refuses a search may have been changed, or had no keys yet when it was probed.
-            Err(Trouble::Failed(failure)) if self.group_attribute.is_none() => {
-                self.forget_filtering();
-                match self.filtering().await? {
-                    now if now == filtering => Err(failure.into()),
-                    now => self.newest_by(now, group).await,
-                }
+            Err(Trouble::Failed(_)) if self.group_attribute.is_none() => {
+                self.filtering_after_a_failure(filtering).await?
             }
-            found => found,
+            // Not everything was searched for: what the server could not do at the time it may do now.
+            Err(Trouble::NoKey(_)) if matches!(known, Some(Filtering::Ignored | Filtering::Unsupported)) => {
+                self.filtering_anew().await?
+            }
+            _ => filtering,
+        };
+        match now == filtering {
+            true => found,
+            false => self.newest_by(now, group).await,
         }
     }
 

@@ -11,7 +11,7 @@ use super::Inner;
 use super::attribute::{Attribute, KeyAttributes, X_KEYGROUP, X_KEYGROUP_CAPITAL};
 use super::error::{KmipError, Trouble, shown};
 use super::question::Search;
-use super::reason::Meaning;
+use super::reason::{Failure, Meaning};
 use crate::kms_api::{self, GroupName};
 
 /// The attribute that holds a key group's name.
@@ -121,6 +121,11 @@ pub(super) fn group_of(attributes: &KeyAttributes, configured: Option<GroupAttri
     names.into_iter().next()
 }
 
+/// Whether a search may have failed because the server does not know a custom attribute. Servers say that in many ways.
+pub(super) fn may_be_the_attribute(failure: &Failure) -> bool {
+    matches!(failure.meaning(), Meaning::Unsupported | Meaning::Other)
+}
+
 impl Inner {
     /// The searches that find keys of `group`, in the order in which they are made.
     pub(super) fn searches(&self, filtering: Filtering, group: &str) -> Vec<Attribute> {
@@ -139,17 +144,40 @@ impl Inner {
 
     /// How the server filters, asked once unless nothing could be said. With a configured attribute nobody needs to know.
     pub(super) async fn filtering(&self) -> Result<Filtering, Trouble> {
-        if self.group_attribute.is_some() {
-            return Ok(Filtering::Unproven);
+        match self.known_filtering() {
+            Some(known) => Ok(known),
+            None => self.filtering_anew().await,
         }
-        let known = *self.filtering.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known {
-            return Ok(known);
+    }
+
+    /// How the server filters, if nobody needs to ask for that.
+    pub(super) fn known_filtering(&self) -> Option<Filtering> {
+        match self.group_attribute {
+            Some(_) => Some(Filtering::Unproven),
+            None => *self.filtering.lock().unwrap_or_else(PoisonError::into_inner),
         }
+    }
+
+    /// How the server filters now.
+    pub(super) async fn filtering_anew(&self) -> Result<Filtering, Trouble> {
         let found = self.probe().await?;
-        if found != Filtering::Unproven {
-            *self.filtering.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        self.note_filtering(found);
+        Ok(found)
+    }
+
+    fn note_filtering(&self, found: Filtering) {
+        let known = (found != Filtering::Unproven).then_some(found);
+        *self.filtering.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    /// How a server filters that was known to do `before` and has just failed. If it was seen to know the attribute, a failure is no proof that it
+    /// does not: nothing is concluded then, since what only the attribute finds would be called missing.
+    pub(super) async fn filtering_after_a_failure(&self, before: Filtering) -> Result<Filtering, Trouble> {
+        let found = self.probe().await?;
+        if found == Filtering::Unsupported && matches!(before, Filtering::Works | Filtering::Ignored) {
+            return Ok(before);
         }
+        self.note_filtering(found);
         Ok(found)
     }
 
@@ -167,11 +195,11 @@ impl Inner {
                 true => Filtering::Works,
                 false => Filtering::Unproven,
             }),
-            Err(Trouble::Failed(failure)) if matches!(failure.meaning(), Meaning::Unsupported | Meaning::Other) => {
+            Err(Trouble::Failed(failure)) if may_be_the_attribute(&failure) => {
                 // It may be the attribute, or the server's bad day: then a plain search fails too, or the next try does not.
                 self.finds_any(vec![Attribute::ObjectType]).await?;
                 match ask(GroupAttribute::XKeygroup).await {
-                    Err(Trouble::Failed(_)) => Ok(Filtering::Unsupported),
+                    Err(Trouble::Failed(again)) if may_be_the_attribute(&again) => Ok(Filtering::Unsupported),
                     Err(trouble) => Err(trouble),
                     Ok(_) => Err(failure.into()),
                 }

@@ -3,11 +3,12 @@
 mod model;
 mod responder;
 mod restoring;
+mod searching;
 mod unruly;
 
 use std::time::Duration;
 
-use model::{Key, Model};
+use model::{CUSTOM, Key, Model};
 use responder::{Pki, Responder, Tls};
 
 use super::*;
@@ -165,7 +166,7 @@ async fn a_server_that_ignores_filters_gives_the_right_key_all_the_same() {
 #[tokio::test]
 async fn without_custom_attributes_the_object_group_is_used_and_an_empty_store_proves_nothing() {
     let mut model = keys([]);
-    model.refuses_custom = true;
+    model.refuses = CUSTOM;
     let stage = Stage::new(model).await;
     assert_eq!(not_found(stage.backup().await).0, "no such key");
     let in_object_group =
@@ -230,7 +231,7 @@ async fn a_group_that_was_asked_for_before_costs_one_request_and_every_change_is
 async fn a_new_key_is_made_active_in_the_group_with_whatever_attribute_the_server_takes() {
     for refuses_custom in [false, true] {
         let mut model = keys([]);
-        model.refuses_custom = refuses_custom;
+        model.refuses = CUSTOM.filter(|_| refuses_custom);
         let stage = Stage::new(model).await;
         let name = KeyName::new("first").unwrap();
         let made = found(stage.server.create_key(&group(), Some(&name)).await);

@@ -38,6 +38,9 @@ pub(super) enum Said {
     HangUp,
 }
 
+/// A server that knows no custom attributes.
+pub(super) const CUSTOM: Option<(&str, u32)> = Some(("x-", 0x100));
+
 /// What is done to a message before it leaves.
 pub(super) type Spoil = Box<dyn FnMut(Vec<u8>) -> Said + Send>;
 
@@ -48,7 +51,8 @@ pub(super) struct Model {
     /// Versions whose headers it reads; lists them too. Empty: all, and lists 1.4.
     pub(super) versions: Vec<(i64, i64)>,
     pub(super) ignores_custom_filters: bool,
-    pub(super) refuses_custom: bool,
+    /// As soon as there are keys, searches by attributes whose names begin with this fail for this reason.
+    pub(super) refuses: Option<(&'static str, u32)>,
     pub(super) get_needs_active: bool,
     /// Most items of a batch that are answered.
     pub(super) answers_max: Option<usize>,
@@ -191,8 +195,11 @@ impl Model {
 
     fn locate(&self, payload: &Element<'_>) -> Answer {
         let filters = filters(payload);
-        if self.refuses_custom && !self.keys.is_empty() && filters.iter().any(|(name, _)| name.starts_with("x-")) {
-            return Err(0x100);
+        if let Some((refused, reason)) = self.refuses
+            && !self.keys.is_empty()
+            && filters.iter().any(|(name, _)| name.starts_with(refused))
+        {
+            return Err(reason);
         }
         let fits = |key: &&Key| {
             filters.iter().all(|(name, value)| match name.as_str() {
@@ -223,7 +230,7 @@ impl Model {
         let template = payload.find(tag::TEMPLATE_ATTRIBUTE).unwrap_or(payload);
         let mut texts = filters(template);
         texts.retain(|(_, text)| !text.is_empty());
-        if self.refuses_custom && texts.iter().any(|(name, _)| name.starts_with("x-")) {
+        if self.refuses == CUSTOM && texts.iter().any(|(name, _)| name.starts_with("x-")) {
             return Err(0x07);
         }
         let id = format!("made-{}", self.keys.len());

@@ -1,0 +1,71 @@
+//! Searches for the newest key of a group that fail, or that find what cannot be looked at: none of it means that there is no key.
+
+use super::model::{Said, enumeration, structure};
+use super::*;
+use crate::kms::connector::kmip::names::tag;
+
+/// Answers request number `n` of a stage with "failed, for this reason", for each of these; all others as they are.
+fn refusing(these: &'static [(usize, u32)]) -> Option<model::Spoil> {
+    let mut count = 0;
+    Some(Box::new(move |reply| {
+        count += 1;
+        let reason = these.iter().find(|(n, _)| *n == count).map(|(_, reason)| *reason);
+        Said::Reply(reason.map_or(reply, |reason| {
+            let failed = [enumeration(tag::RESULT_STATUS, 1), enumeration(tag::RESULT_REASON, reason)];
+            structure(tag::RESPONSE_MESSAGE, &[structure(tag::BATCH_ITEM, &failed)])
+        }))
+    }))
+}
+
+#[tokio::test]
+async fn a_server_that_was_seen_to_search_and_fails_for_a_moment_has_not_lost_its_keys() {
+    for ignores_custom_filters in [false, true] {
+        for reason in [0x100, 0x05, 0x08, 0x07] {
+            let mut model = keys([Key::new("a", "ENCR_a")]);
+            model.ignores_custom_filters = ignores_custom_filters;
+            let stage = Stage::new(model).await;
+            found(stage.backup().await);
+            stage.model(|model| model.refuses = Some(("x-", reason)));
+            for _ in 0..2 {
+                let (kind, text) = not_found(stage.backup().await);
+                assert!(kind == "refused" && text.contains("Locate: "), "{reason:X}h: {text}");
+            }
+            stage.model(|model| model.refuses = None);
+            found(stage.backup().await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_could_not_search_once_is_probed_anew_before_a_key_is_called_missing() {
+    let mut model = keys([Key::new("a", "ENCR_a")]);
+    model.refuses = CUSTOM;
+    let stage = Stage::new(model).await;
+    assert_eq!(not_found(stage.backup().await).0, "no such key");
+    stage.model(|model| model.refuses = None);
+    assert_eq!(found(stage.backup().await).identifier, "a");
+
+    // It ignored the one spelling that was asked for, and now it knows both.
+    let other_spelling = |key: &mut Key| key.texts = vec![("x-keyGroup".to_owned(), "ENCR_b".to_owned())];
+    let stage = Stage::new(keys([Key::new("a", "ENCR_a"), Key::new("b", "").with(other_spelling)])).await;
+    stage.model(|model| model.ignores_custom_filters = true);
+    found(stage.backup().await);
+    stage.model(|model| model.ignores_custom_filters = false);
+    let group = GroupName::new("ENCR_b").unwrap();
+    assert_eq!(found(stage.server.key_for_backup(&group).await).identifier, "b");
+}
+
+#[tokio::test]
+async fn a_denied_probe_does_not_mean_that_the_attribute_is_unknown() {
+    // Discover Versions, the probe, a plain search, and the probe once more.
+    for reason in [0x0C, 0x03] {
+        let mut model = keys([Key::new("a", "ENCR_a")]);
+        model.spoil = refusing(match reason {
+            0x0C => &[(2, 0x100), (4, 0x0C)],
+            _ => &[(2, 0x100), (4, 0x03)],
+        });
+        let stage = Stage::new(model).await;
+        assert_eq!(not_found(stage.backup().await).0, "refused");
+        assert_eq!(found(stage.backup().await).identifier, "a");
+    }
+}

@@ -77,11 +77,13 @@ impl Inner {
     }
 
     async fn newest_by(&self, filtering: Filtering, group: &GroupName) -> Result<KeyAttributes, Trouble> {
-        let (mut why, mut searches, mut identifiers) = (None, Vec::new(), Vec::new());
+        let (mut why, mut refused, mut searches, mut identifiers) = (None, None, Vec::new(), Vec::new());
         for filter in self.searches(filtering, group.as_str()) {
+            // Whatever such a search finds is of the group.
+            let is_filtered = filtering == Filtering::Works && matches!(filter, Attribute::Custom { .. });
             let attributes = vec![filter, Attribute::StateActive];
             let found = self.locate_all(attributes.clone()).await?;
-            let chosen = self.choose(&found, group).await?;
+            let chosen = self.choose(&found, (group, is_filtered)).await?;
             searches.push(attributes);
             identifiers.extend(found.identifiers);
             match chosen {
@@ -98,21 +100,29 @@ impl Inner {
                     }
                     return Ok(newest);
                 }
-                Err(unusable) => why = why.or(unusable),
+                Err(Trouble::NoKey(unusable)) => why = why.or(unusable),
+                Err(trouble) => refused = refused.or(Some(trouble)),
             }
         }
-        Err(Trouble::NoKey(why))
+        Err(refused.unwrap_or(Trouble::NoKey(why)))
     }
 
-    /// The newest of what was found; without one, why keys of the group cannot be used.
-    async fn choose(&self, found: &Found, group: &GroupName) -> Result<Result<KeyAttributes, Option<String>>, Trouble> {
+    /// The newest of what was found; without one, why: another search may find one then. `is_filtered`: all of it is of the group.
+    async fn choose(
+        &self,
+        found: &Found,
+        (group, is_filtered): (&GroupName, bool),
+    ) -> Result<Result<KeyAttributes, Trouble>, Trouble> {
         let said = self.attributes_of(&found.identifiers).await?;
-        let mut candidates = Vec::new();
+        let (mut candidates, mut denied) = (Vec::new(), None);
         for one in said {
             match one {
                 Ok(attributes) => candidates.push(attributes),
-                // Gone since the search, or not for us.
-                Err(failure) if matches!(failure.meaning(), Meaning::NotFound | Meaning::Denied) => {}
+                // Gone since the search.
+                Err(failure) if failure.meaning() == Meaning::NotFound => {}
+                Err(failure) if failure.meaning() == Meaning::Denied && !is_filtered => {
+                    denied = denied.or(Some(failure));
+                }
                 Err(failure) => return Err(failure.into()),
             }
         }
@@ -127,13 +137,24 @@ impl Inner {
                 "none of the {} keys that the server shows is an active key of group {group}, and it may have more\nhint: choose a group attribute that it can search by",
                 found.identifiers.len()
             ))),
-            None => Ok(Err(unusable)),
+            None => Ok(Err(match denied {
+                // What it is, is not known.
+                Some(denied) => denied.into(),
+                None if candidates.is_empty() && !found.identifiers.is_empty() => all_gone(found.identifiers.len()),
+                None => Trouble::NoKey(unusable),
+            })),
         }
     }
 
     pub(super) fn now(&self) -> i64 {
         self.clock.now().unix_timestamp()
     }
+}
+
+fn all_gone(count: usize) -> Trouble {
+    Trouble::Refused(format!(
+        "none of the {count} keys that a search found is there any more\nhint: try again"
+    ))
 }
 
 fn not_a_key(identifier: &str, why: &str) -> Trouble {

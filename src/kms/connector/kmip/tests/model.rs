@@ -10,6 +10,8 @@ pub(super) struct Key {
     pub(super) state: u32,
     pub(super) initial: i64,
     pub(super) bytes: Vec<u8>,
+    /// Operations on it that fail, and for which reasons.
+    pub(super) refused: Vec<(u32, u32)>,
     /// Attributes of text, by their names in 1.x: `x-…`, `Name`, `Object Group`.
     pub(super) texts: Vec<(String, String)>,
 }
@@ -21,6 +23,7 @@ impl Key {
             state: 2,
             initial: 1000,
             bytes: id.bytes().cycle().take(32).collect(),
+            refused: Vec::new(),
             texts: vec![("x-keygroup".to_owned(), group.to_owned())],
         }
     }
@@ -155,6 +158,10 @@ impl Model {
             .and_then(Element::text)
             .unwrap_or_default();
         let key = self.keys.iter().find(|key| key.id == id).ok_or(0x37);
+        let refused = key.map_or(&[][..], |key| &key.refused).iter();
+        if let Some((_, reason)) = refused.into_iter().find(|(refused, _)| *refused == operation) {
+            return Err(*reason);
+        }
         match operation {
             0x1E => Ok(self.listed()),
             0x18 => Ok(vec![

@@ -69,3 +69,33 @@ async fn a_denied_probe_does_not_mean_that_the_attribute_is_unknown() {
         assert_eq!(found(stage.backup().await).identifier, "a");
     }
 }
+
+/// Get Attributes on it fails for this reason.
+fn unseen(id: &str, reason: u32) -> Key {
+    Key::new(id, "ENCR_a").with(|key| key.refused.push((0x0B, reason)))
+}
+
+#[tokio::test]
+async fn a_key_that_was_found_and_may_not_be_looked_at_is_not_passed_over() {
+    for reason in [0x0C, 0x39] {
+        // The search is known to filter, so the newer key is of the group.
+        let stage = Stage::new(keys([Key::new("a", "ENCR_a"), unseen("b", reason)])).await;
+        let (kind, text) = not_found(stage.backup().await);
+        assert!(kind == "refused" && text.contains("give this client the right"), "{text}");
+
+        // It is not, and another key of the group is there; without that one, nobody knows.
+        let mut model = keys([Key::new("a", "ENCR_a"), unseen("b", reason)]);
+        model.ignores_custom_filters = true;
+        let stage = Stage::new(model).await;
+        assert_eq!(found(stage.backup().await).identifier, "a");
+        stage.model(|model| model.keys.remove(0));
+        assert_eq!(not_found(stage.backup().await).0, "refused");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_are_all_gone_since_the_search_are_asked_for_again_and_not_called_missing() {
+    let stage = Stage::new(keys([unseen("a", 0x37), unseen("b", 0x01)])).await;
+    let (kind, text) = not_found(stage.backup().await);
+    assert!(kind == "refused" && text.ends_with("hint: try again"), "{text}");
+}

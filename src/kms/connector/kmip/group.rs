@@ -208,7 +208,7 @@ impl Inner {
         }
     }
 
-    async fn finds_any(&self, attributes: Vec<Attribute>) -> Result<bool, Trouble> {
+    pub(super) async fn finds_any(&self, attributes: Vec<Attribute>) -> Result<bool, Trouble> {
         let search = Search {
             attributes,
             offset: 0,

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Inner;
 use super::attribute::{Attribute, KeyAttributes, X_KAD};
 use super::error::{Trouble, shown};
-use super::group::group_of;
+use super::group::{group_of, may_be_the_attribute};
 use super::names::{ProtocolVersion, State};
-use super::reason::{Failure, Meaning};
+use super::reason::{Failure, Meaning, ResultReason};
 use super::reply::Material;
 use crate::kad::{BlockKads, KeyId, without_padding};
 use crate::kms::candidates::ids_in;
@@ -24,8 +24,10 @@ struct Gathered {
     said: BTreeMap<String, KeyAttributes>,
     /// Keys that are among `keys`, or are not given.
     decided: BTreeSet<String>,
-    /// A key is there and not given.
+    /// A key is there and not given, or whether there is one could not be found out.
     refused: Option<Trouble>,
+    /// The server does not know them, it seems.
+    no_custom_attributes: bool,
 }
 
 impl Gathered {
@@ -103,11 +105,16 @@ impl Inner {
 
     /// Looks at what the search finds for keys that really have that name or that KAD noted with them.
     async fn search(&self, attribute: Attribute, kad: &[u8], gathered: &mut Gathered) -> Result<(), Trouble> {
+        let is_custom = matches!(attribute, Attribute::Custom { .. });
+        if is_custom && gathered.no_custom_attributes {
+            return Ok(());
+        }
         let found = match self.locate_all(vec![attribute]).await {
             Ok(found) => found,
-            // Some servers know no custom attributes, and say so in many ways.
-            Err(Trouble::Failed(failure)) if matches!(failure.meaning(), Meaning::Unsupported | Meaning::Other) => {
-                return Ok(());
+            // Then no key can have it, unless the server fails at every search.
+            Err(Trouble::Failed(failure)) if is_custom && may_be_the_attribute(&failure) => {
+                gathered.no_custom_attributes = true;
+                return self.finds_any(vec![Attribute::ObjectType]).await.map(|_| ());
             }
             Err(trouble) => return Err(trouble),
         };
@@ -154,16 +161,18 @@ impl Inner {
                 let key = self.key_of(&attributes, Some(key)).await?;
                 self.gather(attributes, key, (None, gathered)).await
             }
-            Err(failure) if matches!(failure.meaning(), Meaning::Denied | Meaning::Authentication) => {
-                gathered.refuse(failure.into());
+            Err(failure) => {
+                let is_none = match failure.meaning() {
+                    Meaning::NotFound => true,
+                    // An identifier of another kind may be an invalid field.
+                    Meaning::Unsupported => !is_there && failure.reason != ResultReason::OPERATION_NOT_SUPPORTED,
+                    _ => false,
+                };
+                if !is_none {
+                    gathered.refuse(failure.into());
+                }
                 Ok(())
             }
-            Err(failure) if is_there && failure.meaning() != Meaning::NotFound => {
-                gathered.refuse(failure.into());
-                Ok(())
-            }
-            // No such key, said in one of many ways: an identifier of another kind may be an invalid field.
-            Err(_) => Ok(()),
         }
     }
 

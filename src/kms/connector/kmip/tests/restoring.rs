@@ -136,3 +136,36 @@ async fn a_key_without_a_group_or_with_other_bytes_is_refused() {
         assert!(kind == "refused" && text.contains(why), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_server_that_fails_at_everything_has_not_said_that_a_key_is_missing() {
+    // Result Reasons of Get Attributes and Get, and of every search.
+    for (looking, searching) in [
+        (0x100, 0x100),
+        (0x02, 0x100),
+        (0x0B, 0x100),
+        (0x05, 0x05),
+        (0x37, 0x100),
+        (0x37, 0x05),
+        (0x100, 0),
+    ] {
+        let fails = |key: &mut Key| key.refused = vec![(0x0B, looking), (0x0A, looking)];
+        let mut model = keys([Key::new("tape", "ENCR_a").with(fails)]);
+        model.refuses = Some(("", searching)).filter(|_| searching != 0);
+        let stage = Stage::new(model).await;
+        let (kind, text) = not_found(by_kad(&stage, b"tape", b"").await);
+        assert_eq!(kind, "refused", "{looking:X}h, {searching:X}h: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_by_name_that_fails_is_no_proof_and_one_by_an_unknown_attribute_is() {
+    let mut model = keys([Key::new(UUID, "ENCR_a")]);
+    model.refuses = CUSTOM;
+    let stage = Stage::new(model).await;
+    assert_eq!(not_found(by_kad(&stage, b"unknown", b"").await).0, "no such key");
+    for reason in [0x100, 0x05, 0x08] {
+        stage.model(|model| model.refuses = Some(("Name", reason)));
+        assert_eq!(not_found(by_kad(&stage, b"unknown", b"").await).0, "refused");
+    }
+}

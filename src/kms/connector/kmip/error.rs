@@ -95,6 +95,12 @@ impl From<Failure> for Trouble {
 }
 
 impl Trouble {
+    /// Whether a reply came that could not be read, or ended early: of a server that mishandles batches it may be the batch.
+    pub(super) fn may_be_the_batch(&self) -> bool {
+        let is_it = |(_, lost): &(_, Lost)| matches!(lost, Lost::Unreadable(_) | Lost::Broken { .. });
+        matches!(self, Self::Unanswered(endpoints) if endpoints.iter().any(is_it))
+    }
+
     /// What selection hears.
     pub(super) fn into_answer<T>(self) -> Answer<T> {
         match self {

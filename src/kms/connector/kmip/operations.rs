@@ -90,7 +90,10 @@ impl Inner {
         let (mut said, mut batch) = (Vec::new(), BATCH);
         while let Some(rest) = identifiers.get(said.len()..).filter(|rest| !rest.is_empty()) {
             let asked = rest.get(..batch.min(rest.len())).unwrap_or(rest);
-            let answers = self.attributes_in_one_request(asked).await?;
+            let answers = match self.attributes_in_one_request(asked).await {
+                Err(trouble) if asked.len() > 1 && trouble.may_be_the_batch() => Vec::new(),
+                answers => answers?,
+            };
             if answers.is_empty() {
                 // It takes no batches, it seems.
                 batch = 1;
@@ -176,7 +179,10 @@ impl Inner {
             };
             Ok((attributes, key))
         };
-        let (attributes, key) = self.lines.ask(version, &questions, read).await?;
+        let (attributes, key) = match self.lines.ask(version, &questions, read).await {
+            Err(trouble) if trouble.may_be_the_batch() => (None, None),
+            said => said?,
+        };
         let attributes = match attributes {
             Some(attributes) => attributes,
             None => self.attributes(identifier).await?,

@@ -34,7 +34,7 @@ pub(super) enum Meaning {
 impl ResultReason {
     /// A server that fails without a reason.
     pub(super) const GENERAL_FAILURE: Self = Self(0x100);
-    /// Whatever it was about.
+    /// The operation itself is unknown, whatever it is asked about.
     pub(super) const OPERATION_NOT_SUPPORTED: Self = Self(0x05);
 
     pub(super) fn meaning(self) -> Meaning {

@@ -50,19 +50,22 @@ impl Inner {
         }
     }
 
-    /// The newest key of `group` if it is found as it was last time.
+    /// The newest key of `group` if it is found as it was last time. Whatever goes wrong, it is not asked for in this way next time.
     pub(super) async fn key_as_before(&self, group: &GroupName) -> Result<Option<(KeyAttributes, DataKey)>, Trouble> {
         // It stays for others who ask for the group meanwhile.
         let Some(remembered) = self.remembered().get(group).cloned() else {
             return Ok(None);
         };
-        let said = self.ask_as_before(&remembered).await?;
         let choose = |keys: &[KeyAttributes]| choose(keys, (group, self.group_attribute), self.now()).newest.cloned();
-        let found = said.still_newest(&remembered, choose);
-        if found.is_none() {
+        let found = match self.ask_as_before(&remembered).await {
+            Ok(said) => Ok(said.still_newest(&remembered, choose)),
+            Err(trouble) if trouble.may_be_the_batch() => Ok(None),
+            Err(trouble) => Err(trouble),
+        };
+        if !matches!(found, Ok(Some(_))) {
             self.remembered().remove(group);
         }
-        Ok(found)
+        found
     }
 
     fn remembered(&self) -> MutexGuard<'_, BTreeMap<GroupName, Remembered>> {

@@ -47,6 +47,19 @@ pub(super) const CUSTOM: Option<(&str, u32)> = Some(("x-", 0x100));
 /// What is done to a message before it leaves.
 pub(super) type Spoil = Box<dyn FnMut(Vec<u8>) -> Said + Send>;
 
+/// What becomes of requests with several items.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Batches {
+    #[default]
+    Served,
+    Refused,
+    /// The first item is answered twice.
+    Garbled,
+    HungUp,
+    /// There is never an answer.
+    Silent,
+}
+
 /// The server's keys and habits.
 #[derive(Default)]
 pub(super) struct Model {
@@ -59,7 +72,7 @@ pub(super) struct Model {
     pub(super) get_needs_active: bool,
     /// Most items of a batch that are answered.
     pub(super) answers_max: Option<usize>,
-    pub(super) refuses_batches: bool,
+    pub(super) batches: Batches,
     /// Most ids of a search, and whether the next ones may be asked for.
     pub(super) cap: Option<(usize, bool)>,
     pub(super) spoil: Option<Spoil>,
@@ -110,7 +123,13 @@ impl Model {
         let version = (number(tag::PROTOCOL_VERSION_MAJOR), number(tag::PROTOCOL_VERSION_MINOR));
         let asked: Vec<_> = request.all(tag::BATCH_ITEM).collect();
         let unreadable = !self.versions.is_empty() && !self.versions.contains(&version);
-        let items: Vec<_> = if unreadable || (self.refuses_batches && asked.len() > 1) {
+        let batches = self.batches;
+        match batches {
+            Batches::HungUp if asked.len() > 1 => return Said::HangUp,
+            Batches::Silent if asked.len() > 1 => return Said::Silence,
+            _ => {}
+        }
+        let mut items: Vec<_> = if unreadable || (batches == Batches::Refused && asked.len() > 1) {
             vec![structure(
                 tag::BATCH_ITEM,
                 &[enumeration(tag::RESULT_STATUS, 1), enumeration(tag::RESULT_REASON, 4)],
@@ -119,6 +138,9 @@ impl Model {
             let most = self.answers_max.unwrap_or(usize::MAX);
             asked.iter().take(most).map(|item| self.item(item, version.0)).collect()
         };
+        if batches == Batches::Garbled && asked.len() > 1 {
+            items.push(items[0].clone());
+        }
         let header = structure(
             Tag(0x42_007A),
             &[integer(tag::BATCH_COUNT, i32::try_from(items.len()).unwrap())],

@@ -3,7 +3,7 @@
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::version::{TLS12, TLS13};
 
-use super::model::{Said, field, structure};
+use super::model::{Batches, Said, field, structure};
 use super::*;
 use crate::kms::connector::kmip::names::tag;
 
@@ -11,7 +11,7 @@ const ONLY_TLS12: &[&rustls::SupportedProtocolVersion] = &[&TLS12];
 const ONLY_TLS13: &[&rustls::SupportedProtocolVersion] = &[&TLS13];
 
 /// Spoils every reply from the `n`th on.
-fn from_the(n: usize, mut spoil: impl FnMut(Vec<u8>) -> Said + Send + 'static) -> Option<model::Spoil> {
+pub(super) fn from_the(n: usize, mut spoil: impl FnMut(Vec<u8>) -> Said + Send + 'static) -> Option<model::Spoil> {
     let mut count = 0;
     Some(Box::new(move |reply| {
         count += 1;
@@ -102,14 +102,37 @@ async fn a_connection_that_died_in_between_is_opened_again() {
 
 #[tokio::test]
 async fn a_server_that_answers_few_items_or_takes_no_batches_is_asked_for_the_rest() {
-    for (answers_max, refuses_batches) in [(Some(7), false), (Some(1), false), (None, true)] {
+    for (answers_max, batches) in [
+        (Some(7), Batches::Served),
+        (Some(1), Batches::Served),
+        (None, Batches::Refused),
+        (None, Batches::Garbled),
+        (None, Batches::HungUp),
+    ] {
         let mut model = keys((0..20).map(|number| Key::new(&format!("{number:02}"), "ENCR_a")));
-        (model.answers_max, model.refuses_batches) = (answers_max, refuses_batches);
+        (model.answers_max, model.batches) = (answers_max, batches);
         let stage = Stage::new(model).await;
-        assert_eq!(found(stage.backup().await).identifier, "19");
+        // What it answered to the first is then asked for at once.
+        for _ in 0..3 {
+            assert_eq!(found(stage.backup().await).identifier, "19", "{batches:?}");
+        }
         let wanted = Wanted::Id(crate::kad::KeyId::from_identifier("07"));
         assert_eq!(found(stage.server.keys_for_restore(&wanted).await)[0].identifier, "07");
     }
+}
+
+#[tokio::test]
+async fn a_group_that_was_found_before_is_found_again_after_any_trouble() {
+    let stage = Stage::with(keys([Key::new("a", "ENCR_a")]), |settings| {
+        settings.endpoint_limit = Duration::from_millis(300);
+    })
+    .await;
+    found(stage.backup().await);
+    // Over batches of several questions it is silent.
+    stage.model(|model| model.batches = Batches::Silent);
+    let (kind, text) = not_found(stage.backup().await);
+    assert!(kind == "unreachable" && text.contains("no answer in 300 ms"), "{text}");
+    found(stage.backup().await);
 }
 
 #[tokio::test]

@@ -31,7 +31,11 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn into_result(self) -> Result<Vec<ExternalKey>, Trouble> {
+    /// What there is in the end, however the look for it ended: a key that was found is given.
+    fn into_result(mut self, looked: Result<(), Trouble>) -> Result<Vec<ExternalKey>, Trouble> {
+        if let Err(trouble) = looked {
+            self.refuse(trouble);
+        }
         match self.refused {
             _ if !self.keys.is_empty() => Ok(self.keys),
             Some(refused) => Err(refused),
@@ -42,15 +46,31 @@ impl Gathered {
     fn refuse(&mut self, trouble: Trouble) {
         self.refused.get_or_insert(trouble);
     }
+
+    /// Notes how one step went. The next ones may find something nevertheless, unless nobody answers.
+    fn went(&mut self, step: Result<(), Trouble>) -> Result<(), Trouble> {
+        match step {
+            Err(trouble @ Trouble::Unanswered(_)) => return Err(trouble),
+            Err(trouble) => self.refuse(trouble),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
 }
 
 impl Inner {
     /// The keys with this id in KADs.
     pub(super) async fn keys_by_id(&self, id: KeyId) -> Result<Vec<ExternalKey>, Trouble> {
         let mut gathered = Gathered::default();
-        self.look_at_one((&id.to_string(), false), &mut gathered).await?;
+        let looked = self.look_by_id(id, &mut gathered).await;
+        gathered.into_result(looked)
+    }
+
+    async fn look_by_id(&self, id: KeyId, gathered: &mut Gathered) -> Result<(), Trouble> {
+        let step = self.look_at_one((&id.to_string(), false), gathered).await;
+        gathered.went(step)?;
         if !gathered.keys.is_empty() {
-            return Ok(gathered.keys);
+            return Ok(());
         }
         // The id may be a hash, or the server may spell UUIDs its own way.
         let found = self.locate_all(vec![Attribute::ObjectType]).await?;
@@ -61,34 +81,41 @@ impl Inner {
             .take(RESTORED_KEYS_MAX)
             .collect();
         for identifier in &named {
-            self.look_at_one((identifier, true), &mut gathered).await?;
+            let step = self.look_at_one((identifier, true), gathered).await;
+            gathered.went(step)?;
         }
         if named.is_empty() && found.may_be_cut {
             gathered.refuse(not_all_shown("has this id", found.identifiers.len()));
         }
-        gathered.into_result()
+        Ok(())
     }
 
     /// The keys that KADs of other software may name.
     pub(super) async fn keys_by_kads(&self, kads: &BlockKads) -> Result<Vec<ExternalKey>, Trouble> {
         let mut gathered = Gathered::default();
+        let looked = self.look_by_kads(kads, &mut gathered).await;
+        gathered.into_result(looked)
+    }
+
+    async fn look_by_kads(&self, kads: &BlockKads, gathered: &mut Gathered) -> Result<(), Trouble> {
         for kad in [&kads.unauthenticated, &kads.authenticated] {
             let kad = without_padding(kad);
             if !kad.is_empty() {
-                self.keys_by_kad(kad, &mut gathered).await?;
+                self.look_by_kad(kad, gathered).await?;
             }
         }
-        gathered.into_result()
+        Ok(())
     }
 
-    async fn keys_by_kad(&self, kad: &[u8], gathered: &mut Gathered) -> Result<(), Trouble> {
+    async fn look_by_kad(&self, kad: &[u8], gathered: &mut Gathered) -> Result<(), Trouble> {
         let text = std::str::from_utf8(kad)
             .ok()
             .filter(|text| !text.contains(char::is_control));
         let mut identifiers: Vec<_> = ids_in(kad).iter().map(ToString::to_string).collect();
         identifiers.extend(text.map(str::to_owned));
         for identifier in identifiers {
-            self.look_at_one((&identifier, false), gathered).await?;
+            let step = self.look_at_one((&identifier, false), gathered).await;
+            gathered.went(step)?;
         }
         let custom = |value: String| Attribute::Custom { name: X_KAD, value };
         let mut searches = vec![custom(hex::encode(kad)), custom(hex::encode_upper(kad))];
@@ -98,7 +125,8 @@ impl Inner {
         }
         searches.dedup();
         for search in searches {
-            self.search(search, kad, gathered).await?;
+            let step = self.search(search, kad, gathered).await;
+            gathered.went(step)?;
         }
         Ok(())
     }
@@ -189,11 +217,11 @@ impl Inner {
         };
         let is_over = matches!(attributes.state(), Some(State::Deactivated | State::Compromised));
         match by_get {
-            Err(failure) if is_over && failure.may_be_for_its_state() => Ok(match self.export(identifier).await? {
-                Ok(key) => Ok(key),
-                Err(exporting) if exporting.meaning() == Meaning::Denied => Err(exporting),
-                // Why Get failed says more than that there is no Export.
-                Err(_) => Err(failure),
+            Err(failure) if is_over && failure.may_be_for_its_state() => Ok(match self.export(identifier).await {
+                Ok(Ok(key)) => Ok(key),
+                Ok(Err(exporting)) if exporting.meaning() == Meaning::Denied => Err(exporting),
+                // Why Get failed says more than that there is no Export, in whatever way the server says so.
+                Ok(Err(_)) | Err(_) => Err(failure),
             }),
             said => Ok(said),
         }

@@ -1,5 +1,6 @@
 //! From a KAD to a key.
 
+use super::model::Said;
 use super::*;
 use crate::kad::{BlockKads, KeyId};
 
@@ -168,4 +169,34 @@ async fn a_search_by_name_that_fails_is_no_proof_and_one_by_an_unknown_attribute
         stage.model(|model| model.refuses = Some(("Name", reason)));
         assert_eq!(not_found(by_kad(&stage, b"unknown", b"").await).0, "refused");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_was_found_is_given_whatever_fails_after_it() {
+    let of_name = |key: &mut Key| key.texts.push(("Name".to_owned(), "tape".to_owned()));
+    let model = || keys([Key::new("tape", "ENCR_a"), Key::new("b", "ENCR_a").with(of_name)]);
+    for refuses in [("Name", 0x0C), ("x-", 0x0C), ("", 0x03), ("", 0x100)] {
+        let mut model = model();
+        model.refuses = Some(refuses);
+        let stage = Stage::new(model).await;
+        let found = found(by_kad(&stage, b"tape", b"").await);
+        assert_eq!(found[0].identifier, "tape", "{refuses:?}");
+        assert_eq!(found.len(), if refuses.0 == "x-" { 2 } else { 1 }, "the next search was made");
+    }
+    // Nobody answers any more after Discover Versions and the look at the identifier.
+    let mut model = model();
+    model.spoil = unruly::from_the(3, |_| Said::HangUp);
+    let stage = Stage::new(model).await;
+    assert_eq!(only(by_kad(&stage, b"tape", b"").await).identifier, "tape");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_on_export_is_told_by_why_it_does_not_give_the_key() {
+    let mut model = keys([Key::new(UUID, "ENCR_a").with(|key| key.state = 3)]);
+    model.get_needs_active = true;
+    // Discover Versions and the look at the identifier come first.
+    model.spoil = unruly::from_the(3, |_| Said::HangUp);
+    let stage = Stage::new(model).await;
+    let (kind, text) = not_found(by_id(&stage, UUID).await);
+    assert!(kind == "refused" && text.contains("Wrong Key Lifecycle State"), "{text}");
 }

@@ -1,12 +1,11 @@
-//! The lines to a server's endpoints: one kept connection each, opened again when it turns out to be dead, and the next endpoint when one
-//! gives no answer in its time. The endpoint that answered last is asked first.
+//! The lines to a server's endpoints: one kept connection each, opened again when it turns out to be dead, another beside it while it is in
+//! use, and the next endpoint when one gives no answer in its time. The endpoint that answered last is asked first. No question waits for another.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -37,16 +36,22 @@ pub(super) struct Lines {
 
 struct Line {
     endpoint: Endpoint,
-    /// The connection, unless it is in use or broken. Whoever holds the lock has the line for the whole exchange.
+    /// A connection, unless it is in use or broken. Whoever uses it has taken it out.
     kept: Mutex<Option<Kept>>,
     /// The last moment of the certificate that the endpoint showed last.
-    certificate_not_after: StdMutex<Option<Timestamp>>,
+    certificate_not_after: Mutex<Option<Timestamp>>,
 }
 
 struct Kept {
     connection: Connection,
     /// When it was last used, by the clock that never jumps.
     since: Duration,
+}
+
+impl Kept {
+    fn is_fresh(&self, now: Duration) -> bool {
+        now.saturating_sub(self.since) < IDLE_MAX
+    }
 }
 
 /// What a TLS connection showed of its other end.
@@ -60,7 +65,7 @@ impl Lines {
         let line = |endpoint| Line {
             endpoint,
             kept: Mutex::new(None),
-            certificate_not_after: StdMutex::default(),
+            certificate_not_after: Mutex::default(),
         };
         Self {
             lines: endpoints.into_iter().map(line).collect(),
@@ -88,15 +93,18 @@ impl Lines {
         let begin = self.preferred.load(Ordering::Relaxed);
         for index in (begin..self.lines.len()).chain(0..begin) {
             let Some(line) = self.lines.get(index) else { continue };
-            let asked = line.ask((&self.tls, self.clock.as_ref()), &request, (&read, repeatable));
+            let changing = (!repeatable).then(AtomicBool::default);
+            let asked = line.ask((&self.tls, self.clock.as_ref()), &request, (&read, changing.as_ref()));
             let why = match timeout(self.limit, asked).await {
                 Ok(Ok(answer)) => {
                     self.preferred.store(index, Ordering::Relaxed);
                     return Ok(answer);
                 }
                 Ok(Err(why)) => why,
-                Err(_) if repeatable => Lost::TimedOut(self.limit),
-                Err(_) => Lost::Uncertain(Box::new(Lost::TimedOut(self.limit))),
+                Err(_) if changing.as_ref().is_some_and(|begun| begun.load(Ordering::Relaxed)) => {
+                    Lost::Uncertain(Box::new(Lost::TimedOut(self.limit)))
+                }
+                Err(_) => Lost::TimedOut(self.limit),
             };
             let uncertain = matches!(why, Lost::Uncertain(_));
             lost.push((line.endpoint.clone(), why));
@@ -144,31 +152,37 @@ impl Line {
             .unwrap_or_else(PoisonError::into_inner) = not_after;
     }
 
+    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+        // Whoever panicked with it left it whole: every change is one assignment.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks here. Of a change, `changing` says from then on when something of it may have been sent.
     async fn ask<T>(
         &self,
         (tls, clock): (&TlsConnector, &dyn Clock),
         request: &[u8],
-        (read, repeatable): (impl Fn(&[u8]) -> Result<T, Unreadable>, bool),
+        (read, changing): (impl Fn(&[u8]) -> Result<T, Unreadable>, Option<&AtomicBool>),
     ) -> Result<T, Lost> {
-        let mut kept = self.kept.lock().await;
         // Out of its place: if this is given up half-way, the connection goes with it.
         // A change is sent over a new one, since it is sent once and a kept one may be dead.
         let now = clock.monotonic();
-        let is_fresh = |kept: &Kept| now.saturating_sub(kept.since) < IDLE_MAX;
-        let keep = |connection| Kept {
-            connection,
-            since: clock.monotonic(),
+        let old = self.kept().take().filter(|kept| kept.is_fresh(now));
+        let keep = |connection| {
+            *self.kept() = Some(Kept {
+                connection,
+                since: clock.monotonic(),
+            });
         };
-        let old = kept.take().filter(is_fresh);
         let proven = old.is_some();
-        if let Some(Kept { mut connection, .. }) = old.filter(|_| repeatable) {
+        if let Some(Kept { mut connection, .. }) = old.filter(|_| changing.is_none()) {
             match connection.exchange(request).await {
                 // Closed while nobody looked: that is no answer, and asking once more is safe.
                 Err(Lost::Broken { unanswered: true, .. }) => {}
                 Err(lost) => return Err(lost),
                 Ok(reply) => {
                     let answer = read(&reply)?;
-                    *kept = Some(keep(connection));
+                    keep(connection);
                     return Ok(answer);
                 }
             }
@@ -176,14 +190,17 @@ impl Line {
         let mut connection = Connection::open(&self.endpoint, (tls, proven)).await?;
         self.note(&connection);
         let uncertain = |lost: Lost| match lost {
-            // Whoever is refused by TLS was not listened to.
+            // Whoever is refused for the certificate was not listened to.
             Lost::Certificate(_) => lost,
-            lost if repeatable => lost,
+            lost if changing.is_none() => lost,
             lost => Lost::Uncertain(Box::new(lost)),
         };
+        if let Some(begun) = changing {
+            begun.store(true, Ordering::Relaxed);
+        }
         let reply = connection.exchange(request).await.map_err(uncertain)?;
         let answer = read(&reply).map_err(|unreadable| uncertain(unreadable.into()))?;
-        *kept = Some(keep(connection));
+        keep(connection);
         Ok(answer)
     }
 }

@@ -1,7 +1,8 @@
 //! TLS towards a KMIP server: 1.3 or 1.2, always with our certificate, trusting the CAs that were given for this server and no other.
 //!
 //! A certificate that one side does not take shows in many ways: in the handshake, under TLS 1.3 only as an alert on the first read, or as a
-//! connection that just ends. All of them become [`Lost::Certificate`], which says what to do; none is told as a server that is down.
+//! connection that just ends. All of them become [`Lost::Certificate`], which says what to do; none is told as a server that is down. Whatever
+//! else goes wrong with TLS behind the handshake is a broken connection: nobody knows what the server has read before.
 
 use std::io;
 use std::sync::Arc;
@@ -65,8 +66,15 @@ pub(super) fn handshake_failed(error: &io::Error) -> Lost {
 
 /// What a failed read or write means.
 pub(super) fn exchange_failed(error: &io::Error, (unanswered, first): (bool, bool)) -> Lost {
-    if let Some(error) = tls_error(error) {
-        return certificate_problem(error);
+    match tls_error(error) {
+        Some(error) if unanswered && says_that_we_are_not_taken(error) => return certificate_problem(error),
+        Some(error) => {
+            return Lost::Broken {
+                problem: format!("TLS failed: {error}"),
+                unanswered,
+            };
+        }
+        None => {}
     }
     if first && unanswered {
         return Lost::Unwelcome(format!(
@@ -90,6 +98,27 @@ fn in_words(error: &io::Error) -> String {
 
 fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
+}
+
+/// Whether the server ends the handshake with it: such a server has not looked at a request.
+fn says_that_we_are_not_taken(error: &rustls::Error) -> bool {
+    use AlertDescription as Alert;
+    let rustls::Error::AlertReceived(alert) = error else {
+        return false;
+    };
+    matches!(
+        alert,
+        Alert::HandshakeFailure
+            | Alert::NoCertificate
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::CertificateRequired
+    )
 }
 
 fn certificate_problem(error: &rustls::Error) -> Lost {

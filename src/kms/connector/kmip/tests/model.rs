@@ -39,6 +39,8 @@ pub(super) enum Said {
     Reply(Vec<u8>),
     Silence,
     HangUp,
+    /// What cannot be decrypted.
+    Garbage,
 }
 
 /// A server that knows no custom attributes.
@@ -75,6 +77,8 @@ pub(super) struct Model {
     pub(super) batches: Batches,
     /// Most ids of a search, and whether the next ones may be asked for.
     pub(super) cap: Option<(usize, bool)>,
+    /// Whether new connections get no TLS handshake.
+    pub(super) deaf: bool,
     pub(super) spoil: Option<Spoil>,
     /// Operations that were asked, and requests.
     pub(super) asked: Vec<u32>,

@@ -86,7 +86,18 @@ impl Responder {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                shared.lock().unwrap().connections += 1;
+                let deaf = {
+                    let mut model = shared.lock().unwrap();
+                    model.connections += 1;
+                    model.deaf
+                };
+                if deaf {
+                    tokio::spawn(async move {
+                        let _held = stream;
+                        std::future::pending::<()>().await;
+                    });
+                    continue;
+                }
                 tokio::spawn(serve(acceptor.clone(), stream, shared.clone()));
             }
         });
@@ -104,6 +115,12 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, model: Arc<Mutex<Model>
         match said {
             Said::Reply(reply) if stream.write_all(&reply).await.is_ok() => {}
             Said::Silence => return std::future::pending().await,
+            // No record of this connection's keys.
+            Said::Garbage => {
+                let (mut plain, _) = stream.into_inner();
+                let _ = plain.write_all(&[&[23, 3, 3, 0, 64][..], &[7; 64]].concat()).await;
+                return;
+            }
             Said::Reply(_) | Said::HangUp => return,
         }
     }

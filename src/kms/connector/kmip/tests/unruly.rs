@@ -209,6 +209,62 @@ async fn a_change_whose_answer_is_lost_is_not_made_twice() {
     stage.model(|model| assert_eq!(model.keys.len(), 2));
 }
 
+#[tokio::test]
+async fn a_question_waits_for_no_other_that_gets_no_answer() {
+    let stage = Stage::with(keys([Key::new("a", "ENCR_a")]), |settings| {
+        settings.endpoint_limit = Duration::from_secs(60);
+    })
+    .await;
+    found(stage.backup().await);
+    let (hung, is_hanging) = tokio::sync::oneshot::channel();
+    let mut hung = Some(hung);
+    let spoil = move |reply| match hung.take() {
+        Some(hung) => {
+            hung.send(()).unwrap();
+            Said::Silence
+        }
+        None => Said::Reply(reply),
+    };
+    stage.model(|model| model.spoil = Some(Box::new(spoil)));
+    let first = tokio::spawn(stage.server.key_for_backup(&group()));
+    is_hanging.await.unwrap();
+    let second = tokio::time::timeout(Duration::from_secs(20), stage.backup());
+    found(second.await.expect("the second waits for the first"));
+    assert!(!first.is_finished());
+    first.abort();
+}
+
+#[tokio::test]
+async fn a_change_that_was_not_sent_is_certainly_not_made() {
+    let stage = Stage::with(keys([Key::new("a", "ENCR_a")]), |settings| {
+        settings.endpoint_limit = Duration::from_millis(300);
+    })
+    .await;
+    found(stage.backup().await);
+    stage.model(|model| model.deaf = true);
+    let (kind, text) = not_found(stage.server.create_key(&group(), None).await);
+    assert!(kind == "unreachable" && text.ends_with("no answer in 300 ms"), "{text}");
+    stage.model(|model| assert_eq!(model.keys.len(), 1));
+}
+
+#[tokio::test]
+async fn a_change_is_not_sent_to_the_next_endpoint_when_tls_fails_after_it() {
+    let mut model = keys([Key::new("a", "ENCR_a")]);
+    // Discover Versions comes first.
+    model.spoil = from_the(2, |_| Said::Garbage);
+    let stage = Stage::with(model, |settings| {
+        settings.endpoints.push(settings.endpoints[0].clone());
+        settings.group_attribute = Some(GroupAttribute::XKeygroup);
+    })
+    .await;
+    let (kind, text) = not_found(stage.server.create_key(&group(), None).await);
+    assert!(
+        kind == "unreachable" && text.contains("not known whether the change was made"),
+        "{text}"
+    );
+    stage.model(|model| assert_eq!(model.keys.len(), 2));
+}
+
 #[test]
 fn settings_that_cannot_work_are_refused() {
     let pki = Pki::new("ours");

@@ -9,7 +9,7 @@ use super::group::{Filtering, GroupAttribute};
 use super::line::Peer;
 use super::names::Operation;
 use super::question::Question;
-use super::reply::{self, Advertised};
+use super::reply::{self, Advertised, Reply};
 use super::version::in_words;
 use crate::clock::{Timestamp, to_text};
 use crate::kms::connector::GroupName;
@@ -68,15 +68,8 @@ impl Inner {
     /// What the server says of itself. Servers say too little of it, so nothing follows.
     async fn advertised(&self) -> Finding {
         let what = "what the server says of itself";
-        let version = match self.version().await {
-            Ok(version) => version,
-            Err(trouble) => return failed(what, &trouble),
-        };
-        let question = [Question::Query];
-        let asked = self.lines.ask(version, &question, |said| {
-            said.only(|payload| Ok(reply::advertised(payload)))
-        });
-        match asked.await {
+        let read = |said: Reply<'_>| said.only(|payload| Ok(reply::advertised(payload)));
+        match self.ask(&[Question::Query], read).await {
             Ok(Ok(advertised)) => finding(what, Verdict::Ok, &described(&advertised)),
             Ok(Err(failure)) => finding(
                 what,

@@ -55,7 +55,6 @@ impl Inner {
         group: &GroupName,
         name: Option<&KeyName>,
     ) -> Result<String, Trouble> {
-        let version = self.version().await?;
         let mut attributes = vec![
             Attribute::Algorithm,
             Attribute::Length,
@@ -64,8 +63,7 @@ impl Inner {
         attributes.extend(name.map(|name| Attribute::Name(name.to_string())));
         attributes.extend(attribute.filters(group.as_str()).into_iter().next());
         let question = [Question::Create(&attributes)];
-        let created = self.lines.ask(version, &question, |said| said.only(reply::identifier));
-        Ok(created.await??)
+        Ok(self.ask(&question, |said| said.only(reply::identifier)).await??)
     }
 
     async fn activate(
@@ -73,7 +71,6 @@ impl Inner {
         identifier: String,
         (group, group_attribute): (&GroupName, GroupAttribute),
     ) -> Result<CreatedKey, Trouble> {
-        let version = self.version().await?;
         let id = shown(&identifier);
         let not_active = |why: String| {
             Trouble::Refused(format!(
@@ -81,7 +78,7 @@ impl Inner {
             ))
         };
         let question = [Question::Activate(&identifier)];
-        match self.lines.ask(version, &question, |said| said.only(|_| Ok(()))).await {
+        match self.ask(&question, |said| said.only(|_| Ok(()))).await {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => return Err(not_active(failure.to_string())),
             Err(trouble) => return Err(not_active(trouble.to_string())),

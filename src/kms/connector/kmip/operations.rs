@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Inner;
 use super::attribute::{Attribute, KeyAttributes};
 use super::error::Trouble;
-use super::names::{Operation, ProtocolVersion};
+use super::names::Operation;
 use super::question::{Question, Search};
 use super::reason::Failure;
 use super::reply::{self, Item, Located, Material, Unreadable};
@@ -35,10 +35,8 @@ pub(super) type KeyAndAttributes = (Result<KeyAttributes, Failure>, Result<Mater
 
 impl Inner {
     pub(super) async fn locate(&self, search: &Search) -> Result<Located, Trouble> {
-        let version = self.version().await?;
         let question = [Question::Locate(search)];
-        let located = self.lines.ask(version, &question, |said| said.only(reply::located));
-        Ok(located.await??)
+        Ok(self.ask(&question, |said| said.only(reply::located)).await??)
     }
 
     /// Everything with these attributes, page by page where the server has pages.
@@ -108,7 +106,6 @@ impl Inner {
         &self,
         asked: &[String],
     ) -> Result<Vec<Result<KeyAttributes, Failure>>, Trouble> {
-        let version = self.version().await?;
         let questions: Vec<_> = asked.iter().map(|id| Question::GetAttributes(id)).collect();
         let read = |said: reply::Reply<'_>| {
             let mut answers = Vec::new();
@@ -125,42 +122,29 @@ impl Inner {
             }
             Ok(answers)
         };
-        self.lines.ask(version, &questions, read).await
+        self.ask(&questions, read).await
     }
 
     /// What the server says of one key.
     pub(super) async fn attributes(&self, identifier: &str) -> Result<Result<KeyAttributes, Failure>, Trouble> {
-        let version = self.version().await?;
         let read = |said: reply::Reply<'_>| said.only(|payload| reply::attributes(payload, identifier));
-        self.lines
-            .ask(version, &[Question::GetAttributes(identifier)], read)
-            .await
+        self.ask(&[Question::GetAttributes(identifier)], read).await
     }
 
     /// The key, by Get.
     pub(super) async fn get(&self, identifier: &str) -> Result<Result<Material, Failure>, Trouble> {
-        self.key_by(self.version().await?, Question::Get(identifier), identifier)
-            .await
+        let read = |said: reply::Reply<'_>| said.only(|payload| reply::key(payload, identifier));
+        self.ask(&[Question::Get(identifier)], read).await
     }
 
     /// The key, by Export, as servers give it that refuse Get on keys that are no longer active. It always goes out as 2.1.
     pub(super) async fn export(&self, identifier: &str) -> Result<Result<Material, Failure>, Trouble> {
-        self.key_by(EXPORTING, Question::Export(identifier), identifier).await
-    }
-
-    async fn key_by(
-        &self,
-        version: ProtocolVersion,
-        question: Question<'_>,
-        identifier: &str,
-    ) -> Result<Result<Material, Failure>, Trouble> {
         let read = |said: reply::Reply<'_>| said.only(|payload| reply::key(payload, identifier));
-        self.lines.ask(version, &[question], read).await
+        self.lines.ask(EXPORTING, &[Question::Export(identifier)], read).await
     }
 
     /// What the server says of a key and the key itself, in one request if it takes two at once.
     pub(super) async fn look_at(&self, identifier: &str) -> Result<KeyAndAttributes, Trouble> {
-        let version = self.version().await?;
         let questions = [Question::GetAttributes(identifier), Question::Get(identifier)];
         let read = |said: reply::Reply<'_>| {
             if said.is_refused_whole() {
@@ -179,7 +163,7 @@ impl Inner {
             };
             Ok((attributes, key))
         };
-        let (attributes, key) = match self.lines.ask(version, &questions, read).await {
+        let (attributes, key) = match self.ask(&questions, read).await {
             Err(trouble) if trouble.may_be_the_batch() => (None, None),
             said => said?,
         };

@@ -9,7 +9,7 @@ use super::names::{
     AES, KEY_BITS, Operation, ProtocolVersion, RAW, SUCCESS, SYMMETRIC_KEY, TRANSPARENT_SYMMETRIC_KEY, tag,
 };
 use super::question::Question;
-use super::reason::{Failure, ResultReason};
+use super::reason::{Failure, Meaning, ResultReason};
 use super::ttlv::{Element, Tag, TtlvError, decode};
 use crate::secret::DataKey;
 
@@ -161,6 +161,12 @@ impl<'r> Reply<'r> {
     /// Whether the server refused the request as a whole: it may be that it takes no batches.
     pub(super) fn is_refused_whole(&self) -> bool {
         self.refused_whole
+    }
+
+    /// Whether some question was refused for the version that it was asked in, or for want of understanding.
+    pub(super) fn refuses_version(&self) -> bool {
+        let of_version = |item: &Item<'_>| matches!(item, Item::Failed(failure) if failure.meaning() == Meaning::Version);
+        self.items.iter().any(of_version)
     }
 
     /// What was said to each question.

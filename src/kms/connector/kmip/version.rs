@@ -8,7 +8,7 @@ use super::error::Trouble;
 use super::names::{ProtocolVersion, version};
 use super::question::Question;
 use super::reason::Meaning;
-use super::reply;
+use super::reply::{self, Reply, Unreadable};
 
 /// Versions that are spoken here, the best first. 1.4 before 2.x: more servers get it right.
 const PREFERRED: [ProtocolVersion; 7] = [
@@ -42,6 +42,25 @@ impl Inner {
             return Ok(known);
         }
         Ok(self.agree().await?.used)
+    }
+
+    /// Asks in the version that was agreed on; if the server refuses that, once more in what it speaks now.
+    pub(super) async fn ask<T>(
+        &self,
+        questions: &[Question<'_>],
+        read: impl Fn(Reply<'_>) -> Result<T, Unreadable>,
+    ) -> Result<T, Trouble> {
+        let version = self.version().await?;
+        let read_with_refusal = |said: Reply<'_>| {
+            let refused = said.refuses_version();
+            Ok((read(said)?, refused))
+        };
+        let (answer, refused) = self.lines.ask(version, questions, read_with_refusal).await?;
+        // The same reason is given for messages that a server does not understand: then it speaks what it spoke before.
+        match refused {
+            true if self.agree().await?.used != version => self.lines.ask(self.version().await?, questions, read).await,
+            _ => Ok(answer),
+        }
     }
 
     /// Asks the server which versions it speaks.

@@ -73,7 +73,6 @@ impl Inner {
     }
 
     async fn ask_as_before(&self, remembered: &Remembered) -> Result<Said, Trouble> {
-        let version = self.version().await?;
         let search = |attributes: &Vec<Attribute>| Search {
             attributes: attributes.clone(),
             ..Search::default()
@@ -84,7 +83,7 @@ impl Inner {
         questions.push(Question::Get(newest));
         questions.extend(identifiers.iter().map(|id| Question::GetAttributes(id)));
         let read = |reply: Reply<'_>| read(reply, searches.len(), (identifiers, newest));
-        self.lines.ask(version, &questions, read).await
+        self.ask(&questions, read).await
     }
 }
 

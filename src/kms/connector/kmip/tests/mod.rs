@@ -191,6 +191,18 @@ async fn versions_are_tried_downwards_and_2_x_has_vendor_attributes() {
 }
 
 #[tokio::test]
+async fn a_server_that_speaks_another_version_than_before_is_asked_in_that_one() {
+    let mut model = keys([Key::new("a", "ENCR_a")]);
+    model.versions = vec![(1, 4)];
+    let stage = Stage::new(model).await;
+    found(stage.backup().await);
+    for (version, spoken) in [((1, 2), "1.2"), ((2, 1), "2.1")] {
+        stage.model(|model| model.versions = vec![version]);
+        assert_eq!(found(stage.backup().await).protocol_version, spoken);
+    }
+}
+
+#[tokio::test]
 async fn a_thousand_keys_take_a_bounded_number_of_requests() {
     let many = || (0..1000).map(|number| Key::new(&format!("{number:04}"), "ENCR_a").with(|key| key.initial += number));
     for (cap, refused) in [(None, false), (Some((300, true)), false), (Some((300, false)), true)] {

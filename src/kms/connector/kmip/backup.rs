@@ -6,6 +6,7 @@ use super::error::{Trouble, shown};
 use super::group::{Filtering, GroupAttribute, groups_of};
 use super::names::State;
 use super::operations::Found;
+use super::question::Search;
 use super::reason::Meaning;
 use super::restore::external;
 use super::warm::Remembered;
@@ -84,7 +85,16 @@ impl Inner {
             let attributes = vec![filter, Attribute::StateActive];
             let found = self.locate_all(attributes.clone()).await?;
             let chosen = self.choose(&found, (group, is_filtered)).await?;
-            searches.push(attributes);
+            let beyond = found.has_pages.then(|| Search {
+                attributes: attributes.clone(),
+                offset: found.identifiers.len(),
+                ..Search::default()
+            });
+            searches.push(Search {
+                attributes,
+                ..Search::default()
+            });
+            searches.extend(beyond);
             identifiers.extend(found.identifiers);
             match chosen {
                 Ok(newest) => {

@@ -7,7 +7,7 @@ use super::attribute::{Attribute, KeyAttributes};
 use super::error::Trouble;
 use super::names::Operation;
 use super::question::{Question, Search};
-use super::reason::Failure;
+use super::reason::{Failure, Meaning};
 use super::reply::{self, Item, Located, Material, Unreadable};
 use super::version::EXPORTING;
 
@@ -28,6 +28,8 @@ pub(super) struct Found {
     pub(super) identifiers: Vec<String>,
     /// Whether the server may have more than it shows.
     pub(super) may_be_cut: bool,
+    /// Whether that was found out by asking for a next page.
+    pub(super) has_pages: bool,
 }
 
 /// What a server says of a key, and the key.
@@ -36,48 +38,65 @@ pub(super) type KeyAndAttributes = (Result<KeyAttributes, Failure>, Result<Mater
 impl Inner {
     pub(super) async fn locate(&self, search: &Search) -> Result<Located, Trouble> {
         let question = [Question::Locate(search)];
-        Ok(self.ask(&question, |said| said.only(reply::located)).await??)
+        match self.ask(&question, |said| said.only(reply::located)).await? {
+            // To some servers it is a failure that there is nothing.
+            Err(failure) if failure.meaning() == Meaning::NotFound => Ok(Located::default()),
+            located => Ok(located?),
+        }
     }
 
-    /// Everything with these attributes, page by page where the server has pages.
+    /// Everything with these attributes, page by page where the server has pages. Only a server that says how many there are need not be asked
+    /// for the next page: others cut without a word, at any number.
     pub(super) async fn locate_all(&self, attributes: Vec<Attribute>) -> Result<Found, Trouble> {
         let mut search = Search {
             attributes,
             ..Search::default()
         };
         let first = self.locate(&search).await?;
-        let (page_length, of) = (first.identifiers.len(), first.of);
+        let of = first.of.and_then(|of| usize::try_from(of).ok());
         let mut seen: BTreeSet<String> = first.identifiers.iter().cloned().collect();
-        let mut found = first.identifiers;
-        let says_more = |count: usize| of.is_some_and(|of| usize::try_from(of).is_ok_and(|of| of > count));
-        if !says_more(page_length) && !looks_cut(page_length) {
-            return Ok(uncut(found));
+        let mut found = Found {
+            may_be_cut: may_be_cut(&first),
+            has_pages: false,
+            identifiers: first.identifiers,
+        };
+        let is_whole = |count: usize| of == Some(count) || (count == 0 && of.is_none());
+        let pages_max = match self.version().await?.has_offset_items() {
+            true => PAGES_MAX,
+            false => 0,
+        };
+        if is_whole(found.identifiers.len()) {
+            found.may_be_cut = false;
+            return Ok(found);
         }
-        if !self.version().await?.has_offset_items() {
-            return Ok(cut(found));
-        }
-        for _ in 0..PAGES_MAX {
-            search.offset = found.len();
+        for _ in 0..pages_max {
+            search.offset = found.identifiers.len();
             let page = match self.locate(&search).await {
                 Ok(page) => page.identifiers,
                 // It has no pages; what it has shown is what there is to see.
-                Err(Trouble::Failed(_)) => return Ok(cut(found)),
+                Err(Trouble::Failed(_)) => return Ok(found),
                 Err(trouble) => return Err(trouble),
             };
             let length = page.len();
             let new: Vec<_> = page.into_iter().filter(|id| seen.insert(id.clone())).collect();
+            // It shows again what it has shown: it has none either, or what lies between is not seen.
             if new.len() < length {
-                return Ok(cut(found));
+                found.may_be_cut |= !new.is_empty();
+                return Ok(found);
             }
-            found.extend(new);
-            if length < page_length && !says_more(found.len()) {
-                return Ok(uncut(found));
+            found.has_pages = true;
+            found.may_be_cut = true;
+            found.identifiers.extend(new);
+            let count = found.identifiers.len();
+            if is_whole(count) || (length == 0 && of.is_none_or(|of| of < count)) {
+                found.may_be_cut = false;
+                return Ok(found);
             }
-            if found.len() > IDENTIFIERS_MAX || length == 0 {
+            if count > IDENTIFIERS_MAX || length == 0 {
                 break;
             }
         }
-        Ok(cut(found))
+        Ok(found)
     }
 
     /// What the server says of each of these, in their order. A server that answers fewer than it was asked is asked again for the rest.
@@ -179,21 +198,9 @@ impl Inner {
     }
 }
 
-fn cut(identifiers: Vec<String>) -> Found {
-    Found {
-        identifiers,
-        may_be_cut: true,
-    }
-}
-
-fn uncut(identifiers: Vec<String>) -> Found {
-    Found {
-        identifiers,
-        may_be_cut: false,
-    }
-}
-
-/// Whether a server may have cut its answer at `count`: such limits are round numbers.
-pub(super) fn looks_cut(count: usize) -> bool {
-    count >= CUT_FROM && (count.is_multiple_of(10) || count.is_power_of_two())
+/// Whether a server may have cut its answer: it says so, or it says nothing, and the count is as round as such limits are.
+pub(super) fn may_be_cut(located: &Located) -> bool {
+    let count = located.identifiers.len();
+    let looks_cut = count >= CUT_FROM && (count.is_multiple_of(10) || count.is_power_of_two());
+    located.says_more() || (located.of.is_none() && looks_cut)
 }

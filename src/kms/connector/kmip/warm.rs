@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
 
 use super::Inner;
-use super::attribute::{Attribute, KeyAttributes};
+use super::attribute::KeyAttributes;
 use super::backup::choose;
 use super::error::Trouble;
-use super::operations::{BATCH, looks_cut};
+use super::operations::{BATCH, may_be_cut};
 use super::question::{Question, Search};
 use super::reply::{self, Item, Located, Reply, Unreadable};
 use crate::kms_api::GroupName;
@@ -21,8 +21,8 @@ const GROUPS_MAX: usize = 256;
 /// What a look-up went by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Remembered {
-    /// What was searched for: in vain at first, perhaps, and in the end with success.
-    pub(super) searches: Vec<Vec<Attribute>>,
+    /// What was searched for: in vain at first, perhaps, and in the end with success. Also for what may have come behind it since.
+    pub(super) searches: Vec<Search>,
     /// What was found by all of them.
     pub(super) identifiers: Vec<String>,
     /// The one that was chosen.
@@ -73,11 +73,7 @@ impl Inner {
     }
 
     async fn ask_as_before(&self, remembered: &Remembered) -> Result<Said, Trouble> {
-        let search = |attributes: &Vec<Attribute>| Search {
-            attributes: attributes.clone(),
-            ..Search::default()
-        };
-        let searches: Vec<_> = remembered.searches.iter().map(search).collect();
+        let searches = &remembered.searches;
         let (identifiers, newest) = (&remembered.identifiers, &remembered.newest);
         let mut questions: Vec<_> = searches.iter().map(Question::Locate).collect();
         questions.push(Question::Get(newest));
@@ -96,8 +92,7 @@ impl Said {
     ) -> Option<(KeyAttributes, DataKey)> {
         let located = self.located?;
         let now: BTreeSet<_> = located.iter().flat_map(|one| &one.identifiers).collect();
-        let cut = |one: &Located| one.says_more() || looks_cut(one.identifiers.len());
-        if now != remembered.identifiers.iter().collect() || located.iter().any(cut) {
+        if now != remembered.identifiers.iter().collect() || located.iter().any(may_be_cut) {
             return None;
         }
         let newest = newest(&self.attributes?)?;

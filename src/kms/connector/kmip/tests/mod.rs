@@ -205,10 +205,11 @@ async fn a_server_that_speaks_another_version_than_before_is_asked_in_that_one()
 #[tokio::test]
 async fn a_thousand_keys_take_a_bounded_number_of_requests() {
     let many = || (0..1000).map(|number| Key::new(&format!("{number:04}"), "ENCR_a").with(|key| key.initial += number));
-    for (cap, refused) in [(None, false), (Some((300, true)), false), (Some((300, false)), true)] {
+    let caps = [(None, false), (Some((300, true)), false), (Some((300, false)), true)];
+    for ((cap, refused), uncounted) in caps.into_iter().flat_map(|cap| [(cap, false), (cap, true)]) {
         let mut model = keys(many().collect::<Vec<_>>().into_iter().rev().map(|key| key.with(|_| {})));
         model.keys.reverse();
-        model.cap = cap;
+        (model.cap, model.uncounted) = (cap, uncounted);
         let stage = Stage::new(model).await;
         let newest = found(stage.backup().await).identifier;
         assert_eq!(newest, if refused { "0299" } else { "0999" });

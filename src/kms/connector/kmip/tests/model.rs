@@ -77,6 +77,8 @@ pub(super) struct Model {
     pub(super) batches: Batches,
     /// Most ids of a search, and whether the next ones may be asked for.
     pub(super) cap: Option<(usize, bool)>,
+    /// Whether it does not say how many there are in all.
+    pub(super) uncounted: bool,
     /// Whether new connections get no TLS handshake.
     pub(super) deaf: bool,
     pub(super) spoil: Option<Spoil>,
@@ -255,8 +257,11 @@ impl Model {
             0
         };
         let most = number(tag::MAXIMUM_ITEMS).unwrap_or(cap).min(cap);
+        let in_all = self.keys.iter().filter(fits).count();
+        let in_all = (!self.uncounted).then(|| integer(tag::LOCATED_ITEMS, i32::try_from(in_all).unwrap()));
         let found = self.keys.iter().filter(fits).skip(offset).take(most);
-        Ok(found.map(|key| text(tag::UNIQUE_IDENTIFIER, &key.id)).collect())
+        let found = found.map(|key| text(tag::UNIQUE_IDENTIFIER, &key.id));
+        Ok(in_all.into_iter().chain(found).collect())
     }
 
     fn create(&mut self, payload: &Element<'_>) -> Answer {

@@ -99,3 +99,33 @@ async fn keys_that_are_all_gone_since_the_search_are_asked_for_again_and_not_cal
     let (kind, text) = not_found(stage.backup().await);
     assert!(kind == "refused" && text.ends_with("hint: try again"), "{text}");
 }
+
+#[tokio::test]
+async fn an_answer_that_is_cut_without_a_word_is_read_to_its_end_at_whatever_number() {
+    for cut_at in [1, 7, 33] {
+        let key = |number: i64| Key::new(&format!("{number:02}"), "ENCR_a").with(|key| key.initial += number);
+        let mut model = keys((0..40).map(key));
+        (model.cap, model.uncounted) = (Some((cut_at, true)), true);
+        let stage = Stage::new(model).await;
+        assert_eq!(found(stage.backup().await).identifier, "39", "cut at {cut_at}");
+        let wanted = Wanted::Id(crate::kad::KeyId::from_identifier("38"));
+        assert_eq!(found(stage.server.keys_for_restore(&wanted).await)[0].identifier, "38");
+
+        // As many as it shows at once; then one more, behind what was found before.
+        stage.model(|model| model.keys.truncate(cut_at));
+        found(stage.backup().await);
+        stage.model(|model| model.requests = 0);
+        found(stage.backup().await);
+        stage.model(|model| assert_eq!(model.requests, 1));
+        stage.model(|model| model.keys.push(key(70)));
+        assert_eq!(found(stage.backup().await).identifier, "70", "cut at {cut_at}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_pages_is_taken_at_its_word_where_that_may_be_true() {
+    let mut model = keys((0..7).map(|number| Key::new(&number.to_string(), "ENCR_b")));
+    (model.cap, model.uncounted, model.ignores_custom_filters) = (Some((100, false)), true, true);
+    let stage = Stage::new(model).await;
+    assert_eq!(not_found(stage.backup().await).0, "no such key");
+}

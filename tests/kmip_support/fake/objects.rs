@@ -24,6 +24,11 @@ const STANDARD: &[(&str, u32)] = &[
     ),
 ];
 
+/// The server's own vendor.
+const OWN: &str = "Example.Org";
+/// Stands between vendor and name where an attribute is kept that is another vendor's.
+const BETWEEN: &str = " / ";
+
 /// A managed object: a symmetric key, unless the test makes it something else.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
@@ -130,19 +135,19 @@ pub(super) fn read_named(attribute: &Item) -> Option<(String, Value)> {
 }
 
 /// An attribute read from a request in the form of KMIP 2.x.
-pub(super) fn read_tagged(item: &Item) -> Option<(String, Value)> {
+pub(super) fn read_tagged(item: &Item, vendor: Vendor) -> Option<(String, Value)> {
     if item.tag == tags::ATTRIBUTE {
         let value = item.find(tags::ATTRIBUTE_VALUE)?;
-        return Some((vendor_name(item)?, value.value.clone()));
+        return Some((vendor_name(item, vendor)?, value.value.clone()));
     }
     Some((standard_name(item.tag)?.to_owned(), item.value.clone()))
 }
 
 /// The name of what an Attribute Reference of KMIP 2.x means: by tag, or by vendor and name.
-pub(super) fn read_reference(reference: &Item) -> Option<String> {
+pub(super) fn read_reference(reference: &Item, vendor: Vendor) -> Option<String> {
     match reference.value {
         Value::Enumeration(tag) => standard_name(tag).map(str::to_owned),
-        _ => vendor_name(reference),
+        _ => vendor_name(reference, vendor),
     }
 }
 
@@ -162,9 +167,11 @@ pub(super) fn write_tagged(name: &str, value: Value, vendor: Vendor) -> Item {
     if let Some((_, tag)) = STANDARD.iter().find(|(known, _)| *known == name) {
         return Item { tag: *tag, value };
     }
-    let (vendor, name) = match (vendor, name.strip_prefix("x-")) {
-        (Vendor::X, Some(rest)) => ("x", rest),
-        (Vendor::X | Vendor::Own, _) => ("Example.Org", name),
+    let custom = name.strip_prefix("x-");
+    let (vendor, name) = match (custom.and_then(|custom| custom.split_once(BETWEEN)), vendor, custom) {
+        (Some((vendor, name)), _, _) => (vendor, name),
+        (None, Vendor::X, Some(rest)) => ("x", rest),
+        (None, Vendor::X | Vendor::Own, _) => (OWN, name),
     };
     let value = Item {
         tag: tags::ATTRIBUTE_VALUE,
@@ -186,10 +193,12 @@ fn standard_name(tag: u32) -> Option<&'static str> {
     Some(name)
 }
 
-fn vendor_name(item: &Item) -> Option<String> {
+/// Its name in KMIP 1.x. Of another vendor than the server has it from, it is another attribute.
+fn vendor_name(item: &Item, vendor: Vendor) -> Option<String> {
     let name = item.text(tags::ATTRIBUTE_NAME)?;
-    match item.text(tags::VENDOR_IDENTIFICATION) {
-        Some("x") if !is_custom(name) => Some(format!("x-{name}")),
-        _ => Some(name.to_owned()),
-    }
+    Some(match (vendor, item.text(tags::VENDOR_IDENTIFICATION)?) {
+        (Vendor::X, "x") => format!("x-{name}"),
+        (Vendor::Own, OWN) => name.to_owned(),
+        (_, other) => format!("x-{other}{BETWEEN}{name}"),
+    })
 }

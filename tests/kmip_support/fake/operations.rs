@@ -1,6 +1,6 @@
 //! What the fake server answers to one operation.
 
-use super::habits::{Custom, Habits, Order};
+use super::habits::{Custom, Habits, Order, Vendor};
 use super::objects::{Object, is_custom, read_named, read_reference, read_tagged, write_named, write_tagged};
 use crate::kmip_support::tags::{self, operation, reason, state};
 use crate::kmip_support::talk::symmetric_key;
@@ -103,7 +103,7 @@ impl World {
     }
 
     fn locate(&self, version: (i32, i32), payload: &Item) -> Result<Vec<Item>, Failure> {
-        let filters = read_attributes(version, payload)?;
+        let filters = read_attributes(version, payload, self.habits.vendor)?;
         let asks_for_custom = filters.iter().any(|(name, _)| is_custom(name));
         if self.habits.custom == Custom::Unsupported && asks_for_custom {
             let any = self.objects.iter().any(|object| !object.destroyed);
@@ -192,7 +192,7 @@ impl World {
             .filter_map(|name| name.as_text().map(str::to_owned))
             .collect();
         let references = payload.all(tags::ATTRIBUTE_REFERENCE);
-        names.extend(references.filter_map(read_reference));
+        names.extend(references.filter_map(|reference| read_reference(reference, self.habits.vendor)));
         let told = self.told(version, object, &names);
         let told = match version {
             (2.., _) => vec![structure(tags::ATTRIBUTES, told)],
@@ -237,7 +237,7 @@ impl World {
             state: state::PRE_ACTIVE,
             ..Object::aes(&material)
         };
-        for (name, value) in read_attributes(version, payload)? {
+        for (name, value) in read_attributes(version, payload, self.habits.vendor)? {
             match (name.as_str(), value) {
                 ("Cryptographic Usage Mask", Value::Integer(mask)) => object.usage_mask = mask,
                 ("Cryptographic Algorithm", Value::Enumeration(algorithm)) => object.algorithm = algorithm,
@@ -333,10 +333,15 @@ fn key_of(object: &Object, after: Vec<Item>) -> Item {
 }
 
 /// The attributes that a request holds, in the form of its version.
-fn read_attributes((major, _): (i32, i32), payload: &Item) -> Result<Vec<(String, Value)>, Failure> {
+fn read_attributes(
+    (major, _): (i32, i32),
+    payload: &Item,
+    vendor: Vendor,
+) -> Result<Vec<(String, Value)>, Failure> {
     let read: Option<Vec<_>> = if major >= 2 {
         let attributes = payload.find(tags::ATTRIBUTES).map(Item::items);
-        attributes.unwrap_or_default().iter().map(read_tagged).collect()
+        let attributes = attributes.unwrap_or_default().iter();
+        attributes.map(|attribute| read_tagged(attribute, vendor)).collect()
     } else {
         let template = payload.find(tags::TEMPLATE_ATTRIBUTE).unwrap_or(payload);
         template.all(tags::ATTRIBUTE).map(read_named).collect()

@@ -79,10 +79,12 @@ impl Inner {
 
     async fn newest_by(&self, filtering: Filtering, group: &GroupName) -> Result<KeyAttributes, Trouble> {
         let (mut why, mut refused, mut searches, mut identifiers) = (None, None, Vec::new(), Vec::new());
-        for filter in self.searches(filtering, group.as_str()) {
+        let filters = self.searches(filtering, group.as_str()).into_iter().map(Some);
+        let unfiltered = self.may_miss_a_vendor(filtering).await?.then_some(None);
+        for filter in filters.chain(unfiltered) {
             // Whatever such a search finds is of the group.
-            let is_filtered = filtering == Filtering::Works && matches!(filter, Attribute::Custom { .. });
-            let attributes = vec![filter, Attribute::StateActive];
+            let is_filtered = filtering == Filtering::Works && matches!(filter, Some(Attribute::Custom { .. }));
+            let attributes = filter.into_iter().chain([Attribute::StateActive]).collect::<Vec<_>>();
             let found = self.locate_all(attributes.clone()).await?;
             let chosen = self.choose(&found, (group, is_filtered)).await?;
             let beyond = found.has_pages.then(|| Search {

@@ -123,7 +123,11 @@ pub(super) fn group_of(attributes: &KeyAttributes, configured: Option<GroupAttri
 
 /// Whether a search may have failed because the server does not know a custom attribute. Servers say that in many ways.
 pub(super) fn may_be_the_attribute(failure: &Failure) -> bool {
-    matches!(failure.meaning(), Meaning::Unsupported | Meaning::Other)
+    // Invalid Message is said of a vendor that is not known, too; of a version only as long as it is not agreed on.
+    matches!(
+        failure.meaning(),
+        Meaning::Unsupported | Meaning::Other | Meaning::Version
+    )
 }
 
 impl Inner {
@@ -140,6 +144,14 @@ impl Inner {
                 GroupAttribute::ObjectGroup,
             ]),
         }
+    }
+
+    /// Whether keys may have the custom attribute and no search by it finds them: from 2.0 on it is searched for under one vendor, and some
+    /// servers keep it under their own.
+    pub(super) async fn may_miss_a_vendor(&self, filtering: Filtering) -> Result<bool, Trouble> {
+        let by_custom_attribute = self.group_attribute.is_none_or(|one| one == GroupAttribute::XKeygroup);
+        let has_vendors = self.version().await?.has_tagged_attributes();
+        Ok(has_vendors && by_custom_attribute && filtering != Filtering::Ignored)
     }
 
     /// How the server filters, asked once unless nothing could be said. With a configured attribute nobody needs to know.

@@ -69,6 +69,8 @@ pub(super) struct Model {
     /// Versions whose headers it reads; lists them too. Empty: all, and lists 1.4.
     pub(super) versions: Vec<(i64, i64)>,
     pub(super) ignores_custom_filters: bool,
+    /// From 2.0 on, whether it keeps custom attributes under a vendor of its own, and finds none under `x`.
+    pub(super) has_another_vendor: bool,
     /// As soon as there are keys, searches by attributes whose names begin with this fail for this reason.
     pub(super) refuses: Option<(&'static str, u32)>,
     pub(super) get_needs_active: bool,
@@ -197,7 +199,7 @@ impl Model {
                 text(tag::VENDOR_IDENTIFICATION, "tests"),
             ]),
             0x08 => self.locate(payload),
-            0x0B => key.map(|key| attributes(key, major)),
+            0x0B => key.map(|key| attributes(key, major, self.has_another_vendor)),
             0x0A if self.get_needs_active && key?.state != 2 => Err(0x43),
             0x2B if major < 2 => Err(0x05),
             0x0A | 0x2B => key.map(material),
@@ -241,6 +243,7 @@ impl Model {
                 "Object Type" => true,
                 "State" => key.state == 2,
                 name if name.starts_with("x-") && self.ignores_custom_filters => true,
+                name if name.starts_with("x-") && self.has_another_vendor => false,
                 name => key.texts.iter().any(|(own, text)| own == name && text == value),
             })
         };
@@ -312,7 +315,7 @@ fn filters(payload: &Element<'_>) -> Vec<(String, String)> {
     filters
 }
 
-fn attributes(key: &Key, major: i64) -> Vec<Vec<u8>> {
+fn attributes(key: &Key, major: i64, has_another_vendor: bool) -> Vec<Vec<u8>> {
     let simple = [
         (
             "Object Type",
@@ -362,12 +365,18 @@ fn attributes(key: &Key, major: i64) -> Vec<Vec<u8>> {
         };
         all.push(named(name, written.clone()));
         if let Some(custom) = name.strip_prefix("x-") {
+            let (vendor, custom) = match has_another_vendor {
+                true => ("Example.Org", name.as_str()),
+                false => ("x", custom),
+            };
             let parts = [
-                text(tag::VENDOR_IDENTIFICATION, "x"),
+                text(tag::VENDOR_IDENTIFICATION, vendor),
                 text(tag::ATTRIBUTE_NAME, custom),
                 written,
             ];
             tagged.push(structure(tag::ATTRIBUTE, &parts));
+        } else if name == "Object Group" {
+            tagged.push(text(tag::OBJECT_GROUP, value));
         }
     }
     match major {

@@ -129,3 +129,22 @@ async fn a_server_without_pages_is_taken_at_its_word_where_that_may_be_true() {
     let stage = Stage::new(model).await;
     assert_eq!(not_found(stage.backup().await).0, "no such key");
 }
+
+#[tokio::test]
+async fn an_attribute_under_another_vendor_is_not_searched_for_and_found_all_the_same() {
+    let mut model = keys([Key::new("a", "ENCR_a"), Key::new("b", "ENCR_b")]);
+    (model.versions, model.has_another_vendor) = (vec![(2, 1)], true);
+    let stage = Stage::new(model).await;
+    assert_eq!(found(stage.backup().await).identifier, "a");
+    stage.model(|model| model.keys.remove(0));
+    assert_eq!(not_found(stage.backup().await).0, "no such key");
+}
+
+#[tokio::test]
+async fn a_message_with_vendor_attributes_that_is_called_invalid_leads_to_other_searches() {
+    let in_object_group = |key: &mut Key| key.texts = vec![("Object Group".to_owned(), "ENCR_a".to_owned())];
+    let mut model = keys([Key::new("a", "").with(in_object_group)]);
+    (model.versions, model.refuses) = (vec![(2, 0)], Some(("x-", 0x04)));
+    let stage = Stage::new(model).await;
+    assert_eq!(found(stage.backup().await).identifier, "a");
+}

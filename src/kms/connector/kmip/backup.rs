@@ -3,7 +3,7 @@
 use super::Inner;
 use super::attribute::{Attribute, KeyAttributes};
 use super::error::{Trouble, shown};
-use super::group::{Filtering, GroupAttribute, groups_of};
+use super::group::{Filtering, GroupAttribute, groups_of, tape_groups};
 use super::names::State;
 use super::operations::Found;
 use super::question::Search;
@@ -144,7 +144,10 @@ impl Inner {
             tracing::warn!(%server, %group, shown, "the server shows so many keys and no more: a newer one may not be among them");
         }
         match newest {
-            Some(newest) => Ok(Ok(newest.clone())),
+            Some(newest) => match in_several_groups(newest, self.group_attribute) {
+                Some(refused) => Err(refused),
+                None => Ok(Ok(newest.clone())),
+            },
             None if found.may_be_cut => Err(Trouble::Refused(format!(
                 "none of the {} keys that the server shows is an active key of group {group}, and it may have more\nhint: choose a group attribute that it can search by",
                 found.identifiers.len()
@@ -161,6 +164,19 @@ impl Inner {
     pub(super) fn now(&self) -> i64 {
         self.clock.now().unix_timestamp()
     }
+}
+
+/// Why a key in several groups for tape is not used: a restore goes by one of them, and its hosts alone would get the key.
+pub(super) fn in_several_groups(key: &KeyAttributes, configured: Option<GroupAttribute>) -> Option<Trouble> {
+    let groups = tape_groups(key, configured);
+    let names: Vec<_> = groups.iter().take(4).map(ToString::to_string).collect();
+    let (id, names) = (shown(&key.identifier), names.join(", "));
+    (groups.len() > 1).then(|| {
+        Trouble::Refused(format!(
+            "the newest key {id} is in {} groups for tape ({names}), and only hosts of the first could restore what is written under it\nhint: leave it in one of them, and make a key for each other",
+            groups.len()
+        ))
+    })
 }
 
 fn all_gone(count: usize) -> Trouble {

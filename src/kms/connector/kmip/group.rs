@@ -1,6 +1,7 @@
 //! Which attribute of a key holds its group's name, and what a server makes of a search by it. What a server does not say is found out by
 //! asking for a group that cannot exist: servers ignore filters silently, refuse custom attributes, or do neither.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::PoisonError;
@@ -108,6 +109,15 @@ pub(super) fn groups_of(attributes: &KeyAttributes, configured: Option<GroupAttr
         .map(|attribute| attributes.groups(attribute))
         .find(|groups| !groups.is_empty())
         .unwrap_or_default()
+}
+
+/// The groups for tape that a key is in.
+pub(super) fn tape_groups(attributes: &KeyAttributes, configured: Option<GroupAttribute>) -> BTreeSet<GroupName> {
+    let names = groups_of(attributes, configured).iter();
+    names
+        .filter_map(|name| GroupName::new(name.clone()).ok())
+        .filter(GroupName::is_for_tape)
+        .collect()
 }
 
 /// The one group that a key counts as being in: the first that is for tape, else the first that is a name at all.

@@ -7,7 +7,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use super::Inner;
 use super::attribute::KeyAttributes;
-use super::backup::choose;
+use super::backup::{choose, in_several_groups};
 use super::error::Trouble;
 use super::operations::{BATCH, may_be_cut};
 use super::question::{Question, Search};
@@ -56,7 +56,11 @@ impl Inner {
         let Some(remembered) = self.remembered().get(group).cloned() else {
             return Ok(None);
         };
-        let choose = |keys: &[KeyAttributes]| choose(keys, (group, self.group_attribute), self.now()).newest.cloned();
+        let choose = |keys: &[KeyAttributes]| {
+            let newest = choose(keys, (group, self.group_attribute), self.now()).newest;
+            let newest = newest.filter(|newest| in_several_groups(newest, self.group_attribute).is_none());
+            newest.cloned()
+        };
         let found = match self.ask_as_before(&remembered).await {
             Ok(said) => Ok(said.still_newest(&remembered, choose)),
             Err(trouble) if trouble.may_be_the_batch() => Ok(None),

@@ -148,3 +148,20 @@ async fn a_message_with_vendor_attributes_that_is_called_invalid_leads_to_other_
     let stage = Stage::new(model).await;
     assert_eq!(found(stage.backup().await).identifier, "a");
 }
+
+#[tokio::test]
+async fn a_key_in_several_groups_for_tape_writes_nothing() {
+    let also_in = |group: &str| {
+        let group = group.to_owned();
+        Key::new("b", "ENCR_a").with(|key| key.texts.push(("x-keygroup".to_owned(), group)))
+    };
+    let stage = Stage::new(keys([Key::new("a", "ENCR_a"), also_in("other")])).await;
+    assert_eq!(found(stage.backup().await).identifier, "b");
+    // What was found before is looked at anew.
+    stage.model(|model| model.keys[1] = also_in("ENCR_b"));
+    for group in ["ENCR_a", "ENCR_b"] {
+        let asked = stage.server.key_for_backup(&GroupName::new(group).unwrap());
+        let (kind, text) = not_found(asked.await);
+        assert!(kind == "refused" && text.contains("(ENCR_a, ENCR_b)"), "{text}");
+    }
+}

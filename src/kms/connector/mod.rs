@@ -74,6 +74,9 @@ pub trait ExternalServer: Send + Sync {
     /// Makes a key in `group`, active at once. It stays there.
     fn create_key(&self, group: &GroupName, name: Option<&KeyName>) -> Asking<CreatedKey>;
 
+    /// Ends the connections that were not used for a while, and what their buffers hold with them. Due every minute or so.
+    fn end_idle(&self) {}
+
     /// What is known of the server from earlier connections. Asks nobody.
     fn peer(&self) -> Peer;
 }

@@ -155,9 +155,10 @@ impl Selection {
         self.now().by_rank.iter().map(status).collect()
     }
 
-    /// Wipes answers that are too old from memory. Due every minute or so.
+    /// Wipes answers that are too old from memory, and ends idle connections, in whose buffers keys may be. Due every minute or so.
     pub(in crate::kms) fn forget_expired(&self) {
         self.cache.forget_expired(self.clock.monotonic());
+        self.now().by_rank.iter().for_each(|server| server.end_idle());
     }
 }
 
@@ -179,6 +180,7 @@ impl Kms {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use super::*;
@@ -187,8 +189,8 @@ mod tests {
         Answer, Asking, Checking, CreatedKey, ExternalKey, KeyName, KeyServerKind, Peer, ServerIdentity, Wanted,
     };
 
-    /// A server that has nothing.
-    struct Empty(ServerIdentity);
+    /// A server that has nothing, and how often its idle connections were to be ended.
+    struct Empty(ServerIdentity, AtomicUsize);
 
     impl ExternalServer for Empty {
         fn identity(&self) -> &ServerIdentity {
@@ -211,20 +213,29 @@ mod tests {
             Box::pin(async { Answer::NoSuchKey(None) })
         }
 
+        fn end_idle(&self) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+
         fn peer(&self) -> Peer {
             Peer::default()
         }
     }
 
-    fn server(name: &str, priority: i32) -> Arc<dyn ExternalServer> {
-        Arc::new(Empty(ServerIdentity {
+    fn empty(name: &str, priority: i32) -> Arc<Empty> {
+        let identity = ServerIdentity {
             name: ServerName::new(name).unwrap(),
             kind: KeyServerKind::Kmip,
             address: format!("{name}:5696"),
             priority,
             enabled_for_backup: true,
             limit: Duration::from_secs(1),
-        }))
+        };
+        Arc::new(Empty(identity, AtomicUsize::default()))
+    }
+
+    fn server(name: &str, priority: i32) -> Arc<dyn ExternalServer> {
+        empty(name, priority)
     }
 
     fn select(servers: Vec<Arc<dyn ExternalServer>>, bound_to: Option<&str>) -> Result<Selection, SelectionError> {
@@ -233,7 +244,19 @@ mod tests {
             bound_groups: bound.into_iter().collect(),
             ..SelectionRules::default()
         };
-        Selection::new(servers, rules, Arc::new(MockClock::new()))
+        let mut clock = MockClock::new();
+        clock.expect_monotonic().return_const(Duration::ZERO);
+        Selection::new(servers, rules, Arc::new(clock))
+    }
+
+    #[test]
+    fn the_look_of_each_minute_ends_the_idle_connections_of_every_server() {
+        let servers = [empty("a", 0), empty("b", 1)];
+        let all = servers.iter().map(|server| server.clone() as Arc<dyn ExternalServer>);
+        select(all.collect(), None).ok().unwrap().forget_expired();
+        for server in servers {
+            assert_eq!(server.1.load(Ordering::Relaxed), 1);
+        }
     }
 
     #[test]

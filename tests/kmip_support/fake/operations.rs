@@ -333,11 +333,7 @@ fn key_of(object: &Object, after: Vec<Item>) -> Item {
 }
 
 /// The attributes that a request holds, in the form of its version.
-fn read_attributes(
-    (major, _): (i32, i32),
-    payload: &Item,
-    vendor: Vendor,
-) -> Result<Vec<(String, Value)>, Failure> {
+fn read_attributes((major, _): (i32, i32), payload: &Item, vendor: Vendor) -> Result<Vec<(String, Value)>, Failure> {
     let read: Option<Vec<_>> = if major >= 2 {
         let attributes = payload.find(tags::ATTRIBUTES).map(Item::items);
         let attributes = attributes.unwrap_or_default().iter();

@@ -115,6 +115,14 @@ impl Lines {
         Err(Trouble::Unanswered(lost))
     }
 
+    /// Ends the connections that would not be used again. Until then their buffers hold what came last, decrypted.
+    pub(super) fn end_idle(&self) {
+        let now = self.clock.monotonic();
+        for line in &self.lines {
+            drop(line.kept().take_if(|kept| !kept.is_fresh(now)));
+        }
+    }
+
     /// The last moment of the certificates that the endpoints showed last; the soonest of them.
     pub(super) fn certificate_not_after(&self) -> Option<Timestamp> {
         let shown = self.lines.iter().filter_map(|line| {

@@ -129,6 +129,10 @@ impl ExternalServer for KmipServer {
         Box::pin(async move { answer(inner.create_key(&group, name.as_ref()).await) })
     }
 
+    fn end_idle(&self) {
+        self.0.lines.end_idle();
+    }
+
     fn peer(&self) -> Peer {
         // Whoever panicked with it left it whole: every change is one assignment.
         let version = *self.0.version.lock().unwrap_or_else(PoisonError::into_inner);

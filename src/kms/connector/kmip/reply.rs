@@ -165,7 +165,8 @@ impl<'r> Reply<'r> {
 
     /// Whether some question was refused for the version that it was asked in, or for want of understanding.
     pub(super) fn refuses_version(&self) -> bool {
-        let of_version = |item: &Item<'_>| matches!(item, Item::Failed(failure) if failure.meaning() == Meaning::Version);
+        let of_version =
+            |item: &Item<'_>| matches!(item, Item::Failed(failure) if failure.meaning() == Meaning::Version);
         self.items.iter().any(of_version)
     }
 

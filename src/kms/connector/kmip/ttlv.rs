@@ -2,7 +2,8 @@
 //!
 //! Lenient in what may stand there: unknown tags, unknown types and unknown numbers of enumerations are kept as they are. Strict in how it
 //! stands there: every length is held against the bytes that are left before anything is made of it, and nothing is read twice. What is read
-//! borrows from the message, so key bytes are nowhere but in the buffer that gets wiped. There is no `Debug` for the same reason.
+//! borrows from the message, so that no copy of key bytes is made here: they are in the buffer that gets wiped, and in that of the TLS library for as
+//! long as its connection lives. There is no `Debug` for the same reason.
 
 use std::fmt;
 

@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -62,6 +63,8 @@ pub(super) struct Tls {
 pub(super) struct Responder {
     pub(super) endpoint: Endpoint,
     pub(super) model: Arc<Mutex<Model>>,
+    /// Told when a client ends a connection.
+    pub(super) ended: Arc<Notify>,
 }
 
 impl Responder {
@@ -83,6 +86,8 @@ impl Responder {
         let endpoint = Endpoint::new("127.0.0.1", listener.local_addr().unwrap().port()).unwrap();
         let model = Arc::new(Mutex::new(model));
         let shared = model.clone();
+        let ended = Arc::new(Notify::new());
+        let told = ended.clone();
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -98,14 +103,14 @@ impl Responder {
                     });
                     continue;
                 }
-                tokio::spawn(serve(acceptor.clone(), stream, shared.clone()));
+                tokio::spawn(serve(acceptor.clone(), stream, (shared.clone(), told.clone())));
             }
         });
-        Self { endpoint, model }
+        Self { endpoint, model, ended }
     }
 }
 
-async fn serve(acceptor: TlsAcceptor, stream: TcpStream, model: Arc<Mutex<Model>>) {
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, (model, ended): (Arc<Mutex<Model>>, Arc<Notify>)) {
     // A client that is refused, or that has heard enough, hangs up.
     let Ok(mut stream) = acceptor.accept(stream).await else {
         return;
@@ -124,6 +129,7 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, model: Arc<Mutex<Model>
             Said::Reply(_) | Said::HangUp => return,
         }
     }
+    ended.notify_one();
 }
 
 async fn request(stream: &mut TlsStream<TcpStream>) -> Option<Vec<u8>> {

@@ -181,7 +181,11 @@ async fn a_key_that_was_found_is_given_whatever_fails_after_it() {
         let stage = Stage::new(model).await;
         let found = found(by_kad(&stage, b"tape", b"").await);
         assert_eq!(found[0].identifier, "tape", "{refuses:?}");
-        assert_eq!(found.len(), if refuses.0 == "x-" { 2 } else { 1 }, "the next search was made");
+        assert_eq!(
+            found.len(),
+            if refuses.0 == "x-" { 2 } else { 1 },
+            "the next search was made"
+        );
     }
     // Nobody answers any more after Discover Versions and the look at the identifier.
     let mut model = model();
@@ -198,5 +202,8 @@ async fn a_server_that_hangs_up_on_export_is_told_by_why_it_does_not_give_the_ke
     model.spoil = unruly::from_the(3, |_| Said::HangUp);
     let stage = Stage::new(model).await;
     let (kind, text) = not_found(by_id(&stage, UUID).await);
-    assert!(kind == "refused" && text.contains("Wrong Key Lifecycle State"), "{text}");
+    assert!(
+        kind == "refused" && text.contains("Wrong Key Lifecycle State"),
+        "{text}"
+    );
 }

@@ -11,7 +11,10 @@ fn refusing(these: &'static [(usize, u32)]) -> Option<model::Spoil> {
         count += 1;
         let reason = these.iter().find(|(n, _)| *n == count).map(|(_, reason)| *reason);
         Said::Reply(reason.map_or(reply, |reason| {
-            let failed = [enumeration(tag::RESULT_STATUS, 1), enumeration(tag::RESULT_REASON, reason)];
+            let failed = [
+                enumeration(tag::RESULT_STATUS, 1),
+                enumeration(tag::RESULT_REASON, reason),
+            ];
             structure(tag::RESPONSE_MESSAGE, &[structure(tag::BATCH_ITEM, &failed)])
         }))
     }))
@@ -81,7 +84,10 @@ async fn a_key_that_was_found_and_may_not_be_looked_at_is_not_passed_over() {
         // The search is known to filter, so the newer key is of the group.
         let stage = Stage::new(keys([Key::new("a", "ENCR_a"), unseen("b", reason)])).await;
         let (kind, text) = not_found(stage.backup().await);
-        assert!(kind == "refused" && text.contains("give this client the right"), "{text}");
+        assert!(
+            kind == "refused" && text.contains("give this client the right"),
+            "{text}"
+        );
 
         // It is not, and another key of the group is there; without that one, nobody knows.
         let mut model = keys([Key::new("a", "ENCR_a"), unseen("b", reason)]);

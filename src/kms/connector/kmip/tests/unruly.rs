@@ -1,10 +1,13 @@
 //! Servers and networks that do not behave.
 
+use std::sync::atomic::Ordering;
+
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::version::{TLS12, TLS13};
 
 use super::model::{Batches, Said, field, structure};
 use super::*;
+use crate::clock::MockClock;
 use crate::kms::connector::kmip::names::tag;
 
 const ONLY_TLS12: &[&rustls::SupportedProtocolVersion] = &[&TLS12];
@@ -207,6 +210,30 @@ async fn a_change_whose_answer_is_lost_is_not_made_twice() {
         "{text}"
     );
     stage.model(|model| assert_eq!(model.keys.len(), 2));
+}
+
+#[tokio::test]
+async fn a_connection_that_lies_idle_is_ended_and_the_keys_in_its_buffers_with_it() {
+    let pki = Pki::new("ours");
+    let responder = Responder::start(tls(&pki), keys([Key::new("a", "ENCR_a")])).await;
+    let seconds = Arc::new(AtomicU64::new(1));
+    let mut clock = MockClock::new();
+    clock.expect_now().returning(|| Still.now());
+    let running = seconds.clone();
+    clock
+        .expect_monotonic()
+        .returning(move || Duration::from_secs(running.load(Ordering::Relaxed)));
+    let settings = settings(&pki, vec![responder.endpoint.clone()]);
+    let server = KmipServer::new(identity(), settings, Arc::new(clock)).unwrap();
+    found(server.key_for_backup(&group()).await);
+    seconds.fetch_add(59, Ordering::Relaxed);
+    server.end_idle();
+    found(server.key_for_backup(&group()).await);
+    assert_eq!(responder.model.lock().unwrap().connections, 1);
+    seconds.fetch_add(60, Ordering::Relaxed);
+    server.end_idle();
+    let ended = tokio::time::timeout(Duration::from_secs(20), responder.ended.notified());
+    ended.await.expect("the connection is kept");
 }
 
 #[tokio::test]

@@ -66,6 +66,8 @@ mod kms_sealing_process;
 mod kms_select;
 #[path = "kms_server_cli.rs"]
 mod kms_server_cli;
+#[path = "kms_server_faults.rs"]
+mod kms_server_faults;
 #[path = "kms_servers.rs"]
 mod kms_servers;
 #[path = "kms_snapshot_process.rs"]

@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use kms_support::outside::{OtherKms, Weather};
 use kms_support::{Home, Log, Running, group, import, new_group, rotate, volume};
-use tapekey::kad::{BlockKads, KeyId, KeyKind, OurKad, derive_volume_key};
+use tapekey::kad::{BlockKads, KeyId, KeyKind, OurKad};
 use tapekey::kms::connector::{ExternalServer, ServerName};
 use tapekey::kms::select::SelectionRules;
 use tapekey::kms_api::{
-    BindGroups, Binding, ClientName, ErrorCode, KadMatch, KeyServerKind, KeyState, RESTORED_KEYS_MAX, ServerResult,
+    AdminChange, BindGroups, Binding, ClientName, ErrorCode, KadMatch, KeyServerKind, KeyState, NewAdminRequest,
+    RESTORED_KEYS_MAX, RenameGroup, ServerResult,
 };
 use tapekey::kms_client::{BackupKey, KmsClient, KmsClientError, RestoreAnswer};
 use tokio::sync::Barrier;
@@ -174,7 +175,14 @@ async fn a_group_that_only_an_external_server_knows_is_derived_and_its_volumes_a
     assert_eq!(restored.keys[0].state, KeyState::Inactive);
     assert_eq!(
         service.no_backup("ENCR_outside").await.code(),
-        Some(ErrorCode::NoSuchGroup)
+        Some(ErrorCode::NoActiveKey)
+    );
+    let groups = service.admin.groups().await.unwrap();
+    let made = groups.iter().find(|one| one.name == group("ENCR_outside")).unwrap();
+    assert_eq!(made.kind, KeyKind::Derived);
+    assert_eq!(
+        made.description,
+        "made by the KMS at the first release of an external server's key"
     );
 
     let records = service.records().await;
@@ -187,6 +195,11 @@ async fn a_group_that_only_an_external_server_knows_is_derived_and_its_volumes_a
         })
         .collect();
     assert_eq!(released.len(), 2, "{records:?}");
+    let made = |detail: &str| detail == "from offsite (KMIP at offsite.example.org:5696), group made, derived";
+    let first = records
+        .iter()
+        .filter(|(action, _, detail)| action == "backup_key" && made(detail));
+    assert_eq!(first.count(), 1, "{records:?}");
 }
 
 #[tokio::test]
@@ -551,53 +564,120 @@ async fn a_key_that_its_server_marks_as_compromised_is_given_and_its_audit_recor
 }
 
 #[tokio::test]
-async fn a_group_key_of_an_external_server_leaves_only_if_an_administrator_made_its_group_as_is_here() {
+async fn a_group_key_of_an_external_server_leaves_only_if_its_group_was_made_as_is_before_its_first_use() {
     let [offsite] = servers([("offsite", 0)]);
     let id = offsite.rotate("ENCR_shared").await;
     offsite.import("ENCR_old", &[7]).await;
     let service = Service::start(&[&offsite], SelectionRules::default()).await;
-    let derived = service.backup("ENCR_shared").await;
 
-    // By its id, by the KAD noted with it, and by KADs that claim it to be used as it is.
-    for kad in [id.0.as_slice(), id.to_string().as_bytes(), b"foreign 7"] {
+    // By its id, and by the KAD noted with it.
+    let spelled = id.to_string();
+    let kads = [id.0.as_slice(), spelled.as_bytes(), b"foreign 7"];
+    for kad in kads {
         let answer = service.restore(kad).await;
         assert!(answer.keys.is_empty() && answer.candidates.is_empty());
         let result = &answer.outcomes[0].result;
         assert!(
-            matches!(result, ServerResult::None(Some(why)) if why.contains("which is no as-is group of this KMS")),
+            matches!(result, ServerResult::Refused(why) if why.contains("which is no as-is group of this KMS")),
             "{result:?}"
         );
     }
-    let claimed = OurKad::as_is(id, &derived.key).encode();
-    assert!(service.restore(&claimed).await.keys.is_empty());
-
     for name in ["ENCR_shared", "ENCR_old"] {
-        service
-            .admin
-            .create_group(&new_group(name, KeyKind::AsIs))
-            .await
-            .unwrap();
+        let wanted = new_group(name, KeyKind::AsIs);
+        service.admin.create_group(&wanted).await.unwrap();
     }
     let as_is = service.backup("ENCR_shared").await;
     assert_eq!(as_is.kad, OurKad::as_is(id, &as_is.key));
-    assert!(derive_volume_key(&as_is.key, id, derived.kad.nonce()) == derived.key);
     assert!(service.restore(&as_is.kad.encode()).await.keys[0].key == as_is.key);
-    let older = service.restore(&derived.kad.encode()).await;
-    assert!(
-        older.keys[0].key == derived.key,
-        "what was written before is read all the same"
-    );
-    for (kad, matched) in [
-        (id.0.as_slice(), KadMatch::KeyId),
-        (id.to_string().as_bytes(), KadMatch::KeyId),
-        (b"foreign 7", KadMatch::Exact),
-        (b"foreign 7 \0", KadMatch::ButForPadding),
-    ] {
+    for (kad, matched) in kads
+        .into_iter()
+        .zip([KadMatch::KeyId, KadMatch::KeyId, KadMatch::Exact])
+        .chain([(b"foreign 7 \0".as_slice(), KadMatch::ButForPadding)])
+    {
         let answer = service.restore(kad).await;
         assert_eq!((answer.candidates.len(), answer.candidates[0].matched), (1, matched));
         assert_eq!(answer.candidates[0].server.name, "offsite");
     }
+    // Under another name, what was written would be found no more.
+    for name in ["ENCR_shared", "ENCR_old"] {
+        let to = RenameGroup {
+            name: group("ENCR_other"),
+        };
+        let refused = service.admin.rename_group(&group(name), &to).await.err().unwrap();
+        assert_eq!(refused.code(), Some(ErrorCode::GroupNotEmpty), "{refused}");
+    }
     service.running.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_its_group_a_key_that_volume_keys_were_derived_of_never_leaves() {
+    let [offsite] = servers([("offsite", 0)]);
+    let id = offsite.rotate("ENCR_shared").await;
+    let elsewhere = Service::start(&[&offsite], SelectionRules::default()).await;
+    let written = elsewhere.backup("ENCR_shared").await;
+    elsewhere.running.stop().await;
+    // What is read counts as much as what is written.
+    for reads_only in [false, true] {
+        let service = Service::start(&[&offsite], SelectionRules::default()).await;
+        let operator = service.home.client("operator-1", service.running.address);
+        let derived = match reads_only {
+            true => written.kad.clone(),
+            false => service.backup("ENCR_shared").await.kad,
+        };
+        assert_eq!(service.restore(&derived.encode()).await.keys.len(), 1);
+
+        let shared = group("ENCR_shared");
+        let made = operator.create_group(&new_group("ENCR_shared", KeyKind::AsIs)).await;
+        assert_eq!(made.err().unwrap().code(), Some(ErrorCode::NameTaken));
+        operator
+            .create_group(&new_group("ENCR_as_is", KeyKind::AsIs))
+            .await
+            .unwrap();
+        let onto = RenameGroup { name: shared.clone() };
+        let renamed = operator.rename_group(&group("ENCR_as_is"), &onto).await;
+        assert_eq!(renamed.err().unwrap().code(), Some(ErrorCode::NameTaken));
+        let away = RenameGroup {
+            name: group("ENCR_away"),
+        };
+        let renamed = operator.rename_group(&shared, &away).await.err().unwrap();
+        assert_eq!(renamed.code(), Some(ErrorCode::GroupNotEmpty));
+        assert!(
+            renamed.to_string().contains("which keeps its name\nhint: "),
+            "{renamed}"
+        );
+        let deletion = NewAdminRequest {
+            change: AdminChange::DeleteGroup { group: shared },
+            reason: "to make it anew".to_owned(),
+        };
+        let deleted = service.admin.make_request(&deletion).await.err().unwrap();
+        assert_eq!(deleted.code(), Some(ErrorCode::GroupNotEmpty));
+
+        let claimed = OurKad::as_is(id, &written.key).encode();
+        for kad in [id.0.as_slice(), id.to_string().as_bytes(), &claimed] {
+            let answer = service.restore(kad).await;
+            assert!(answer.keys.is_empty() && answer.candidates.is_empty());
+            let result = &answer.outcomes[0].result;
+            assert!(matches!(result, ServerResult::Refused(_)), "{result:?}");
+        }
+        let again = service.backup("ENCR_shared").await;
+        assert_eq!(again.kad.kind(), KeyKind::Derived);
+        service.running.stop().await;
+        // Nor does it help to take the mark away, or to alter the kind, behind the service's back.
+        for sql in [
+            "UPDATE key_groups SET released_outside = 0 WHERE name = 'ENCR_shared'",
+            "UPDATE key_groups SET kind = 'as_is' WHERE name = 'ENCR_shared'",
+        ] {
+            assert_eq!(service.home.sql(sql), 1);
+            let servers = vec![Arc::clone(&offsite) as Arc<dyn ExternalServer>];
+            let running = service.home.serve_with(servers, SelectionRules::default()).await;
+            let operator = service.home.client("operator-1", running.address);
+            assert!(operator.rename_group(&group("ENCR_shared"), &away).await.is_err());
+            let media = service.home.client("media-server-1", running.address);
+            assert!(media.backup_key("ENCR_shared", &volume("A2")).await.is_err());
+            assert!(media.restore_keys(&id.0, None).await.unwrap().candidates.is_empty());
+            running.stop().await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -222,6 +222,23 @@ async fn other_settings_count_at_once_and_what_the_server_answered_before_is_for
         enabled_for_backup: Some(false),
         ..ChangeServer::default()
     };
+    let refused = service
+        .admin
+        .change_server(&named("b"), &elsewhere)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(refused.code(), Some(ErrorCode::ServerInUse));
+    assert!(
+        refused
+            .to_string()
+            .contains("b holds the keys of a volume, and an endpoint of it would be asked no more: A00001L8"),
+        "{refused}"
+    );
+    let elsewhere = ChangeServer {
+        despite_volumes: true,
+        ..elsewhere
+    };
     service.admin.change_server(&named("b"), &elsewhere).await.unwrap();
     let again = service.backup("ENCR_x").await;
     assert!(
@@ -239,7 +256,9 @@ async fn other_settings_count_at_once_and_what_the_server_answered_before_is_for
         .filter(|(action, ..)| action == "change_server")
         .collect();
     assert_eq!(changes[0].2, "b: priority 5");
-    assert_eq!(changes[1].2, "b: endpoints b2.example.org:5696, for restores only");
+    assert!(changes[1].1.starts_with("refused: "), "{changes:?}");
+    let accepted = "b: endpoints b2.example.org:5696, for restores only, which holds the keys of A00001L8 (ENCR_x, ";
+    assert!(changes[2].2.starts_with(accepted), "{changes:?}");
 }
 
 #[tokio::test]
@@ -469,7 +488,7 @@ async fn a_server_is_not_removed_while_volumes_are_known_that_need_it_unless_som
     let accepted = RemoveServer { despite_volumes: true };
     let removed = service.admin.remove_server(&named("offsite"), &accepted).await.unwrap();
     assert_eq!(removed.volumes.len(), 20);
-    assert_eq!(service.no_backup("ENCR_a").await.code(), Some(ErrorCode::NoSuchGroup));
+    assert_eq!(service.no_backup("ENCR_a").await.code(), Some(ErrorCode::NoActiveKey));
     let again = service.admin.remove_server(&named("offsite"), &accepted).await;
     assert_eq!(again.err().unwrap().code(), Some(ErrorCode::NoSuchServer));
 
@@ -527,6 +546,7 @@ async fn a_group_gets_new_keys_from_the_server_that_it_is_bound_to_and_old_ones_
     let no_group = service.admin.bind_group_to_server(&group("ENCR_x"), &unknown).await;
     assert_eq!(no_group.err().unwrap().code(), Some(ErrorCode::NoSuchGroup));
     service.own_group("ENCR_x").await;
+    service.own_group("ENCR_z").await;
     let no_server = BindGroupToServer {
         server: Some(named("c")),
     };
@@ -558,15 +578,16 @@ async fn a_group_gets_new_keys_from_the_server_that_it_is_bound_to_and_old_ones_
 
     b.rotate("ENCR_y").await;
     let to = RenameGroup { name: group("ENCR_y") };
-    service.bind("ENCR_x", Some("b")).await;
-    service.admin.rename_group(&group("ENCR_x"), &to).await.unwrap();
+    service.bind("ENCR_z", Some("b")).await;
+    service.admin.rename_group(&group("ENCR_z"), &to).await.unwrap();
     a.rotate("ENCR_y").await;
+    a.rotate("ENCR_z").await;
     assert_eq!(
         from(&service.backup("ENCR_y").await),
         "b",
         "the binding stays with the group"
     );
-    assert_eq!(from(&service.backup("ENCR_x").await), "a", "and not with the name");
+    assert_eq!(from(&service.backup("ENCR_z").await), "a", "and not with the name");
     let service = service.restarted().await;
     assert_eq!(from(&service.backup("ENCR_y").await), "b");
     let records = service.records().await;

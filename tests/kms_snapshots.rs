@@ -302,7 +302,7 @@ async fn a_snapshot_that_was_tampered_with_is_refused() {
             "PRAGMA foreign_keys = OFF; UPDATE keys SET group_id = randomblob(16)",
             "refers to a record of key_groups",
         ),
-        ("PRAGMA user_version = 7", "this program knows 6"),
+        ("PRAGMA user_version = 8", "this program knows 7"),
         (
             "UPDATE store SET created = created",
             "the manifest is not as this store wrote it",

@@ -19,10 +19,10 @@ use tapekey::kms_api::CreateKey;
 async fn a_newer_store_an_older_one_and_other_files_are_refused_untouched() {
     for (sql, says) in [
         (
-            "PRAGMA user_version = 7;",
-            "has version 7, this program knows 6\nhint: run the tapekey-kms that wrote it",
+            "PRAGMA user_version = 8;",
+            "has version 8, this program knows 7\nhint: run the tapekey-kms that wrote it",
         ),
-        ("PRAGMA user_version = 5;", "has version 5, this program knows 6"),
+        ("PRAGMA user_version = 5;", "has version 5, this program knows 7"),
         ("PRAGMA application_id = 7;", "is no store of tapekey-kms"),
     ] {
         let home = Home::new();

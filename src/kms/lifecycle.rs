@@ -15,7 +15,7 @@ impl Kms {
     /// Gives a group another name. Its keys stay in it; hosts ask for it by the new name.
     ///
     /// # Errors
-    /// [`Refusal`]: no such group, no `ENCR_`, name taken.
+    /// [`Refusal`]: no such group, no `ENCR_`, name taken, keys of an external server were given out for it.
     pub async fn rename_group(
         &self,
         actor: &Actor,
@@ -30,6 +30,9 @@ impl Kms {
             let found = existing(session, &group)?;
             if to.name == group {
                 return Ok(found.record);
+            }
+            if found.released_outside {
+                return Err(Refusal::ReleasedOutside { group }.into());
             }
             if groups::by_name(session, &to.name)?.is_some() {
                 return Err(Refusal::GroupExists { group: to.name }.into());

@@ -39,6 +39,20 @@ pub enum Refusal {
         /// What happened.
         why: String,
     },
+    /// Servers were added, changed or removed while they were asked: by another node of this KMS, say.
+    #[error("group {group}: the external servers were changed while they were asked, and no key was given")]
+    ServersChanged {
+        /// The group.
+        group: GroupName,
+    },
+    /// Which servers there are, or which groups are bound to one, cannot be read.
+    #[error("group {group}: where its new keys come from is unknown: {why}")]
+    ServersUnknown {
+        /// The group.
+        group: GroupName,
+        /// What happened.
+        why: String,
+    },
     /// An external server does not give the key, or gives a wrong one.
     #[error("group {group}: server {server} refuses: {why}")]
     ServerRefused {
@@ -91,6 +105,12 @@ pub enum Refusal {
     #[error("there is a group {group} already")]
     GroupExists {
         /// The name.
+        group: GroupName,
+    },
+    /// The name stands for the keys that an external server has in the group, and so for what was written under them.
+    #[error("keys of an external server were given out for group {group}, which keeps its name")]
+    ReleasedOutside {
+        /// The group.
         group: GroupName,
     },
     /// The key's name is taken.
@@ -247,7 +267,9 @@ impl Refusal {
         match self {
             Self::NotForTape { .. } => ErrorCode::NotForTape,
             Self::NotForDisk { .. } => ErrorCode::NotForDisk,
-            Self::ServerUnreachable { .. } => ErrorCode::ServerUnreachable,
+            Self::ServerUnreachable { .. } | Self::ServersChanged { .. } | Self::ServersUnknown { .. } => {
+                ErrorCode::ServerUnreachable
+            }
             Self::ServerRefused { .. } => ErrorCode::ServerRefused,
             Self::BoundServer { .. } => ErrorCode::NoActiveKey,
             Self::NoKeyAnywhere { own, .. } => own.code(),
@@ -255,6 +277,7 @@ impl Refusal {
             Self::NoSuchKey { .. } => ErrorCode::NoSuchKey,
             Self::NoActiveKey { .. } => ErrorCode::NoActiveKey,
             Self::GroupExists { .. } | Self::KeyExists { .. } => ErrorCode::NameTaken,
+            Self::ReleasedOutside { .. } => ErrorCode::GroupNotEmpty,
             Self::KeyIdExists { .. } => ErrorCode::IdTaken,
             Self::ImportIntoDerived { .. } | Self::OtherKind { .. } => ErrorCode::WrongKind,
             Self::ImportSize { .. } | Self::EmptyKad { .. } => ErrorCode::BadRequest,
@@ -290,6 +313,10 @@ impl Refusal {
                 "bring the server back; with fall_back_when_unreachable = true in kms.toml another source of keys is taken instead"
                     .to_owned()
             }
+            Self::ServersChanged { .. } => "ask again".to_owned(),
+            Self::ServersUnknown { .. } => {
+                "tapekey-kms verify FOLDER names every record that is damaged; restores go on, backups wait until it is mended".to_owned()
+            }
             Self::ServerRefused { .. } => {
                 "change that at the server; no other one is asked, so that the source of keys never changes by itself".to_owned()
             }
@@ -307,6 +334,10 @@ impl Refusal {
                 )
             }
             Self::GroupExists { .. } | Self::KeyExists { .. } => "choose another name".to_owned(),
+            Self::ReleasedOutside { .. } => {
+                "servers know the group by its name: make a group of the other name for new volumes; what was written stays readable through this one"
+                    .to_owned()
+            }
             Self::KeyIdExists { .. } => {
                 "use that key; a new one gets an id of its own when --id is left out".to_owned()
             }

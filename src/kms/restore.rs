@@ -6,7 +6,7 @@ use super::candidates::{self, Candidates};
 use super::connector::Wanted;
 use super::metrics::count_release;
 use super::model::ServiceError;
-use super::select::{Released, Vetted, in_millis};
+use super::select::{Released, Vetted, in_millis, note_restore};
 use super::service::Kms;
 use super::store::keys::{self, StoredKey};
 use super::store::{Session, certificates, requests};
@@ -51,14 +51,16 @@ impl Kms {
         let outside = self.selection.for_restore(&wanted).await;
         let began = self.clock.monotonic();
         let work = move |session: &mut Session<'_>| {
-            let outside = outside.vet(session, (&kads, &event.actor), ours)?;
             let request = event.clone();
             let (answer, from_outside) = session.audited(event, |session, event| {
+                let outside = outside.vet(session, (&kads, &request.actor), ours);
                 let found = find(session, &kads, ours, (outside.keys.is_empty(), event))?;
                 Ok(combine(found, outside, event))
             })?;
             for one in from_outside {
-                session.audited(one.event(&request), |_, _| Ok(()))?;
+                session.audited(one.event(&request), |session, event| {
+                    note_restore(session, event, &one.group)
+                })?;
             }
             Ok(answer)
         };

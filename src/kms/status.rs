@@ -93,6 +93,10 @@ impl Kms {
             .iter()
             .filter_map(|server| Some((&server.name, server.failure.as_ref()?)));
         alarms.extend(unusable.map(|(name, why)| format!("external server {name} cannot be used: {why}")));
+        let stopped = self.selection.stopped();
+        alarms.extend(
+            stopped.map(|why| format!("backups wait, since which external servers there are is unknown: {why}")),
+        );
         Ok(ServiceStatus {
             store: store.to_string(),
             keys: looked.keys,

@@ -284,7 +284,7 @@ pub enum ErrorCode {
     SecondAdmin,
     /// It was asked for, and its waiting time is not over.
     NotYet,
-    /// A group with keys cannot be deleted.
+    /// A group with keys cannot be deleted; nor one for which an external server gave keys, which keeps its name too.
     GroupNotEmpty,
     /// No snapshot was made, or it would lie beside the store and the request does not accept that.
     Snapshot,

@@ -174,6 +174,9 @@ pub struct ChangeServer {
     /// Whether a key that the server calls compromised may still read what was written under it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_compromised_restore: Option<bool>,
+    /// Accepts that volumes were written under its keys, which other endpoints may not have. Audited.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub despite_volumes: bool,
 }
 
 impl ChangeServer {
@@ -424,7 +427,7 @@ impl ServerName {
     /// Whether it means something of its own, so that no external server may have it.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
-        self.is_built_in() || self.as_str() == ANY_SERVER
+        self.is_built_in() || self.as_str() == ANY_SERVER || *self == Self::unreadable()
     }
 
     /// The KMS's own store.

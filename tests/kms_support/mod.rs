@@ -31,7 +31,7 @@ use tapekey::kms::connector::ExternalServer;
 use tapekey::kms::init::init_at;
 use tapekey::kms::seal::HostMasterKey;
 use tapekey::kms::select::{Selection, SelectionRules};
-use tapekey::kms::server::{Server, ServerError};
+use tapekey::kms::server::Server;
 use tapekey::kms::service::Kms;
 use tapekey::kms::store::{StoreFile, StorePlace, walk_audit};
 use tapekey::kms_api::{
@@ -482,12 +482,7 @@ impl Home {
     }
 
     pub(crate) async fn serve_kms(&self, kms: Arc<Kms>, meanwhile: impl FnOnce()) -> Running {
-        self.try_serve_kms(kms, meanwhile).await.unwrap()
-    }
-
-    /// The same where the service may refuse to start.
-    pub(crate) async fn try_serve_kms(&self, kms: Arc<Kms>, meanwhile: impl FnOnce()) -> Result<Running, ServerError> {
-        let server = Server::bind(&self.config(), kms, self.clock.clone()).await?;
+        let server = Server::bind(&self.config(), kms, self.clock.clone()).await.unwrap();
         let address = server.address().unwrap();
         let metrics = server.metrics_address().unwrap().unwrap();
         meanwhile();
@@ -495,12 +490,12 @@ impl Home {
         let task = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        Ok(Running {
+        Running {
             address,
             metrics,
             stop,
             task,
-        })
+        }
     }
 
     pub(crate) fn client(&self, name: &str, address: SocketAddr) -> KmsClient {

@@ -102,6 +102,9 @@ pub(super) struct SetArgs {
     /// Restore with keys that it calls compromised, too
     #[arg(long)]
     compromised_restore: bool,
+    /// Accept other endpoints although volumes were written under its keys: the same store is behind them; audited
+    #[arg(long, requires = "endpoints")]
+    despite_volumes: bool,
 }
 
 /// As the command line spells it.
@@ -225,6 +228,7 @@ impl SetArgs {
             credentials,
             limit_ms: self.limit_ms,
             allow_compromised_restore: one_of(self.compromised_restore, self.no_compromised_restore),
+            despite_volumes: self.despite_volumes,
         };
         match wanted.is_empty() {
             true => Err(Failure::new(

@@ -226,6 +226,10 @@ fn check_deletable(stored: &keys::StoredKey) -> Result<(), RequestRefusal> {
 }
 
 fn check_empty(session: &Session<'_>, group: &groups::Group) -> Result<(), ServiceError> {
+    if group.released_outside {
+        let group = group.record.name.clone();
+        return Err(RequestRefusal::ReleasedOutside { group }.into());
+    }
     if keys::list(session, group, "", 1)?.is_empty() {
         return Ok(());
     }

@@ -69,6 +69,12 @@ pub enum RequestRefusal {
         /// The group.
         group: GroupName,
     },
+    /// A group whose record says how what an external server's keys wrote is read.
+    #[error("keys of an external server were given out for group {group}")]
+    ReleasedOutside {
+        /// The group.
+        group: GroupName,
+    },
 }
 
 impl RequestRefusal {
@@ -80,7 +86,7 @@ impl RequestRefusal {
             Self::RequestState { .. } | Self::RequestOpen { .. } | Self::NotDeletable { .. } => ErrorCode::WrongState,
             Self::SamePerson { .. } | Self::NoFurtherAdmin { .. } => ErrorCode::SecondAdmin,
             Self::NotYet { .. } => ErrorCode::NotYet,
-            Self::GroupNotEmpty { .. } => ErrorCode::GroupNotEmpty,
+            Self::GroupNotEmpty { .. } | Self::ReleasedOutside { .. } => ErrorCode::GroupNotEmpty,
         }
     }
 
@@ -110,6 +116,9 @@ impl RequestRefusal {
             Self::GroupNotEmpty { group } => format!(
                 "a group that has ever had a key stays, so that its tapes can be told; tapekey kms key list {group}"
             ),
+            Self::ReleasedOutside { .. } => {
+                "it stays, since what was written under them is read by its name and kind".to_owned()
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ impl Selection {
         (began, limit): (Duration, Duration),
     ) -> Asked {
         let identity = server.identity();
-        if let Some(keys) = self.cache.look_up(&identity.name, &question, began) {
+        if let Some(keys) = self.cache.look_up(server, &question, began) {
             return Asked {
                 source: source(server, true, Duration::ZERO),
                 answer: Answer::Found(keys),
@@ -49,7 +49,7 @@ impl Selection {
         let ended = self.clock.monotonic();
         if let Answer::Found(keys) = &answer {
             self.cache
-                .keep(generation, (identity.name.clone(), question), keys.clone(), ended);
+                .keep(generation, (server.clone(), question), keys.clone(), ended);
         }
         Asked {
             source: source(server, false, ended.saturating_sub(began)),

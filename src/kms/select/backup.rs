@@ -7,6 +7,7 @@ use super::Selection;
 use super::ask::{Asked, in_millis};
 use super::cache::{Keys, Question};
 use super::restore::named;
+use super::servers::Servers;
 use crate::kad::KeyKind;
 use crate::kms::audit::{Action, Actor, Event};
 use crate::kms::connector::{Answer, ExternalKey, ExternalServer};
@@ -14,7 +15,7 @@ use crate::kms::metrics::count_release;
 use crate::kms::model::{Refusal, ServiceError};
 use crate::kms::releases::from_where;
 use crate::kms::service::{Kms, check_purpose, existing, for_new_volume};
-use crate::kms::store::{Session, certificates, groups, keys};
+use crate::kms::store::{Session, StoreError, certificates, groups, key_servers, keys};
 use crate::kms_api::{
     BackupKeyAnswer, BackupKeyRequest, GroupName, KeyRecord, KeyServerKind, KeySource, KeyState, Purpose, ServerName,
     ServerOutcome, ServerResult,
@@ -33,6 +34,14 @@ enum Choice {
     Stop(Refusal),
 }
 
+/// Who gives the key, by the servers of which moment, and what those said that were passed over.
+struct Chosen {
+    choice: Choice,
+    passed: Vec<ServerOutcome>,
+    /// The number of changes that the servers were of, if they came out of the store.
+    as_of: Option<i64>,
+}
+
 /// What follows from one server's answer.
 enum Next {
     Take(Choice),
@@ -44,21 +53,40 @@ impl Kms {
     ///
     /// # Errors
     /// [`Refusal`]: a name that does not fit the purpose, no such group, no active key, an external server that cannot be reached or
-    /// refuses.
+    /// refuses, servers that change all the time.
     pub async fn backup_key(&self, actor: &Actor, request: BackupKeyRequest) -> Result<BackupKeyAnswer, ServiceError> {
+        match self.backup_key_once(actor, &request).await {
+            Err(ServiceError::Refused(Refusal::ServersChanged { .. })) => {
+                self.take_up_now().await;
+                self.backup_key_once(actor, &request).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn backup_key_once(
+        &self,
+        actor: &Actor,
+        request: &BackupKeyRequest,
+    ) -> Result<BackupKeyAnswer, ServiceError> {
         let began = self.clock.monotonic();
         let mut event = Event::new(actor, Action::BackupKey);
         event.group = Some(request.group.to_string());
         event.volume = Some(request.volume.to_string());
         event.detail = (request.purpose == Purpose::Disk).then(|| "for disk".to_owned());
-        let (choice, passed) = match check_purpose(request.purpose, &request.group) {
+        let chosen = match check_purpose(request.purpose, &request.group) {
             Ok(()) => self.selection.for_backup(&request.group).await,
-            Err(refusal) => (Choice::Stop(refusal), Vec::new()),
+            Err(refusal) => Chosen::stop(refusal),
         };
-        let (group, purpose) = (request.group, request.purpose.name());
+        let (group, purpose) = (request.group.clone(), request.purpose.name());
         let work = move |session: &Session<'_>, event: &mut Event| {
             // It may have lost the group while the servers were asked.
             certificates::admit_to_group(session, &event.actor, &group)??;
+            let Chosen { choice, passed, as_of } = chosen;
+            // Another node may have removed the server meanwhile, and counted who has volumes of it.
+            if as_of.is_some() && as_of != Some(key_servers::changes(session)?) {
+                return Err(Refusal::ServersChanged { group }.into());
+            }
             match choice {
                 Choice::Outside { source, keys } => from_outside(session, event, (source, &keys, passed), group),
                 Choice::BuiltIn => from_built_in(session, event, group, passed),
@@ -78,8 +106,17 @@ impl Kms {
 
 impl Selection {
     /// Who is to give the key, and what those said that were passed over.
-    async fn for_backup(&self, group: &GroupName) -> (Choice, Vec<ServerOutcome>) {
+    async fn for_backup(&self, group: &GroupName) -> Chosen {
         let servers = self.now();
+        let (choice, passed) = match &servers.stopped {
+            Some(why) => (Choice::Stop(servers_unknown(group, why)), Vec::new()),
+            None => self.walk(&servers, group).await,
+        };
+        let as_of = servers.as_of;
+        Chosen { choice, passed, as_of }
+    }
+
+    async fn walk(&self, servers: &Servers, group: &GroupName) -> (Choice, Vec<ServerOutcome>) {
         let bound = servers.bound_groups.get(group);
         let mut passed = Vec::new();
         if bound.is_some_and(ServerName::is_built_in) {
@@ -139,6 +176,21 @@ impl Selection {
     }
 }
 
+impl Chosen {
+    fn stop(refusal: Refusal) -> Self {
+        Self {
+            choice: Choice::Stop(refusal),
+            passed: Vec::new(),
+            as_of: None,
+        }
+    }
+}
+
+fn servers_unknown(group: &GroupName, why: &str) -> Refusal {
+    let (group, why) = (group.clone(), why.to_owned());
+    Refusal::ServersUnknown { group, why }
+}
+
 fn outcome(server: KeySource, result: ServerResult) -> ServerOutcome {
     ServerOutcome { server, result }
 }
@@ -184,10 +236,11 @@ fn from_outside(
     let key = keys
         .first()
         .ok_or_else(|| Refusal::NoActiveKey { group: group.clone() })?;
-    let (id, kind) = (key.id(), kind_of(session, &group)?);
+    let id = key.id();
     event.key_id = Some(id);
     let source = named(&source, key);
     add_detail(event, &from_where(&source));
+    let kind = note_release(session, event, &group)?;
     let (drive_key, kad) = for_new_volume(session, kind, id, &key.key)?;
     Ok(BackupKeyAnswer {
         key: drive_key,
@@ -239,11 +292,30 @@ fn from_built_in(
     })
 }
 
-/// How keys on drives follow from the keys of `group`: as the built-in store says, if it knows the group; else derived, so that no key of
-/// an external server ever leaves as it is without an administrator's word.
-pub(super) fn kind_of(session: &Session<'_>, group: &GroupName) -> Result<KeyKind, ServiceError> {
-    let known = groups::by_name(session, group)?;
-    Ok(known.map_or(KeyKind::Derived, |group| group.record.kind))
+/// Notes in the transaction of a release that a key of an external server leaves under that group's name. A group that nobody made is made,
+/// derived: nobody can then say of it that the server's key itself may leave.
+fn note_release(session: &Session<'_>, event: &mut Event, group: &GroupName) -> Result<KeyKind, ServiceError> {
+    let (kind, made) = groups::note_release_from_outside(session, group)?;
+    if made {
+        add_detail(event, "group made, derived");
+    }
+    Ok(kind)
+}
+
+/// The same for what was written before. A record that cannot be read is there all the same: nobody can make the group anew, rename or
+/// delete it, so that it keeps no volume from being read.
+pub(in crate::kms) fn note_restore(
+    session: &Session<'_>,
+    event: &mut Event,
+    group: &GroupName,
+) -> Result<(), ServiceError> {
+    match note_release(session, event, group) {
+        Err(ServiceError::Store(StoreError::DoesNotOpen { what })) => {
+            add_detail(event, &format!("the record of {what} does not open"));
+            Ok(())
+        }
+        noted => noted.map(drop),
+    }
 }
 
 fn add_detail(event: &mut Event, more: &str) {

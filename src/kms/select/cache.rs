@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::kms::connector::{ExternalKey, GroupName, ServerName, Wanted};
+use crate::kms::connector::{ExternalKey, ExternalServer, GroupName, ServerName, Wanted};
 
 /// How long an answer is believed.
 const KEPT_FOR: Duration = Duration::from_secs(600);
@@ -38,7 +38,8 @@ struct Kept {
 }
 
 struct Entry {
-    server: ServerName,
+    /// The very one that answered: another one of its name has said nothing yet.
+    server: Arc<dyn ExternalServer>,
     question: Question,
     keys: Keys,
     since: Duration,
@@ -46,11 +47,11 @@ struct Entry {
 
 impl Cache {
     /// What `server` answered not long before `now`, a time of a clock that never jumps.
-    pub(super) fn look_up(&self, server: &ServerName, question: &Question, now: Duration) -> Option<Keys> {
+    pub(super) fn look_up(&self, server: &Arc<dyn ExternalServer>, question: &Question, now: Duration) -> Option<Keys> {
         let mut kept = self.lock();
         kept.forget_before(now);
         let mut answers = kept.answers.iter();
-        let found = answers.find(|entry| entry.server == *server && entry.question == *question)?;
+        let found = answers.find(|entry| entry.is_of(server, question))?;
         Some(found.keys.clone())
     }
 
@@ -63,7 +64,7 @@ impl Cache {
     pub(super) fn keep(
         &self,
         generation: Generation,
-        (server, question): (ServerName, Question),
+        (server, question): (Arc<dyn ExternalServer>, Question),
         keys: Keys,
         now: Duration,
     ) {
@@ -72,8 +73,7 @@ impl Cache {
             return;
         }
         kept.forget_before(now);
-        kept.answers
-            .retain(|entry| entry.server != server || entry.question != question);
+        kept.answers.retain(|entry| !entry.is_of(&server, &question));
         if kept.answers.len() == ANSWERS_MAX {
             kept.answers.remove(0);
         }
@@ -99,7 +99,7 @@ impl Cache {
     pub(super) fn forget(&self, server: &ServerName) {
         let mut kept = self.lock();
         kept.generation += 1;
-        kept.answers.retain(|entry| entry.server != *server);
+        kept.answers.retain(|entry| entry.server.identity().name != *server);
     }
 
     /// Forgets everything, also what is still being asked for; how many answers that were.
@@ -117,6 +117,12 @@ impl Cache {
     }
 }
 
+impl Entry {
+    fn is_of(&self, server: &Arc<dyn ExternalServer>, question: &Question) -> bool {
+        Arc::ptr_eq(&self.server, server) && self.question == *question
+    }
+}
+
 impl Kept {
     fn forget_before(&mut self, now: Duration) {
         self.answers.retain(|entry| now.saturating_sub(entry.since) < KEPT_FOR);
@@ -125,31 +131,37 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::server as served_by;
     use super::*;
     use crate::kad::KeyId;
 
-    fn server() -> ServerName {
-        ServerName::new("offsite").unwrap()
+    fn server() -> Arc<dyn ExternalServer> {
+        served_by("offsite", 0)
     }
 
     fn question(number: u8) -> Question {
         Question::Restore(Wanted::Id(KeyId([number; 16])))
     }
 
-    fn keep(cache: &Cache, number: u8, now: Duration) {
+    fn keep(cache: &Cache, server: &Arc<dyn ExternalServer>, number: u8) {
         let keys = Arc::new(Vec::new());
-        cache.keep(cache.generation(), (server(), question(number)), keys, now);
+        cache.keep(
+            cache.generation(),
+            (server.clone(), question(number)),
+            keys,
+            Duration::ZERO,
+        );
     }
 
     #[test]
     fn an_answer_is_believed_for_ten_minutes_and_then_gone_from_memory() {
-        let cache = Cache::default();
+        let (cache, server) = (Cache::default(), server());
         let keys = Arc::new(Vec::new());
         let start = Duration::from_secs(1000);
-        cache.keep(cache.generation(), (server(), question(1)), keys.clone(), start);
+        cache.keep(cache.generation(), (server.clone(), question(1)), keys.clone(), start);
         let almost = start + Duration::from_secs(599);
-        assert!(cache.look_up(&server(), &question(1), almost).is_some());
-        assert!(cache.look_up(&server(), &question(2), almost).is_none());
+        assert!(cache.look_up(&server, &question(1), almost).is_some());
+        assert!(cache.look_up(&server, &question(2), almost).is_none());
         assert_eq!(Arc::strong_count(&keys), 2);
         cache.forget_expired(start + Duration::from_secs(600));
         assert_eq!(Arc::strong_count(&keys), 1, "nobody holds the key any more");
@@ -157,43 +169,49 @@ mod tests {
 
     #[test]
     fn an_answer_on_its_way_while_the_cache_is_emptied_is_not_kept() {
-        let cache = Cache::default();
+        let (cache, server) = (Cache::default(), server());
         let before = cache.generation();
-        keep(&cache, 1, Duration::ZERO);
+        keep(&cache, &server, 1);
         assert_eq!((cache.clear(), cache.clear()), (1, 0));
-        cache.keep(before, (server(), question(1)), Arc::new(Vec::new()), Duration::ZERO);
-        assert!(cache.look_up(&server(), &question(1), Duration::ZERO).is_none());
+        let keys = Arc::new(Vec::new());
+        cache.keep(before, (server.clone(), question(1)), keys, Duration::ZERO);
+        assert!(cache.look_up(&server, &question(1), Duration::ZERO).is_none());
     }
 
     #[test]
     fn a_server_that_is_another_one_now_has_answered_nothing() {
-        let cache = Cache::default();
-        keep(&cache, 1, Duration::ZERO);
+        let (cache, former) = (Cache::default(), server());
+        keep(&cache, &former, 1);
         let before = cache.generation();
         cache.forget(&ServerName::new("other").unwrap());
         assert_eq!(cache.count(), 1);
-        cache.forget(&server());
-        cache.keep(before, (server(), question(2)), Arc::new(Vec::new()), Duration::ZERO);
+        cache.forget(&former.identity().name);
+        let keys = Arc::new(Vec::new());
+        cache.keep(before, (former.clone(), question(2)), keys, Duration::ZERO);
         assert_eq!(cache.count(), 0);
+
+        // Whoever began with the former one asks it once more, after the other has taken its place.
+        keep(&cache, &former, 1);
+        assert!(cache.look_up(&server(), &question(1), Duration::ZERO).is_none());
+        assert!(cache.look_up(&former, &question(1), Duration::ZERO).is_some());
     }
 
     #[test]
     fn the_oldest_answer_goes_when_there_are_too_many() {
-        let cache = Cache::default();
-        let group = |number: usize| Question::Backup(GroupName::new(format!("ENCR_{number}")).unwrap());
-        for number in 0..=ANSWERS_MAX {
-            let keys = Arc::new(Vec::new());
-            cache.keep(cache.generation(), (server(), group(number)), keys, Duration::ZERO);
-        }
-        assert!(cache.look_up(&server(), &group(0), Duration::ZERO).is_none());
-        assert!(cache.look_up(&server(), &group(1), Duration::ZERO).is_some());
+        let (cache, server) = (Cache::default(), server());
+        let keep = |number: usize| {
+            let question = (server.clone(), group(number));
+            cache.keep(cache.generation(), question, Arc::new(Vec::new()), Duration::ZERO);
+        };
+        (0..=ANSWERS_MAX).for_each(keep);
+        assert!(cache.look_up(&server, &group(0), Duration::ZERO).is_none());
+        assert!(cache.look_up(&server, &group(1), Duration::ZERO).is_some());
         // The same question again replaces its answer.
-        cache.keep(
-            cache.generation(),
-            (server(), group(1)),
-            Arc::new(Vec::new()),
-            Duration::ZERO,
-        );
+        keep(1);
         assert_eq!(cache.clear(), ANSWERS_MAX);
+    }
+
+    fn group(number: usize) -> Question {
+        Question::Backup(GroupName::new(format!("ENCR_{number}")).unwrap())
     }
 }

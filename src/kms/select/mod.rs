@@ -11,6 +11,7 @@ mod restore;
 mod servers;
 
 pub(in crate::kms) use ask::{Asked, in_millis, in_words, line};
+pub(in crate::kms) use backup::note_restore;
 pub(in crate::kms) use meter::{Meter, ServerLabels};
 pub(in crate::kms) use restore::{Released, Vetted};
 pub(in crate::kms) use servers::Servers;
@@ -234,7 +235,7 @@ mod tests {
         Arc::new(Empty(identity, AtomicUsize::default()))
     }
 
-    fn server(name: &str, priority: i32) -> Arc<dyn ExternalServer> {
+    pub(super) fn server(name: &str, priority: i32) -> Arc<dyn ExternalServer> {
         empty(name, priority)
     }
 

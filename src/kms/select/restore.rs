@@ -7,7 +7,6 @@ use tokio::task::JoinSet;
 
 use super::Selection;
 use super::ask::Asked;
-use super::backup::kind_of;
 use super::cache::{Keys, Question};
 use crate::kad::{BlockKads, KeyId, KeyKind, OurKad, derive_volume_key};
 use crate::kms::audit::{Actor, Event};
@@ -15,7 +14,7 @@ use crate::kms::candidates::match_of;
 use crate::kms::connector::{Answer, ExternalKey, Wanted};
 use crate::kms::model::ServiceError;
 use crate::kms::releases::{from_where, shown_identifier};
-use crate::kms::store::{Session, certificates};
+use crate::kms::store::{Session, certificates, groups};
 use crate::kms_api::{CandidateKeyAnswer, GroupName, KeySource, RestoredKeyAnswer, ServerOutcome, ServerResult};
 use crate::secret::DataKey;
 
@@ -40,7 +39,7 @@ pub(in crate::kms) struct Vetted {
 /// A key of an external server that leaves; each has an audit record of its own.
 pub(in crate::kms) struct Released {
     id: KeyId,
-    group: String,
+    pub(in crate::kms) group: GroupName,
     from: String,
 }
 
@@ -54,16 +53,16 @@ impl Released {
         };
         Self {
             id,
-            group: group.to_string(),
+            group: group.clone(),
             from: format!("{}{mark}", from_where(source)),
         }
     }
 
     /// Its record; `request` is what was asked.
-    pub(in crate::kms) fn event(self, request: &Event) -> Event {
+    pub(in crate::kms) fn event(&self, request: &Event) -> Event {
         let asked = request.detail.as_deref().unwrap_or_default();
         Event {
-            group: Some(self.group),
+            group: Some(self.group.to_string()),
             key_id: Some(self.id),
             detail: Some(format!("{asked}; {}", self.from)),
             ..request.clone()
@@ -90,13 +89,14 @@ impl Selection {
 }
 
 impl Outside {
-    /// Looks at every key that came: for a KAD of ours, whether its check value agrees; for any other, whether its group is as-is.
+    /// Looks at every key that came: for a KAD of ours, whether its check value agrees; for any other, whether its group is as-is. What goes
+    /// wrong with one key is what its server came to.
     pub(in crate::kms) fn vet(
         self,
         session: &Session<'_>,
         (kads, actor): (&BlockKads, &Actor),
         ours: Option<OurKad>,
-    ) -> Result<Vetted, ServiceError> {
+    ) -> Vetted {
         let mut vetted = Vetted {
             keys: Vec::new(),
             candidates: Vec::new(),
@@ -106,8 +106,8 @@ impl Outside {
         for Asked { source, answer } in self.0 {
             let result = match answer {
                 Answer::Found(keys) => match ours {
-                    Some(kad) => vetted.add_ours(session, (kad, actor), (&source, &keys))?,
-                    None => vetted.add_candidates(session, (kads, actor), (&source, &keys))?,
+                    Some(kad) => vetted.add_ours(session, (kad, actor), (&source, &keys)),
+                    None => vetted.add_candidates(session, (kads, actor), (&source, &keys)),
                 },
                 Answer::NoSuchKey(why) => ServerResult::None(why),
                 Answer::Unreachable(why) => ServerResult::Unreachable(why),
@@ -115,7 +115,7 @@ impl Outside {
             };
             vetted.outcomes.push(ServerOutcome { server: source, result });
         }
-        Ok(vetted)
+        vetted
     }
 }
 
@@ -137,10 +137,10 @@ impl Vetted {
         session: &Session<'_>,
         (kad, actor): (OurKad, &Actor),
         (source, keys): (&KeySource, &Keys),
-    ) -> Result<ServerResult, ServiceError> {
+    ) -> ServerResult {
         let (before, mut why) = (self.keys.len(), None);
         for key in keys.iter().take(LOOKED_AT_MAX) {
-            match fitting(session, (kad, actor), key)? {
+            match fitting(session, (kad, actor), key).unwrap_or_else(|error| failed(key, &error)) {
                 Ok(drive_key) => {
                     self.note(key, source);
                     self.keys.push(RestoredKeyAnswer {
@@ -152,10 +152,10 @@ impl Vetted {
                         server: named(source, key),
                     });
                 }
-                Err(problem) => why = Some(problem),
+                Err(problem) => why = worse(why, problem),
             }
         }
-        Ok(result(self.keys.len() - before, why))
+        result(self.keys.len() - before, why)
     }
 
     fn add_candidates(
@@ -163,26 +163,55 @@ impl Vetted {
         session: &Session<'_>,
         (kads, actor): (&BlockKads, &Actor),
         (source, keys): (&KeySource, &Keys),
-    ) -> Result<ServerResult, ServiceError> {
+    ) -> ServerResult {
         let (before, mut why) = (self.candidates.len(), None);
         for key in keys.iter().take(LOOKED_AT_MAX) {
-            match candidate(session, (kads, actor), key, source)? {
+            let found = candidate(session, (kads, actor), key, source);
+            match found.unwrap_or_else(|error| failed(key, &error)) {
                 Ok(candidate) => {
                     self.note(key, source);
                     self.candidates.push(candidate);
                 }
-                Err(problem) => why = Some(problem),
+                Err(problem) => why = worse(why, problem),
             }
         }
-        Ok(result(self.candidates.len() - before, why))
+        result(self.candidates.len() - before, why)
     }
 }
 
-fn result(count: usize, why_not: Option<String>) -> ServerResult {
+fn result(count: usize, why_not: Option<ServerResult>) -> ServerResult {
     match count {
-        0 => ServerResult::None(why_not),
+        0 => why_not.unwrap_or(ServerResult::None(None)),
         count => ServerResult::Keys(count),
     }
+}
+
+/// Of what keeps keys back, what is told: a key that is there and may not leave, before one that is not it.
+fn worse(known: Option<ServerResult>, problem: ServerResult) -> Option<ServerResult> {
+    Some(
+        known
+            .filter(|known| matches!(known, ServerResult::Refused(_)))
+            .unwrap_or(problem),
+    )
+}
+
+fn none(why: String) -> ServerResult {
+    ServerResult::None(Some(why))
+}
+
+/// Whether a key fits could not be found out.
+fn failed<T>(key: &ExternalKey, error: &ServiceError) -> Result<T, ServerResult> {
+    let (name, group, text) = (key.shown_name(), &key.group, error.to_string());
+    tracing::error!(key = %name, %group, text, "a key of an external server could not be looked at");
+    let why = text.lines().next().unwrap_or_default();
+    Err(ServerResult::Refused(format!("key {name} of group {group}: {why}")))
+}
+
+/// How keys on drives follow from the keys of `group`: as the built-in store says, if it knows the group; else derived, so that no key of
+/// an external server ever leaves as it is without an administrator's word.
+fn kind_of(session: &Session<'_>, group: &GroupName) -> Result<KeyKind, ServiceError> {
+    let known = groups::by_name(session, group)?;
+    Ok(known.map_or(KeyKind::Derived, |group| group.record.kind))
 }
 
 /// The key on the drive that `kad` names, if it follows from `key`; else why not.
@@ -190,20 +219,21 @@ fn fitting(
     session: &Session<'_>,
     (kad, actor): (OurKad, &Actor),
     key: &ExternalKey,
-) -> Result<Result<DataKey, String>, ServiceError> {
+) -> Result<Result<DataKey, ServerResult>, ServiceError> {
     let (name, group) = (key.shown_name(), &key.group);
     if key.id() != kad.key_id() {
-        return Ok(Err(format!("key {name} has another id")));
+        return Ok(Err(none(format!("key {name} has another id"))));
     }
     if let Err(refusal) = certificates::admit_to_group(session, actor, group)? {
-        return Ok(Err(refusal.to_string()));
+        return Ok(Err(none(refusal.to_string())));
     }
     if !key.state.serves_restore() {
-        return Ok(Err(format!("key {name} of group {group} is {}", key.state)));
+        return Ok(Err(none(format!("key {name} of group {group} is {}", key.state))));
     }
     // Derived keys may be older than the group's record here, which makes it as-is.
     if kad.kind() == KeyKind::AsIs && kind_of(session, group)? != KeyKind::AsIs {
-        return Ok(Err(format!("the KAD does not fit the kind of group {group}")));
+        let why = format!("the KAD does not fit the kind of group {group}");
+        return Ok(Err(ServerResult::Refused(why)));
     }
     let drive_key = match kad.kind() {
         KeyKind::AsIs => key.key.copy_to_release(),
@@ -211,7 +241,7 @@ fn fitting(
     };
     Ok(match kad.verify(&drive_key) {
         Ok(()) => Ok(drive_key),
-        Err(failed) => Err(format!("key {name} of group {group}: {failed}")),
+        Err(failed) => Err(none(format!("key {name} of group {group}: {failed}"))),
     })
 }
 
@@ -220,21 +250,20 @@ fn candidate(
     (kads, actor): (&BlockKads, &Actor),
     key: &ExternalKey,
     source: &KeySource,
-) -> Result<Result<CandidateKeyAnswer, String>, ServiceError> {
+) -> Result<Result<CandidateKeyAnswer, ServerResult>, ServiceError> {
     let (name, group) = (key.shown_name(), &key.group);
     let Some(matched) = match_of(kads, key.id(), key.foreign_kad.as_deref()) else {
-        return Ok(Err(format!("key {name} does not match the KAD")));
+        return Ok(Err(none(format!("key {name} does not match the KAD"))));
     };
     if let Err(refusal) = certificates::admit_to_group(session, actor, group)? {
-        return Ok(Err(refusal.to_string()));
+        return Ok(Err(none(refusal.to_string())));
     }
     if kind_of(session, group)? != KeyKind::AsIs {
-        return Ok(Err(format!(
-            "key {name} is of group {group}, which is no as-is group of this KMS"
-        )));
+        let why = format!("key {name} is of group {group}, which is no as-is group of this KMS");
+        return Ok(Err(ServerResult::Refused(why)));
     }
     if !key.state.serves_restore() {
-        return Ok(Err(format!("key {name} of group {group} is {}", key.state)));
+        return Ok(Err(none(format!("key {name} of group {group} is {}", key.state))));
     }
     Ok(Ok(CandidateKeyAnswer {
         key: key.key.copy_to_release(),

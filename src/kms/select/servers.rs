@@ -9,7 +9,7 @@ use crate::kms::connector::ExternalServer;
 use crate::kms_api::{GroupName, ServerName};
 
 /// The servers of one moment.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(in crate::kms) struct Servers {
     /// In the order in which they are asked.
     pub(super) by_rank: Vec<Arc<dyn ExternalServer>>,
@@ -17,6 +17,10 @@ pub(in crate::kms) struct Servers {
     pub(super) bound_groups: BTreeMap<GroupName, ServerName>,
     /// Why servers among them cannot be used.
     failures: BTreeMap<ServerName, String>,
+    /// The number of changes in the store that they are of; absent if they did not come out of it.
+    pub(super) as_of: Option<i64>,
+    /// Why nobody knows where new keys come from. Restores ask those that are known.
+    pub(super) stopped: Option<String>,
 }
 
 impl Servers {
@@ -34,6 +38,17 @@ impl Servers {
             by_rank: servers,
             bound_groups,
             failures,
+            as_of: None,
+            stopped: None,
+        }
+    }
+
+    /// The same as the store had them when its changes were `as_of`; `stopped`: why backups cannot go by them.
+    pub(in crate::kms) fn of_the_store(self, as_of: i64, stopped: Option<String>) -> Self {
+        Self {
+            as_of: Some(as_of),
+            stopped,
+            ..self
         }
     }
 }
@@ -59,6 +74,28 @@ impl Selection {
         for server in &next.by_rank {
             self.meter.begin_with(server.identity().name.as_str());
         }
+    }
+
+    /// The present servers are those of the store when its changes were `as_of`.
+    pub(in crate::kms) fn are_as_of(&self, as_of: i64) {
+        self.alter(|servers| servers.as_of = Some(as_of));
+    }
+
+    /// Has backups wait, since nobody knows where new keys come from.
+    pub(in crate::kms) fn stop_backups(&self, why: String) {
+        self.alter(|servers| servers.stopped = Some(why));
+    }
+
+    /// Why backups wait, if they do.
+    pub(in crate::kms) fn stopped(&self) -> Option<String> {
+        self.now().stopped.clone()
+    }
+
+    fn alter(&self, change: impl FnOnce(&mut Servers)) {
+        let mut present = self.servers.write().unwrap_or_else(PoisonError::into_inner);
+        let mut altered = Servers::clone(&present);
+        change(&mut altered);
+        *present = Arc::new(altered);
     }
 
     /// The server of that name.

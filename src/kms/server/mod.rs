@@ -31,7 +31,6 @@ use self::room::Room;
 use super::config::{KmsConfig, Limits};
 use super::health::Health;
 use super::metrics::Metrics;
-use super::model::ServiceError;
 use super::rate::Rates;
 use super::routes;
 use super::routes::health::Plain;
@@ -82,9 +81,6 @@ pub enum ServerError {
     /// The server's certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Without them, keys would come from elsewhere than they should.
-    #[error("read the external servers from the store: {0}")]
-    ExternalServers(#[from] ServiceError),
 }
 
 impl Server {
@@ -93,7 +89,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`]: files, dates, the address.
     pub async fn bind(config: &KmsConfig, kms: Arc<Kms>, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
-        kms.follow_servers().await?;
+        kms.begin_with_servers().await;
         let own = OwnCertificate::ready(config, &kms, &clock).await?;
         let tls = TlsAcceptor::from(Arc::new(tls::server_config(config, &own, &kms, &clock)?));
         if let Err(error) = kms.look_for_enrollments().await {
@@ -164,6 +160,7 @@ impl Server {
         let mut stop = std::pin::pin!(stop);
         let (mut daily, mut look_at_clock) = (Daily::default(), tokio::time::interval(LOOK_AT_CLOCK));
         tasks.spawn(upkeep(self.kms.clone(), self.clock.clone(), stopped.clone()));
+        tasks.spawn(follow_servers(self.kms.clone(), stopped.clone()));
         loop {
             tokio::select! {
                 () = &mut stop => break,
@@ -215,13 +212,27 @@ impl Server {
 async fn upkeep(kms: Arc<Kms>, clock: Arc<dyn Clock>, mut stopped: watch::Receiver<bool>) {
     let work = async {
         let (mut upkeep, mut look_at_clock) = (Upkeep::default(), tokio::time::interval(LOOK_AT_CLOCK));
-        let mut look_at_servers = tokio::time::interval(LOOK_AT_SERVERS);
         loop {
             tokio::select! {
                 _ = look_at_clock.tick() => upkeep.look(&kms, &*clock).await,
                 () = kms.something_is_due() => upkeep.look(&kms, &*clock).await,
-                _ = look_at_servers.tick() => kms.take_up_now().await,
             }
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+/// Takes up what other nodes change of external servers, until the service ends. Waits for nothing else: upkeep may take as long as a
+/// snapshot does.
+async fn follow_servers(kms: Arc<Kms>, mut stopped: watch::Receiver<bool>) {
+    let work = async {
+        let mut look_at_servers = tokio::time::interval(LOOK_AT_SERVERS);
+        loop {
+            look_at_servers.tick().await;
+            kms.take_up_now().await;
         }
     };
     tokio::select! {

@@ -13,7 +13,7 @@ use crate::kms::connector::{Answer, ExternalServer, Verdict};
 use crate::kms::model::ServiceError;
 use crate::kms::select::{in_words, line};
 use crate::kms::service::Kms;
-use crate::kms::store::{Session, groups, quiesces};
+use crate::kms::store::{Session, StoreError, groups, quiesces};
 use crate::kms_api::{CheckServer, CreateServerKey, CreatedKey, Finding, GroupName, ServerCheck, ServerName};
 
 /// How long a look may take: less than the web service gives a request.
@@ -59,6 +59,18 @@ impl Kms {
     /// # Errors
     /// [`ServerRefusal`]: no such server, or it made none. Quiesced.
     pub async fn create_server_key(
+        self: &Arc<Self>,
+        actor: &Actor,
+        name: ServerName,
+        wanted: CreateServerKey,
+    ) -> Result<CreatedKey, ServiceError> {
+        let (kms, actor) = (self.clone(), actor.clone());
+        // An asker that goes away leaves no active key behind of which no record tells.
+        let made = tokio::spawn(async move { kms.make_server_key(&actor, name, wanted).await });
+        made.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    async fn make_server_key(
         &self,
         actor: &Actor,
         name: ServerName,

@@ -6,6 +6,8 @@ mod dates;
 mod refusal;
 mod settings;
 mod take_up;
+#[cfg(test)]
+mod tests;
 mod unusable;
 
 pub(in crate::kms) use dates::ServerCertificateEnd;
@@ -19,7 +21,8 @@ use super::audit::{Action, Actor, Event};
 use super::model::{Refusal, ServiceError};
 use super::select::SERVERS_MAX;
 use super::service::{Kms, existing};
-use super::store::key_servers::{self, KeyServer, Unreadable};
+use super::store::held::Held;
+use super::store::key_servers::{self, AtName, KeyServer, Unreadable};
 use super::store::{Session, StoreError, groups, held};
 use crate::clock::Timestamp;
 use crate::kms_api::{
@@ -76,7 +79,7 @@ impl Kms {
         Ok(self.shown(&server, groups))
     }
 
-    /// Adds a server; from the next request on it is asked.
+    /// Adds a server, or writes it over one of its name whose record cannot be read; from the next request on it is asked.
     ///
     /// # Errors
     /// [`ServerRefusal`]: name taken, too many, settings that cannot be used.
@@ -85,11 +88,18 @@ impl Kms {
         let server = added(wanted, self.clock.now());
         event.detail = Some(in_words(&server));
         let usable = self.check_usable(&server);
-        let work = move |session: &Session<'_>, _: &mut Event| {
-            if server.name.is_reserved() || key_servers::by_name(session, &server.name)?.is_some() {
+        let work = move |session: &Session<'_>, event: &mut Event| {
+            let there = key_servers::at_name(session, &server.name)?;
+            if server.name.is_reserved() || there == AtName::Readable {
                 return Err(ServerRefusal::NameTaken { name: server.name }.into());
             }
-            if key_servers::count(session)? >= u64::try_from(SERVERS_MAX).unwrap_or(u64::MAX) {
+            if there == AtName::Unreadable {
+                // What groups are bound to must not go away meanwhile, as it would if it were removed first.
+                event.detail = Some(format!(
+                    "{}; in the place of a record that could not be read",
+                    in_words(&server)
+                ));
+            } else if key_servers::count(session)? >= u64::try_from(SERVERS_MAX).unwrap_or(u64::MAX) {
                 return Err(ServerRefusal::TooMany.into());
             }
             usable?;
@@ -103,9 +113,10 @@ impl Kms {
     /// Gives a server other settings, also another certificate and key; from the next request on they count.
     ///
     /// # Errors
-    /// [`ServerRefusal`]: no such server, settings that cannot be used.
+    /// [`ServerRefusal`]: no such server, settings that cannot be used, volumes were written under its keys and an endpoint would be asked no
+    /// more.
     pub async fn change_server(
-        &self,
+        self: &Arc<Self>,
         actor: &Actor,
         name: ServerName,
         wanted: ChangeServer,
@@ -113,10 +124,27 @@ impl Kms {
         let mut event = Event::new(actor, Action::ChangeServer);
         event.detail = Some(name.to_string());
         let connections = self.connections.clone();
+        let held = match wanted.endpoints {
+            Some(_) => self.held_volumes(name.clone()).await?,
+            None => Held::default(),
+        };
         let work = move |session: &Session<'_>, event: &mut Event| {
-            let (server, what) = changed(existing_server(session, &name)?, wanted);
+            let (former, despite_volumes) = (existing_server(session, &name)?, wanted.despite_volumes);
+            let (server, what) = changed(former.clone(), wanted);
             event.detail = Some(format!("{name}: {}", what.join(", ")));
             usable(&connections, &server)?;
+            // Whether another address is another store, nobody can see from here.
+            if former
+                .endpoints
+                .iter()
+                .any(|endpoint| !server.endpoints.contains(endpoint))
+            {
+                let volumes = held.until_now(session, &name, HELD_VOLUMES_SHOWN)?;
+                if !volumes.is_empty() && !despite_volumes {
+                    return Err(ServerRefusal::MovesAway { name, volumes }.into());
+                }
+                note_held(event, &volumes);
+            }
             let groups = bound_groups(session, &name, PAGE_RECORDS_MAX)?;
             Ok((key_servers::put(session, &server)?, groups))
         };
@@ -135,7 +163,7 @@ impl Kms {
         name: ServerName,
         wanted: RemoveServer,
     ) -> Result<RemovedServer, ServiceError> {
-        let volumes = self.held_volumes(name.clone()).await?;
+        let held = self.held_volumes(name.clone()).await?;
         let mut event = Event::new(actor, Action::RemoveServer);
         event.detail = Some(name.to_string());
         let work = move |session: &Session<'_>, event: &mut Event| {
@@ -143,6 +171,7 @@ impl Kms {
             if !groups.is_empty() {
                 return Err(ServerRefusal::GroupsBound { name, groups }.into());
             }
+            let volumes = held.until_now(session, &name, HELD_VOLUMES_SHOWN)?;
             if !volumes.is_empty() && !wanted.despite_volumes {
                 return Err(ServerRefusal::HoldsKeys { name, volumes }.into());
             }
@@ -150,10 +179,7 @@ impl Kms {
                 return Err(ServerRefusal::NoSuchServer { name }.into());
             }
             key_servers::note_change(session)?;
-            if !volumes.is_empty() {
-                let shown: Vec<_> = volumes.iter().map(ToString::to_string).collect();
-                event.detail = Some(format!("{name}, which holds the keys of {}", shown.join(", ")));
-            }
+            note_held(event, &volumes);
             Ok(RemovedServer { name, volumes })
         };
         let removed = self.store.run(move |session| session.audited(event, work)).await?;
@@ -205,7 +231,7 @@ impl Kms {
         usable(&self.connections, server)
     }
 
-    async fn held_volumes(self: &Arc<Self>, name: ServerName) -> Result<Vec<HeldVolume>, ServiceError> {
+    async fn held_volumes(self: &Arc<Self>, name: ServerName) -> Result<Held, ServiceError> {
         let kms = self.clone();
         let looked = tokio::task::spawn_blocking(move || {
             let looking = kms.store.look()?;
@@ -231,6 +257,15 @@ impl Kms {
             failure: self.selection.failure(&server.name),
             last: self.selection.meter().last(server.name.as_str()),
         }
+    }
+}
+
+/// That somebody accepted what becomes of these volumes.
+fn note_held(event: &mut Event, volumes: &[HeldVolume]) {
+    if !volumes.is_empty() {
+        let shown: Vec<_> = volumes.iter().map(ToString::to_string).collect();
+        let detail = event.detail.take().unwrap_or_default();
+        event.detail = Some(format!("{detail}, which holds the keys of {}", shown.join(", ")));
     }
 }
 

@@ -39,6 +39,18 @@ pub enum ServerRefusal {
         /// Volumes written under its keys, some of them.
         volumes: Vec<HeldVolume>,
     },
+    /// Other endpoints may be another store, which has not these keys.
+    #[error(
+        "server {name} holds the keys of {}, and an endpoint of it would be asked no more: {}",
+        how_many(volumes),
+        shown(volumes)
+    )]
+    MovesAway {
+        /// The server.
+        name: ServerName,
+        /// Volumes written under its keys, some of them.
+        volumes: Vec<HeldVolume>,
+    },
     /// These groups would get no new key from anywhere.
     #[error("{} bound to server {name}: {}", if groups.len() == 1 { "a group is" } else { "groups are" }, names(groups))]
     GroupsBound {
@@ -69,7 +81,7 @@ impl ServerRefusal {
             Self::NoSuchServer { .. } => ErrorCode::NoSuchServer,
             Self::NameTaken { .. } => ErrorCode::NameTaken,
             Self::TooMany | Self::Settings { .. } => ErrorCode::BadRequest,
-            Self::HoldsKeys { .. } | Self::GroupsBound { .. } => ErrorCode::ServerInUse,
+            Self::HoldsKeys { .. } | Self::MovesAway { .. } | Self::GroupsBound { .. } => ErrorCode::ServerInUse,
             Self::NoKeyMade { unreachable: true, .. } => ErrorCode::ServerUnreachable,
             Self::NoKeyMade { .. } => ErrorCode::ServerRefused,
         }
@@ -81,13 +93,16 @@ impl ServerRefusal {
         match self {
             Self::NoSuchServer { .. } => "list them: tapekey kms server list".to_owned(),
             Self::NameTaken { .. } => {
-                "give it another name, or change the one that is there: tapekey kms server set; built-in and any are taken by the KMS itself".to_owned()
+                "give it another name, or change the one that is there: tapekey kms server set; built-in, any and unreadable are taken by the KMS itself".to_owned()
             }
             Self::TooMany => "endpoints of one store are one server: tapekey kms server set NAME --endpoint HOST:PORT …".to_owned(),
             Self::Settings { .. } => "nothing was changed; mend that and ask again".to_owned(),
             Self::HoldsKeys { name, .. } => format!(
                 "to write no more volumes under its keys and go on reading these: tapekey kms server set {name} --restore-only; --despite-volumes (despite_volumes: true) removes it all the same and is audited: these volumes cannot be read until it is added again"
             ),
+            Self::MovesAway { .. } => {
+                "if the same store, or a copy with all of its keys, is behind the new endpoints: --despite-volumes (despite_volumes: true), which is audited; if another one is, add it under a name of its own".to_owned()
+            }
             Self::GroupsBound { .. } => {
                 "bind them to another one first: tapekey kms group bind GROUP --server SERVER, built-in or any".to_owned()
             }

@@ -13,7 +13,7 @@ use crate::kms::model::ServiceError;
 use crate::kms::select::Servers;
 use crate::kms::service::Kms;
 use crate::kms::store::key_servers::{self, KeyServer, Unreadable};
-use crate::kms::store::{Session, groups};
+use crate::kms::store::{Session, StoreError, groups};
 use crate::kms_api::{GroupName, PAGE_RECORDS_MAX, SERVER_LIMIT_MS_DEFAULT, ServerName};
 
 /// What makes servers, and those that it made.
@@ -24,8 +24,8 @@ pub(in crate::kms) struct Connections {
 
 #[derive(Default)]
 struct Made {
-    /// The number of changes that these are from.
-    changes: i64,
+    /// The number of changes that these are from; absent before the first.
+    changes: Option<i64>,
     servers: BTreeMap<ServerName, One>,
 }
 
@@ -90,10 +90,15 @@ impl Kms {
             .iter()
             .filter_map(|(name, one)| Some((name.clone(), one.failure.clone()?)));
         let all = servers.values().map(|one| one.server.clone()).collect();
-        let next = Servers::new(all, stored.bound_groups, failures.collect());
+        let (bound_groups, stopped) = match stored.bound_groups {
+            Ok(bound_groups) => (bound_groups, None),
+            Err(error) => (BTreeMap::new(), Some(unknown(&error.into()))),
+        };
+        let next = Servers::new(all, bound_groups, failures.collect()).of_the_store(stored.changes, stopped);
         self.selection.replace(next);
         *made = Made {
-            changes: stored.changes,
+            // What could not be read is looked at again.
+            changes: Some(stored.changes).filter(|_| self.selection.stopped().is_none()),
             servers,
         };
         Ok(())
@@ -105,11 +110,26 @@ impl Kms {
     /// The store's.
     pub(in crate::kms) async fn follow_servers(&self) -> Result<(), ServiceError> {
         let known = self.connections.made.lock().await.changes;
-        let changes = self.store.run(|session| Ok(key_servers::changes(session)?)).await?;
-        if changes == known {
+        let look = |session: &mut Session<'_>| Ok((key_servers::changes(session)?, key_servers::are_none(session)?));
+        if known.is_none() && self.selection.stopped().is_none() {
+            // Nothing protects the number itself: at the start, what is there counts.
+            let (changes, none) = self.store.run(look).await?;
+            if none {
+                self.connections.made.lock().await.changes = Some(changes);
+                self.selection.are_as_of(changes);
+                return Ok(());
+            }
+        } else if known == Some(self.store.run(|session| Ok(key_servers::changes(session)?)).await?) {
             return Ok(());
         }
         self.take_up_servers().await
+    }
+
+    /// The same at the start. What cannot be read has backups wait and is no reason to give no keys for restores either.
+    pub(in crate::kms) async fn begin_with_servers(&self) {
+        if let Err(error) = self.follow_servers().await {
+            self.selection.stop_backups(unknown(&error));
+        }
     }
 }
 
@@ -117,22 +137,39 @@ impl Kms {
 struct Stored {
     changes: i64,
     servers: Vec<Result<KeyServer, Unreadable>>,
-    bound_groups: BTreeMap<GroupName, ServerName>,
+    /// Or why one of them, and so which it is, cannot be read.
+    bound_groups: Result<BTreeMap<GroupName, ServerName>, StoreError>,
 }
 
 fn stored(session: &Session<'_>) -> Result<Stored, ServiceError> {
-    let (mut bound_groups, mut after) = (BTreeMap::new(), String::new());
-    loop {
-        let page = groups::bound_to_a_server(session, None, &after, PAGE_RECORDS_MAX)?;
-        let Some(last) = page.last() else { break };
-        after = last.name.to_string();
-        bound_groups.extend(page.into_iter().filter_map(|group| Some((group.name, group.server?))));
-    }
     Ok(Stored {
         changes: key_servers::changes(session)?,
         servers: key_servers::all(session)?,
-        bound_groups,
+        bound_groups: bound_groups(session),
     })
+}
+
+fn bound_groups(session: &Session<'_>) -> Result<BTreeMap<GroupName, ServerName>, StoreError> {
+    let (mut bound_groups, mut after) = (BTreeMap::new(), String::new());
+    loop {
+        let page = groups::bound_to_a_server(session, None, &after, PAGE_RECORDS_MAX)?;
+        let Some(last) = page.last() else {
+            return Ok(bound_groups);
+        };
+        after = last.name.to_string();
+        bound_groups.extend(page.into_iter().filter_map(|group| Some((group.name, group.server?))));
+    }
+}
+
+/// Why nobody knows where new keys come from, as refusals and the status say it.
+fn unknown(error: &ServiceError) -> String {
+    let text = error.to_string();
+    let why = text.lines().next().unwrap_or_default().to_owned();
+    tracing::error!(
+        why,
+        "ALARM: which external servers there are cannot be read, and backups wait"
+    );
+    why
 }
 
 fn unusable(identity: ServerIdentity, why: String, change: i64) -> One {
@@ -154,7 +191,8 @@ fn unreadable_as_one(unreadable: Unreadable) -> (ServerName, One) {
         name: name.clone(),
         kind: KeyServerKind::Kmip,
         address: "an address that cannot be read".to_owned(),
-        priority: 0,
+        // Its own rank is one of the things that nobody can believe: no other one is asked before it.
+        priority: i32::MAX,
         enabled_for_backup: true,
         limit: Duration::from_millis(SERVER_LIMIT_MS_DEFAULT.into()),
     };

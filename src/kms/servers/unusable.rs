@@ -13,9 +13,14 @@ pub(super) struct Unusable {
 }
 
 impl Unusable {
-    fn no_answer<T: Send + 'static>(&self) -> Asking<T> {
-        let why = format!("it cannot be used as it is configured: {}", self.why);
-        Box::pin(async move { Answer::Unreachable(why) })
+    fn why(&self) -> String {
+        format!("it cannot be used as it is configured: {}", self.why)
+    }
+
+    /// No rule of passing over servers that cannot be reached is meant for it: it has to be mended.
+    fn refusal<T: Send + 'static>(&self) -> Asking<T> {
+        let why = self.why();
+        Box::pin(async move { Answer::Refused(why) })
     }
 }
 
@@ -25,11 +30,12 @@ impl ExternalServer for Unusable {
     }
 
     fn key_for_backup(&self, _: &GroupName) -> Asking<ExternalKey> {
-        self.no_answer()
+        self.refusal()
     }
 
     fn keys_for_restore(&self, _: &Wanted) -> Asking<Vec<ExternalKey>> {
-        self.no_answer()
+        let why = self.why();
+        Box::pin(async move { Answer::Unreachable(why) })
     }
 
     fn check(&self, _: Option<&GroupName>) -> Checking {
@@ -39,14 +45,14 @@ impl ExternalServer for Unusable {
             verdict: Verdict::Failed,
             text: self.why.clone(),
             remedy: Some(format!(
-                "give it others: tapekey kms server set {name}; if its record is damaged, remove it and add it again"
+                "give it others: tapekey kms server set {name}; if its record is damaged, add it again"
             )),
         };
         Box::pin(async move { vec![finding] })
     }
 
     fn create_key(&self, _: &GroupName, _: Option<&KeyName>) -> Asking<CreatedKey> {
-        self.no_answer()
+        self.refusal()
     }
 
     fn peer(&self) -> Peer {

@@ -17,37 +17,74 @@ pub(in crate::kms) struct Group {
     pub(in crate::kms) record: GroupRecord,
     /// The key that a rotation under way made, and that is to become the active one. It may have gone another way since.
     pub(in crate::kms) next_key: Option<KeyId>,
+    /// Whether a key that an external server has under its name was given out. From then on name and kind stay: the volumes are found by
+    /// the one, and whether the server's key itself may leave goes by the other.
+    pub(in crate::kms) released_outside: bool,
 }
+
+/// The note on a group that nobody made.
+const MADE_AT_A_RELEASE: &str = "made by the KMS at the first release of an external server's key";
 
 /// Adds a group.
 pub(in crate::kms) fn insert(session: &Session<'_>, wanted: &CreateGroup) -> Result<GroupRecord, StoreError> {
+    let record = new_record(session, wanted.name.clone(), (wanted.kind, &wanted.description));
+    Ok(insert_as_it_was(session, record)?.record)
+}
+
+fn new_record(session: &Session<'_>, name: GroupName, (kind, description): (KeyKind, &str)) -> GroupRecord {
     let now = moment(millis(session.now));
-    let record = GroupRecord {
-        name: wanted.name.clone(),
-        kind: wanted.kind,
+    GroupRecord {
+        name,
+        kind,
         cipher: Cipher::Aes256Gcm,
-        description: wanted.description.clone(),
+        description: description.to_owned(),
         rotate_after_days: None,
         server: None,
         created: now,
         modified: now,
-    };
-    Ok(insert_as_it_was(session, record)?.record)
+    }
+}
+
+/// Notes that a key which an external server has in the group of that name is given out, and makes the group, derived, if there is none.
+/// Belongs into the transaction of the release. Its kind, and whether it was made.
+pub(in crate::kms) fn note_release_from_outside(
+    session: &Session<'_>,
+    name: &GroupName,
+) -> Result<(KeyKind, bool), StoreError> {
+    if let Some(group) = by_name(session, name)? {
+        if !group.released_outside {
+            let marked = Group {
+                released_outside: true,
+                ..group.clone()
+            };
+            group.replaced(session, marked)?;
+        }
+        return Ok((group.record.kind, false));
+    }
+    let record = new_record(session, name.clone(), (KeyKind::Derived, MADE_AT_A_RELEASE));
+    add(session, record, true)?;
+    Ok((KeyKind::Derived, true))
 }
 
 /// Adds a group as another store had it, with its times.
 pub(in crate::kms) fn insert_as_it_was(session: &Session<'_>, record: GroupRecord) -> Result<Group, StoreError> {
+    add(session, record, false)
+}
+
+fn add(session: &Session<'_>, record: GroupRecord, released_outside: bool) -> Result<Group, StoreError> {
     let group = Group {
         id: KeyId::from_random(random_bytes(session.entropy)?),
         record,
         next_key: None,
+        released_outside,
     };
     let (under, key) = session.keyring.current()?;
     let seal = key.seal(session.entropy, b"", &group.bound(under))?;
     let record = &group.record;
     session.database.execute(
-        "INSERT INTO key_groups (id, name, kind, cipher, description, rotate_after_days, created, modified, sealed_under, nonce, sealed)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO key_groups (id, name, kind, cipher, description, rotate_after_days, released_outside, created, modified,
+                                 sealed_under, nonce, sealed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         &[
             group.id.into(),
             record.name.as_str().into(),
@@ -55,6 +92,7 @@ pub(in crate::kms) fn insert_as_it_was(session: &Session<'_>, record: GroupRecor
             record.cipher.to_string().into(),
             record.description.as_str().into(),
             record.rotate_after_days.map(i64::from).into(),
+            group.released_outside.into(),
             millis(record.created).into(),
             millis(record.modified).into(),
             under.into(),
@@ -144,7 +182,7 @@ pub(in crate::kms) fn bound_to_a_server(
 /// Seals the group with that id anew, if there is one.
 pub(super) fn reseal(session: &Session<'_>, id: KeyId) -> Result<(), StoreError> {
     if let Some(group) = by_id(session, id)? {
-        group.replaced(session, group.record.clone(), group.next_key)?;
+        group.replaced(session, group.clone())?;
     }
     Ok(())
 }
@@ -156,7 +194,8 @@ impl Group {
             modified: moment(millis(session.now)),
             ..record
         };
-        self.replaced(session, record, self.next_key)
+        let changed = Self { record, ..self.clone() };
+        self.replaced(session, changed)
     }
 
     /// The same group with another next key, stored. It counts as no change of the group.
@@ -165,25 +204,19 @@ impl Group {
         session: &Session<'_>,
         next_key: Option<KeyId>,
     ) -> Result<Self, StoreError> {
-        self.replaced(session, self.record.clone(), next_key)
+        let changed = Self {
+            next_key,
+            ..self.clone()
+        };
+        self.replaced(session, changed)
     }
 
-    fn replaced(
-        &self,
-        session: &Session<'_>,
-        record: GroupRecord,
-        next_key: Option<KeyId>,
-    ) -> Result<Self, StoreError> {
-        let changed = Self {
-            id: self.id,
-            record,
-            next_key,
-        };
+    fn replaced(&self, session: &Session<'_>, changed: Self) -> Result<Self, StoreError> {
         let (under, key) = session.keyring.current()?;
         let seal = key.seal(session.entropy, b"", &changed.bound(under))?;
         session.database.execute(
             "UPDATE key_groups SET name = ?2, description = ?3, modified = ?4, sealed_under = ?5, nonce = ?6, sealed = ?7,
-                                   rotate_after_days = ?8, next_key = ?9, server = ?10
+                                   rotate_after_days = ?8, next_key = ?9, server = ?10, released_outside = ?11
              WHERE id = ?1",
             &[
                 changed.id.into(),
@@ -196,6 +229,7 @@ impl Group {
                 changed.record.rotate_after_days.map(i64::from).into(),
                 changed.next_key.into(),
                 changed.record.server.as_ref().map(ServerName::as_str).into(),
+                changed.released_outside.into(),
             ],
         )?;
         let bound = |group: &Self| {
@@ -230,6 +264,7 @@ impl Group {
             )
             .optional(self.next_key.as_ref().map(|id| id.0.as_slice()))
             .optional(self.record.server.as_ref().map(|server| server.as_str().as_bytes()))
+            .number(i64::from(self.released_outside))
             .encode()
     }
 }
@@ -260,6 +295,7 @@ fn read(session: &Session<'_>, row: &Row) -> Result<Group, StoreError> {
         id: row.get("id")?,
         record,
         next_key: row.get("next_key")?,
+        released_outside: row.get("released_outside")?,
     };
     let under = row.get("sealed_under")?;
     let key = session.keyring.named(session.database, under)?;

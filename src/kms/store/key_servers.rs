@@ -46,6 +46,12 @@ pub(in crate::kms) fn changes(session: &Session<'_>) -> Result<i64, StoreError> 
     row.map_or(Ok(0), |row| row.get("number"))
 }
 
+/// Whether there are no servers, and no groups that are bound to one.
+pub(in crate::kms) fn are_none(session: &Session<'_>) -> Result<bool, StoreError> {
+    let bound = "SELECT count(*) AS number FROM key_groups WHERE server IS NOT NULL";
+    Ok(count(session)? == 0 && session.database.count(bound)? == 0)
+}
+
 /// One change more; its number.
 pub(in crate::kms) fn note_change(session: &Session<'_>) -> Result<i64, StoreError> {
     let database = session.database;
@@ -83,6 +89,25 @@ pub(in crate::kms) fn count(session: &Session<'_>) -> Result<u64, StoreError> {
 pub(in crate::kms) fn by_name(session: &Session<'_>, name: &ServerName) -> Result<Option<KeyServer>, StoreError> {
     let row = row_of(session, name.as_str())?;
     row.map(|row| read(session, &row)).transpose()
+}
+
+/// What is there under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::kms) enum AtName {
+    Nothing,
+    Readable,
+    /// A record that cannot be read.
+    Unreadable,
+}
+
+/// What is there under that name.
+pub(in crate::kms) fn at_name(session: &Session<'_>, name: &ServerName) -> Result<AtName, StoreError> {
+    match by_name(session, name) {
+        Ok(None) => Ok(AtName::Nothing),
+        Ok(Some(_)) => Ok(AtName::Readable),
+        Err(StoreError::DoesNotOpen { .. } | StoreError::Column { .. }) => Ok(AtName::Unreadable),
+        Err(error) => Err(error),
+    }
 }
 
 /// All servers by name, whether they can be read or not.

@@ -3,7 +3,7 @@
 //! Numbers of rows are drawn by the statement that adds them, since there is one writer at a time.
 
 /// The version of the tables below. A store of any other version is left as it is.
-pub(super) const VERSION: i32 = 6;
+pub(super) const VERSION: i32 = 7;
 
 /// Every table has its own note on what its seal or MAC covers; what is sealed is never also stored open.
 pub(super) const TABLES: &str = "
@@ -24,7 +24,8 @@ CREATE TABLE sealing_keys (
     sealed BLOB NOT NULL,
     UNIQUE (purpose, number)
 ) STRICT, WITHOUT ROWID;
--- The seal holds nothing; it binds the other fields.
+-- The seal holds nothing; it binds the other fields. `released_outside`: a key that an external server has under the group's name was given out, so
+-- that name and kind must stay what they are.
 CREATE TABLE key_groups (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
     name TEXT NOT NULL UNIQUE,
@@ -34,6 +35,7 @@ CREATE TABLE key_groups (
     rotate_after_days INTEGER,
     server TEXT,
     next_key BLOB,
+    released_outside INTEGER NOT NULL CHECK (released_outside IN (0, 1)),
     created INTEGER NOT NULL,
     modified INTEGER NOT NULL,
     sealed_under BLOB NOT NULL REFERENCES sealing_keys (id),

@@ -16,7 +16,7 @@ use tapekey::clock::Timestamp;
 use tapekey::entropy::{Entropy, EntropyError};
 use tapekey::kad::{KeyId, KeyKind};
 use tapekey::kms::kit::{Contents, KitError, KitGroup, KitKey, KitOf, SealedKit, read};
-use tapekey::kms_api::{Cipher, GroupName, GroupRecord, KeyName, KeyOrigin, KeyRecord, KeyState};
+use tapekey::kms_api::{Cipher, GroupName, GroupRecord, KeyName, KeyOrigin, KeyRecord, KeyState, ServerName};
 use tapekey::passphrase::Passphrase;
 use tapekey::secret::DataKey;
 
@@ -76,7 +76,7 @@ fn group(value: &Value) -> KitGroup {
         },
         cipher: Cipher::Aes256Gcm,
         description: word(&value["description"]).to_owned(),
-        server: None,
+        server: value["server"].as_str().map(|name| ServerName::new(name).unwrap()),
         rotate_after_days: value["rotate_after_days"]
             .as_u64()
             .map(|days| u32::try_from(days).unwrap()),
@@ -86,6 +86,7 @@ fn group(value: &Value) -> KitGroup {
     let keys = value["keys"].as_array().unwrap();
     KitGroup {
         record,
+        released_outside: value["released_outside"].as_bool().unwrap(),
         keys: keys.iter().map(|one| key(value, one)).collect(),
     }
 }
@@ -116,6 +117,7 @@ fn the_kit_of_the_vectors_holds_what_they_say() {
     assert_eq!(found.groups.len(), wanted.groups.len());
     for (found, wanted) in found.groups.iter().zip(&wanted.groups) {
         assert_eq!(found.record, wanted.record);
+        assert_eq!(found.released_outside, wanted.released_outside);
         assert_eq!(found.keys.len(), wanted.keys.len());
         for (found, wanted) in found.keys.iter().zip(&wanted.keys) {
             assert_eq!(found.record, wanted.record);

@@ -15,13 +15,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use kms_support::connectors::Trust;
 use kms_support::process::{PROGRAM, ended, finished};
-use kms_support::{Home, group, new_group, volume};
+use kms_support::{Home, group, new_group, rotate, volume};
 use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use serde_json::Value;
 use tapekey::kad::KeyKind;
-use tapekey::kms_api::{CreateKey, ErrorCode, KeyName, KeyState, MoveKey, RotateAfter, SetRotation, SnapshotForm};
+use tapekey::kms_api::{
+    AddServer, BindGroupToServer, CreateKey, ErrorCode, KeyName, KeyState, MoveKey, RotateAfter, SetRotation,
+    SnapshotForm,
+};
 use tapekey::kms_client::KmsClient;
 
 const WORDS: &str = "orbit lemon castle river paper quiet falcon seven";
@@ -291,6 +295,22 @@ async fn a_kit_makes_a_whole_new_service_that_gives_the_old_volumes_their_keys()
         rotate_after: RotateAfter::Days(90),
     };
     scene.admin.set_rotation(&group("ENCR_daily"), &age).await.unwrap();
+    let wanted = new_group("ENCR_bound", KeyKind::Derived);
+    scene.admin.create_group(&wanted).await.unwrap();
+    rotate(&scene.admin, "ENCR_bound").await;
+    let server = AddServer {
+        enabled_for_backup: false,
+        ..Trust::new(&scene.home).server("offsite")
+    };
+    scene.admin.add_server(&server).await.unwrap();
+    let to = BindGroupToServer {
+        server: Some(server.name),
+    };
+    scene
+        .admin
+        .bind_group_to_server(&group("ENCR_bound"), &to)
+        .await
+        .unwrap();
     scene.make_kit();
     scene.activate("first").await.unwrap();
     fs::remove_file(scene.kit()).unwrap();
@@ -313,7 +333,8 @@ async fn a_kit_makes_a_whole_new_service_that_gives_the_old_volumes_their_keys()
     ];
     assert!(fails(b"another", &words).contains("does not open") && !folder.exists());
     let said = String::from_utf8(says(WORDS.as_bytes(), &words).stdout).unwrap();
-    assert!(said.contains("Made a new KMS with 1 groups and 2 keys"), "{said}");
+    assert!(said.contains("Made a new KMS with 2 groups and 3 keys"), "{said}");
+    assert!(said.contains("Groups that were bound to one still are"), "{said}");
     assert!(fails(WORDS.as_bytes(), &words).contains("is not empty"));
 
     says(b"", &["verify", text(&folder)]);
@@ -328,13 +349,20 @@ async fn a_kit_makes_a_whole_new_service_that_gives_the_old_volumes_their_keys()
     );
     assert_eq!(keys[0], before[0], "as it was, with its times");
     let groups = admin.groups().await.unwrap();
-    assert_eq!(groups[0].rotate_after_days, Some(90), "as it was");
+    assert_eq!(groups[1].rotate_after_days, Some(90), "as it was");
     let host = new.client("media-server-1", running.address);
+    let bound = host.backup_key("ENCR_bound", &volume("A00002L8")).await.err().unwrap();
+    assert!(
+        bound
+            .to_string()
+            .contains("group ENCR_bound is bound to server offsite alone: there is no external server of that name"),
+        "{bound}"
+    );
     let restored = host.restore_keys(&given.kad.encode(), None).await.unwrap();
     assert!(restored.keys[0].key == given.key);
     assert_eq!(
         admin.status().await.unwrap().keys_in_no_snapshot,
-        2,
+        3,
         "the old kit counts for nothing here"
     );
     running.stop().await;
@@ -343,7 +371,7 @@ async fn a_kit_makes_a_whole_new_service_that_gives_the_old_volumes_their_keys()
     assert!(record.detail.as_deref().unwrap().starts_with("from kit "), "{record:?}");
     assert_eq!(
         record.outcome,
-        "done: 1 groups, 2 keys; 1 prelive ones are inactive now"
+        "done: 2 groups, 3 keys; 1 prelive ones are inactive now; 1 groups stay bound to a server"
     );
 }
 

@@ -32,8 +32,9 @@ def long(text: bytes) -> bytes:
 def content(groups) -> bytes:
     out = struct.pack(">I", len(groups))
     for group in groups:
-        out += struct.pack(">B", KINDS.index(group["kind"])) + short(group["name"].encode()) + long(group["description"].encode())
-        out += struct.pack(">qqII", group["created_ms"], group["modified_ms"], group["rotate_after_days"] or 0, len(group["keys"]))
+        out += struct.pack(">B", KINDS.index(group["kind"]) + 2 * group["released_outside"]) + short(group["name"].encode()) + long(group["description"].encode())
+        out += struct.pack(">qqI", group["created_ms"], group["modified_ms"], group["rotate_after_days"] or 0)
+        out += short((group["server"] or "").encode()) + struct.pack(">I", len(group["keys"]))
         for key in group["keys"]:
             out += bytes.fromhex(key["id"]) + bytes.fromhex(key["key"])
             out += struct.pack(">BB", STATES.index(key["state"]), ORIGINS.index(key["origin"]))
@@ -59,11 +60,11 @@ def key(name, number, state, origin, description="", foreign_kad=b""):
 
 
 groups = [
-    dict(name="ENCR_daily", kind="derived", description="täglich", created_ms=1795521600000, modified_ms=1795521600001, rotate_after_days=365, keys=[
+    dict(name="ENCR_daily", kind="derived", description="täglich", created_ms=1795521600000, modified_ms=1795521600001, rotate_after_days=365, server=None, released_outside=False, keys=[
         key("2026-01", 1, "inactive", "random"), key("2026-02", 2, "active", "passphrase", "Schlüssel für Bänder"), key("2026-03", 3, "prelive", "random")]),
-    dict(name="ENCR_old", kind="as_is", description="", created_ms=0, modified_ms=1, rotate_after_days=None, keys=[
+    dict(name="ENCR_old", kind="as_is", description="", created_ms=0, modified_ms=1, rotate_after_days=None, server=None, released_outside=True, keys=[
         key("january", 4, "deprecated", "imported", "", b"January 2024 LTO6 Tape Key"), key("lost", 5, "terminated", "imported", "x" * 256, bytes(range(12)))]),
-    dict(name="ENCR_empty", kind="derived", description="", created_ms=1, modified_ms=1, rotate_after_days=3650, keys=[]),
+    dict(name="ENCR_empty", kind="derived", description="", created_ms=1, modified_ms=1, rotate_after_days=3650, server="offsite", released_outside=True, keys=[]),
 ]
 passphrase = "Scha\u0308rfe orbit lemon castle river paper quiet falcon"
 kit_id, store = uuid.UUID("a55394d2-375a-4870-a7f1-7bd72b06d634"), uuid.UUID("23812e86-aec4-4827-a2c3-e02e3d9c67a8")

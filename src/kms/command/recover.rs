@@ -153,6 +153,10 @@ async fn into(
         out,
         "  5. Activate a key in each group that has none: prelive keys became inactive, since they may have been used after the kit. What was rotated by age is so again, once kms.toml names a place for snapshots."
     )?;
+    writeln!(
+        out,
+        "  6. Add the external servers, if there were any: they are in no kit. Groups that were bound to one still are, and write nothing before it is there again (tapekey kms server add) or they are bound otherwise (tapekey kms group bind); all other groups get new keys from the new store until then."
+    )?;
     out.flush()?;
     Ok(())
 }

@@ -7,7 +7,9 @@ use super::KitError;
 use crate::clock::Timestamp;
 use crate::kad::{KeyId, KeyKind};
 use crate::kms::store::{millis, moment};
-use crate::kms_api::{Cipher, GroupName, GroupRecord, KeyName, KeyOrigin, KeyRecord, KeyState, ROTATE_AFTER_DAYS_MAX};
+use crate::kms_api::{
+    Cipher, GroupName, GroupRecord, KeyName, KeyOrigin, KeyRecord, KeyState, ROTATE_AFTER_DAYS_MAX, ServerName,
+};
 use crate::secret::{DataKey, KEY_LENGTH};
 
 /// Most bytes of the sealed part.
@@ -23,6 +25,8 @@ pub struct Contents {
 pub struct KitGroup {
     /// What is known of the group.
     pub record: GroupRecord,
+    /// Whether keys that an external server has under its name were given out, so that name and kind must stay.
+    pub released_outside: bool,
     /// Its keys.
     pub keys: Vec<KitKey>,
 }
@@ -40,6 +44,9 @@ const NEVER: i64 = 0;
 
 /// Stands for the age at which keys of a group are rotated that is rotated by hand.
 const BY_HAND: u32 = 0;
+
+/// Added to the number of a group's kind if keys that an external server has under its name were given out.
+const RELEASED_OUTSIDE: u8 = 2;
 
 /// The content is none of ours.
 const MALFORMED: KitError = KitError::Malformed {
@@ -68,12 +75,19 @@ impl Contents {
         // Reserved whole, so that growing leaves no copy of a key behind.
         let mut to = Zeroizing::new(Vec::with_capacity(length));
         put_count(&mut to, self.groups.len());
-        for KitGroup { record, keys } in &self.groups {
-            to.push(kind_number(record.kind));
+        for KitGroup {
+            record,
+            released_outside,
+            keys,
+        } in &self.groups
+        {
+            let mark = if *released_outside { RELEASED_OUTSIDE } else { 0 };
+            to.push(kind_number(record.kind) + mark);
             put_short(&mut to, record.name.as_str().as_bytes());
             put_long(&mut to, record.description.as_bytes());
             put_times(&mut to, record.created, record.modified);
             to.extend_from_slice(&record.rotate_after_days.unwrap_or(BY_HAND).to_be_bytes());
+            put_short(&mut to, server_of(record).as_bytes());
             put_count(&mut to, keys.len());
             keys.iter().for_each(|key| key.put(&mut to));
         }
@@ -83,7 +97,8 @@ impl Contents {
     fn length(&self) -> usize {
         let of_group = |group: &KitGroup| {
             let keys: usize = group.keys.iter().map(KitKey::length).sum();
-            1 + 1 + group.record.name.as_str().len() + 2 + group.record.description.len() + 16 + 4 + 4 + keys
+            let names = group.record.name.as_str().len() + server_of(&group.record).len();
+            1 + 1 + names + 2 + group.record.description.len() + 16 + 4 + 1 + 4 + keys
         };
         4 + self.groups.iter().map(of_group).sum::<usize>()
     }
@@ -116,6 +131,11 @@ impl KitKey {
         put_times(to, record.created, record.modified);
         to.extend_from_slice(&record.activated.map_or(NEVER, millis).to_be_bytes());
     }
+}
+
+/// The server that alone gives the group its new keys; empty if any may.
+fn server_of(record: &GroupRecord) -> &str {
+    record.server.as_ref().map_or("", ServerName::as_str)
 }
 
 fn put_count(to: &mut Vec<u8>, count: usize) {
@@ -163,6 +183,14 @@ impl Rest<'_> {
         (days <= ROTATE_AFTER_DAYS_MAX).then_some((days != BY_HAND).then_some(days))
     }
 
+    fn server(&mut self) -> Option<Option<ServerName>> {
+        let name = self.short()?;
+        if name.is_empty() {
+            return Some(None);
+        }
+        ServerName::new(name).ok().map(Some)
+    }
+
     fn bytes(&mut self, length: usize) -> Option<Vec<u8>> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -195,21 +223,26 @@ impl Rest<'_> {
     }
 
     fn group(&mut self) -> Option<KitGroup> {
-        let kind = kind_from_number(self.byte()?)?;
+        let number = self.byte()?;
+        let released_outside = number & RELEASED_OUTSIDE != 0;
+        let kind = kind_from_number(number & !RELEASED_OUTSIDE)?;
         let record = GroupRecord {
             kind,
             name: GroupName::new(self.short()?).ok()?,
             cipher: Cipher::Aes256Gcm,
             description: String::from_utf8(self.long()?).ok()?,
-            // External servers are in no kit.
-            server: None,
             created: self.time()?,
             modified: self.time()?,
             rotate_after_days: self.days()?,
+            server: self.server()?,
         };
         let count = self.count()?;
         let keys = (0..count).map(|_| self.key(&record.name)).collect::<Option<_>>()?;
-        Some(KitGroup { record, keys })
+        Some(KitGroup {
+            record,
+            released_outside,
+            keys,
+        })
     }
 
     fn key(&mut self, group: &GroupName) -> Option<KitKey> {

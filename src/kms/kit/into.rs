@@ -1,7 +1,8 @@
 //! A whole new KMS from a kit: new CAs, certificates, host master key and store, and in it the groups and keys of the kit as they were.
 //!
 //! The issuing CA of the lost service is in no kit, so every client needs a new bundle. What was prelive becomes inactive: it may have been
-//! used after the kit was made.
+//! used after the kit was made. External servers are in no kit either: groups stay bound to theirs by name, and get no new key before somebody
+//! adds them again or says otherwise.
 
 use std::fs;
 use std::path::Path;
@@ -81,10 +82,11 @@ async fn fill(
 }
 
 fn take_in(session: &Session<'_>, contents: Contents, event: &mut Event) -> Result<(), ServiceError> {
-    let (mut count, mut retired) = (0_usize, 0_usize);
+    let (mut count, mut retired, mut bound) = (0_usize, 0_usize, 0_usize);
     let groups = contents.groups.len();
     for group in contents.groups {
-        let kept = groups::insert_as_it_was(session, group.record)?;
+        bound += usize::from(group.record.server.is_some());
+        let kept = groups::insert_as_it_was(session, group.record, group.released_outside)?;
         for mut key in group.keys {
             count += 1;
             if key.record.state == KeyState::Prelive {
@@ -94,6 +96,8 @@ fn take_in(session: &Session<'_>, contents: Contents, event: &mut Event) -> Resu
             keys::insert_as_it_was(session, &kept, key.record, &key.key)?;
         }
     }
-    event.outcome = format!("done: {groups} groups, {count} keys; {retired} prelive ones are inactive now");
+    event.outcome = format!(
+        "done: {groups} groups, {count} keys; {retired} prelive ones are inactive now; {bound} groups stay bound to a server"
+    );
     Ok(())
 }

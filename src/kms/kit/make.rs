@@ -12,8 +12,9 @@ use crate::kms::audit::{Action, Actor, Event};
 use crate::kms::model::ServiceError;
 use crate::kms::service::Kms;
 use crate::kms::snapshot::{Partial, Place, SnapshotError, not_recorded};
+use crate::kms::store::groups::Group;
 use crate::kms::store::{Session, StoreError, groups, keys, millis, moment, snapshots};
-use crate::kms_api::{GroupName, KeyState, PAGE_RECORDS_MAX, SNAPSHOT_PATH_LENGTH_MAX, SnapshotForm, SnapshotRecord};
+use crate::kms_api::{KeyState, PAGE_RECORDS_MAX, SNAPSHOT_PATH_LENGTH_MAX, SnapshotForm, SnapshotRecord};
 use crate::passphrase::Passphrase;
 
 /// What is asked for.
@@ -150,8 +151,14 @@ fn read(session: &mut Session<'_>) -> Result<Read, ServiceError> {
         let Some(last) = page.last() else { break };
         after = last.name.to_string();
         for record in page {
-            let keys = keys_of(session, &record.name)?;
-            contents.groups.push(KitGroup { record, keys });
+            let Some(group) = groups::by_name(session, &record.name)? else {
+                continue;
+            };
+            contents.groups.push(KitGroup {
+                keys: keys_of(session, &group)?,
+                released_outside: group.released_outside,
+                record,
+            });
         }
     }
     Ok(Read {
@@ -161,13 +168,10 @@ fn read(session: &mut Session<'_>) -> Result<Read, ServiceError> {
     })
 }
 
-fn keys_of(session: &Session<'_>, group: &GroupName) -> Result<Vec<KitKey>, ServiceError> {
-    let Some(group) = groups::by_name(session, group)? else {
-        return Ok(Vec::new());
-    };
+fn keys_of(session: &Session<'_>, group: &Group) -> Result<Vec<KitKey>, ServiceError> {
     let (mut held, mut after) = (Vec::new(), String::new());
     loop {
-        let page = keys::list(session, &group, &after, PAGE_RECORDS_MAX)?;
+        let page = keys::list(session, group, &after, PAGE_RECORDS_MAX)?;
         let Some(last) = page.last() else { return Ok(held) };
         after = last.name.to_string();
         for record in page.into_iter().filter(|record| record.state != KeyState::Deleted) {

@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::entropy::{Entropy, EntropyError};
 use crate::kad::{KeyId, KeyKind};
-use crate::kms_api::{Cipher, GroupName, GroupRecord, KeyName, KeyOrigin, KeyRecord, KeyState};
+use crate::kms_api::{Cipher, GroupName, GroupRecord, KeyName, KeyOrigin, KeyRecord, KeyState, ServerName};
 use crate::passphrase::Passphrase;
 use crate::secret::DataKey;
 
@@ -48,11 +48,15 @@ fn group(name: &str, kind: KeyKind, keys: Vec<KitKey>) -> KitGroup {
         cipher: Cipher::Aes256Gcm,
         description: String::new(),
         rotate_after_days: (kind == KeyKind::Derived).then_some(90),
-        server: None,
+        server: (kind == KeyKind::Derived).then(|| ServerName::new("offsite").unwrap()),
         created: at(1),
         modified: at(2),
     };
-    KitGroup { record, keys }
+    KitGroup {
+        record,
+        released_outside: kind == KeyKind::Derived,
+        keys,
+    }
 }
 
 /// A derived group with two keys, an as-is group with four of other software, an empty one.

@@ -143,7 +143,7 @@ impl Selection {
                 server: server.clone(),
                 said: passed
                     .last()
-                    .map_or_else(|| "it is not enabled for backup".to_owned(), said),
+                    .map_or_else(|| not_asked(servers, server).to_owned(), said),
             }),
             None => Choice::BuiltIn,
         };
@@ -183,6 +183,15 @@ impl Chosen {
             passed: Vec::new(),
             as_of: None,
         }
+    }
+}
+
+/// Why a group's server was not asked. A KMS that was made from a kit knows whose keys a group gets, and not the server.
+fn not_asked(servers: &Servers, name: &ServerName) -> &'static str {
+    let mut all = servers.by_rank.iter();
+    match all.any(|server| server.identity().name == *name) {
+        true => "it is not enabled for backup",
+        false => "there is no external server of that name",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::clock::MockClock;
 use crate::entropy::{Entropy, EntropyError};
@@ -40,7 +41,12 @@ async fn release(kms: &Kms, volume: &str) {
 async fn a_key_that_leaves_between_the_look_at_the_records_and_the_removal_is_seen() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("kms");
-    let (clock, entropy) = (Arc::new(MockClock::new()), Arc::new(Counting::default()));
+    let (mut clock, entropy) = (MockClock::new(), Arc::new(Counting::default()));
+    clock
+        .expect_now()
+        .return_const(time::macros::datetime!(2026-11-24 12:00 UTC));
+    clock.expect_monotonic().return_const(Duration::ZERO);
+    let clock = Arc::new(clock);
     let master = HostMasterKey::generate(&*entropy).unwrap();
     let place = StorePlace::Folder(STORE.into());
     init_under(place, (&master, None), &folder, &[], (&*clock, &*entropy)).unwrap();

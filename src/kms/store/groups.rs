@@ -28,7 +28,7 @@ const MADE_AT_A_RELEASE: &str = "made by the KMS at the first release of an exte
 /// Adds a group.
 pub(in crate::kms) fn insert(session: &Session<'_>, wanted: &CreateGroup) -> Result<GroupRecord, StoreError> {
     let record = new_record(session, wanted.name.clone(), (wanted.kind, &wanted.description));
-    Ok(insert_as_it_was(session, record)?.record)
+    Ok(insert_as_it_was(session, record, false)?.record)
 }
 
 fn new_record(session: &Session<'_>, name: GroupName, (kind, description): (KeyKind, &str)) -> GroupRecord {
@@ -62,16 +62,16 @@ pub(in crate::kms) fn note_release_from_outside(
         return Ok((group.record.kind, false));
     }
     let record = new_record(session, name.clone(), (KeyKind::Derived, MADE_AT_A_RELEASE));
-    add(session, record, true)?;
+    insert_as_it_was(session, record, true)?;
     Ok((KeyKind::Derived, true))
 }
 
 /// Adds a group as another store had it, with its times.
-pub(in crate::kms) fn insert_as_it_was(session: &Session<'_>, record: GroupRecord) -> Result<Group, StoreError> {
-    add(session, record, false)
-}
-
-fn add(session: &Session<'_>, record: GroupRecord, released_outside: bool) -> Result<Group, StoreError> {
+pub(in crate::kms) fn insert_as_it_was(
+    session: &Session<'_>,
+    record: GroupRecord,
+    released_outside: bool,
+) -> Result<Group, StoreError> {
     let group = Group {
         id: KeyId::from_random(random_bytes(session.entropy)?),
         record,
@@ -82,9 +82,9 @@ fn add(session: &Session<'_>, record: GroupRecord, released_outside: bool) -> Re
     let seal = key.seal(session.entropy, b"", &group.bound(under))?;
     let record = &group.record;
     session.database.execute(
-        "INSERT INTO key_groups (id, name, kind, cipher, description, rotate_after_days, released_outside, created, modified,
+        "INSERT INTO key_groups (id, name, kind, cipher, description, rotate_after_days, released_outside, server, created, modified,
                                  sealed_under, nonce, sealed)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         &[
             group.id.into(),
             record.name.as_str().into(),
@@ -93,6 +93,7 @@ fn add(session: &Session<'_>, record: GroupRecord, released_outside: bool) -> Re
             record.description.as_str().into(),
             record.rotate_after_days.map(i64::from).into(),
             group.released_outside.into(),
+            record.server.as_ref().map(ServerName::as_str).into(),
             millis(record.created).into(),
             millis(record.modified).into(),
             under.into(),

@@ -197,6 +197,23 @@ async fn a_bound_group_that_cannot_be_read_stops_backups_and_neither_restores_no
 }
 
 #[tokio::test]
+async fn servers_that_cannot_be_read_at_all_stop_backups_and_neither_restores_nor_the_start() {
+    let [offsite] = servers([("offsite", 0)]);
+    let service = Service::with(&[&offsite]).await;
+    service.own_group("ENCR_a").await;
+    let written = service.backup("ENCR_a").await;
+    let service = service.restarted_after("ALTER TABLE key_servers RENAME TO lost").await;
+    let refused = service.no_backup("ENCR_a").await.to_string();
+    assert!(
+        refused.contains("where its new keys come from is unknown: "),
+        "{refused}"
+    );
+    let restored = service.media.restore_keys(&written.kad.encode(), None).await.unwrap();
+    assert!(restored.keys[0].key == written.key);
+    service.running.stop().await;
+}
+
+#[tokio::test]
 async fn a_group_whose_record_cannot_be_read_keeps_back_what_goes_by_its_kind_alone() {
     let [offsite, onsite] = servers([("offsite", 1), ("onsite", 0)]);
     offsite.import("ENCR_old", &[7]).await;

@@ -309,17 +309,10 @@ impl Refusal {
             Self::NotForDisk { .. } => {
                 "name the group like the disk pool, without ENCR_; tape is the purpose where none is given".to_owned()
             }
-            Self::ServerUnreachable { .. } => {
-                "bring the server back; with fall_back_when_unreachable = true in kms.toml another source of keys is taken instead"
-                    .to_owned()
-            }
+            Self::ServerUnreachable { .. } => UNREACHABLE_HINT.to_owned(),
             Self::ServersChanged { .. } => "ask again".to_owned(),
-            Self::ServersUnknown { .. } => {
-                "tapekey-kms verify FOLDER names every record that is damaged; restores go on, backups wait until it is mended".to_owned()
-            }
-            Self::ServerRefused { .. } => {
-                "change that at the server; no other one is asked, so that the source of keys never changes by itself".to_owned()
-            }
+            Self::ServersUnknown { .. } => UNKNOWN_HINT.to_owned(),
+            Self::ServerRefused { .. } => SERVER_REFUSED_HINT.to_owned(),
             Self::BoundServer { .. } => {
                 "make and activate a key of the group at that server, or bind the group to another one".to_owned()
             }
@@ -334,10 +327,7 @@ impl Refusal {
                 )
             }
             Self::GroupExists { .. } | Self::KeyExists { .. } => "choose another name".to_owned(),
-            Self::ReleasedOutside { .. } => {
-                "servers know the group by its name: make a group of the other name for new volumes; what was written stays readable through this one"
-                    .to_owned()
-            }
+            Self::ReleasedOutside { .. } => RELEASED_HINT.to_owned(),
             Self::KeyIdExists { .. } => {
                 "use that key; a new one gets an id of its own when --id is left out".to_owned()
             }
@@ -381,6 +371,20 @@ impl Refusal {
         }
     }
 }
+
+/// What to do where a server is away.
+const UNREACHABLE_HINT: &str =
+    "bring the server back; with fall_back_when_unreachable = true in kms.toml another source of keys is taken instead";
+
+/// What to do where nobody knows who has the keys.
+const UNKNOWN_HINT: &str =
+    "tapekey-kms verify FOLDER names every record that is damaged; restores go on, backups wait until it is mended";
+
+/// What to do where a server has a key and does not give it.
+const SERVER_REFUSED_HINT: &str = "change that at the server (tapekey kms server check NAME says more); no other one is asked, so that the source of keys never changes by itself";
+
+/// What to do where a group keeps its name.
+const RELEASED_HINT: &str = "servers know the group by its name: make a group of the other name for new volumes; what was written stays readable through this one";
 
 /// What to do where the releases of an hour have reached the limit.
 const STOPPED_HINT: &str = "tapekey kms status and the audit log show who took them; if all is well, ask again in the next hour, or raise releases.stop_releases_above in kms.toml";

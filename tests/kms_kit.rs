@@ -287,14 +287,8 @@ async fn a_kit_alone_gives_the_very_key_that_the_service_gave_for_a_volume() {
     );
 }
 
-#[tokio::test]
-async fn a_kit_makes_a_whole_new_service_that_gives_the_old_volumes_their_keys() {
-    let mut scene = Scene::new().await;
-    scene.create("never-used").await;
-    let age = SetRotation {
-        rotate_after: RotateAfter::Days(90),
-    };
-    scene.admin.set_rotation(&group("ENCR_daily"), &age).await.unwrap();
+/// Makes the group ENCR_bound, with a key of its own, and binds it to an external server.
+async fn bind_a_group(scene: &Scene) {
     let wanted = new_group("ENCR_bound", KeyKind::Derived);
     scene.admin.create_group(&wanted).await.unwrap();
     rotate(&scene.admin, "ENCR_bound").await;
@@ -311,6 +305,17 @@ async fn a_kit_makes_a_whole_new_service_that_gives_the_old_volumes_their_keys()
         .bind_group_to_server(&group("ENCR_bound"), &to)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_kit_makes_a_whole_new_service_that_gives_the_old_volumes_their_keys() {
+    let mut scene = Scene::new().await;
+    scene.create("never-used").await;
+    let age = SetRotation {
+        rotate_after: RotateAfter::Days(90),
+    };
+    scene.admin.set_rotation(&group("ENCR_daily"), &age).await.unwrap();
+    bind_a_group(&scene).await;
     scene.make_kit();
     scene.activate("first").await.unwrap();
     fs::remove_file(scene.kit()).unwrap();

@@ -621,7 +621,7 @@ async fn whatever_becomes_of_its_group_a_key_that_volume_keys_were_derived_of_ne
         let service = Service::start(&[&offsite], SelectionRules::default()).await;
         let operator = service.home.client("operator-1", service.running.address);
         let derived = match reads_only {
-            true => written.kad.clone(),
+            true => written.kad,
             false => service.backup("ENCR_shared").await.kad,
         };
         assert_eq!(service.restore(&derived.encode()).await.keys.len(), 1);

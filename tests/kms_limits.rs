@@ -105,7 +105,7 @@ async fn a_client_of_ours_comes_back_when_it_is_told_to() {
 #[tokio::test]
 async fn a_certificate_has_so_many_connections_and_no_more() {
     let home = Home::new();
-    home.limit("connections_per_certificate", 2);
+    home.limit("connections_per_client", 2);
     let running = home.serve().await;
     let raw = Raw::new(&home, "operator-1", running.address);
     let ask = async |stream: &mut _| {
@@ -135,7 +135,7 @@ async fn a_certificate_has_so_many_connections_and_no_more() {
 #[tokio::test]
 async fn a_second_certificate_of_a_client_gives_it_no_more_requests_and_no_more_connections() {
     let home = Home::new();
-    home.limit("connections_per_certificate", 2);
+    home.limit("connections_per_client", 2);
     home.limit("requests_burst", 4);
     home.limit("requests_per_second", 1);
     let running = home.serve().await;

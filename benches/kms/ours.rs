@@ -117,7 +117,7 @@ fn allow_any_number(folder: &Path) {
     for name in ["requests_per_second", "requests_burst"] {
         limits.insert(name.to_owned(), i64::from(u32::MAX).into());
     }
-    limits.insert("connections_per_certificate".to_owned(), 1000.into());
+    limits.insert("connections_per_client".to_owned(), 1000.into());
     std::fs::write(&path, config.to_string()).unwrap();
 }
 

@@ -69,7 +69,7 @@ pub struct Limits {
     /// Requests that it may make at once after a pause. A host that mounts a whole library asks for all its volumes at once.
     pub requests_burst: NonZeroU32,
     /// Connections that one client may have, under all its certificates together.
-    pub connections_per_certificate: NonZeroU16,
+    pub connections_per_client: NonZeroU16,
     /// Connections that are served at once.
     pub connections_max: NonZeroU16,
     /// From a connection's first byte to the end of its TLS handshake.
@@ -88,7 +88,7 @@ impl Default for Limits {
         Self {
             requests_per_second: NonZeroU32::MIN.saturating_add(99),
             requests_burst: NonZeroU32::MIN.saturating_add(1999),
-            connections_per_certificate: NonZeroU16::MIN.saturating_add(63),
+            connections_per_client: NonZeroU16::MIN.saturating_add(63),
             connections_max: NonZeroU16::MIN.saturating_add(1023),
             handshake_seconds: NonZeroU16::MIN.saturating_add(9),
             idle_seconds: NonZeroU16::MIN.saturating_add(59),

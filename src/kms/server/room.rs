@@ -89,7 +89,7 @@ impl Room {
         if seated.all >= u32::from(self.limits.connections_max.get()) {
             return Err(NoSeat::Full);
         }
-        let limit = u32::from(self.limits.connections_per_certificate.get());
+        let limit = u32::from(self.limits.connections_per_client.get());
         let own = seated.of_subject.entry(subject.to_owned()).or_default();
         if *own >= limit {
             return Err(NoSeat::Crowded(limit));
@@ -145,9 +145,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn room(per_certificate: u16, all: u16) -> Arc<Room> {
+    fn room(per_client: u16, all: u16) -> Arc<Room> {
         Room::new(Limits {
-            connections_per_certificate: per_certificate.try_into().unwrap(),
+            connections_per_client: per_client.try_into().unwrap(),
             connections_max: all.try_into().unwrap(),
             ..Limits::default()
         })

@@ -394,9 +394,9 @@ async fn what_is_no_store_or_no_safe_server_is_refused_and_left_as_it_is() {
     let database = pair.database.as_str();
     for (sql, says_so, back) in [
         (
-            "UPDATE tapekey.layout SET version = 7",
-            "has version 7, this program knows 6",
-            "UPDATE tapekey.layout SET version = 6",
+            "UPDATE tapekey.layout SET version = version + 1",
+            ", this program knows ",
+            "UPDATE tapekey.layout SET version = version - 1",
         ),
         (
             "ALTER SCHEMA tapekey RENAME TO elsewhere",

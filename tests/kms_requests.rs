@@ -181,7 +181,7 @@ impl Service {
             group: group(GROUP),
             volume: volume("A1"),
         };
-        self.kms.backup_key(&admin("host", "k9"), wanted).await.unwrap().kad
+        self.kms.backup_key(&Actor::local(), wanted).await.unwrap().kad
     }
 
     async fn restore(&self, kad: OurKad) -> (usize, String) {

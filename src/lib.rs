@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod controller;
+pub mod discovery;
 pub mod drive;
 pub mod entropy;
 pub mod kad;

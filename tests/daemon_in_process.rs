@@ -24,6 +24,7 @@ use tapekey::controller::pool::Pool;
 use tapekey::controller::report::Reading;
 use tapekey::controller::runtime::start::{Given, GivenDrive};
 use tapekey::controller::runtime::{CommandError, Daemon};
+use tapekey::discovery::Tree;
 use tapekey::drive::{Drive, EncryptionMode, SetScope};
 use tapekey::kad::{BlockKads, KeyId, OurKad, derive_volume_key};
 use tapekey::keysource::{
@@ -152,6 +153,7 @@ impl House {
         let drive = GivenDrive {
             name: "d1".into(),
             path: "in-process".into(),
+            by_serial: false,
             simulated: true,
             rules,
             command_timeout,
@@ -165,6 +167,7 @@ impl House {
         let daemon = Daemon::new(Given {
             state_directory: state.path().into(),
             drives: vec![drive],
+            tree: Tree::below(state.path()),
             clock: clock.clone(),
             keys: keys.clone(),
             heads,

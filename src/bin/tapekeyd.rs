@@ -3,10 +3,11 @@
 mod real {
     //! What only a program may ask of the machine.
     pub(crate) mod clock;
+    pub(crate) mod drives;
 }
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,18 +20,15 @@ use tapekey::config::{Config, DEFAULT_FILE, DriveConfig, DrivePath, KeyScope, Pl
 use tapekey::control::{server, socket};
 use tapekey::controller::operation::{self, Rules};
 use tapekey::controller::runtime::Daemon;
-use tapekey::controller::runtime::lane::Opener;
 use tapekey::controller::runtime::start::{Given, GivenDrive};
-use tapekey::drive::{Drive, DriveError, SetScope};
+use tapekey::discovery::Tree;
+use tapekey::drive::SetScope;
 use tapekey::keysource::kms::Kms;
 use tapekey::keysource::none::NoKms;
 use tapekey::keysource::{HeadBook, KeySource};
 use tapekey::kms_client::KmsClient;
 use tapekey::kms_client::renewal::keep_fresh;
 use tapekey::secret::keep_in_this_process;
-use tapekey::transport::sg_io::SgNode;
-use tapekey::transport::sim::SimSocket;
-use tapekey::transport::{Transport, TransportError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -94,9 +92,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         clock.clone(),
     ));
     let client = client.map(|client| Arc::new(client.remembering(heads.clone())));
+    let tree = Tree::below(Path::new("/"));
     let daemon = Daemon::new(Given {
         state_directory: config.state_directory.clone(),
-        drives: config.drives.iter().map(|drive| given(&config, drive)).collect(),
+        drives: config.drives.iter().map(|drive| given(&config, drive, &tree)).collect(),
+        tree,
         clock,
         keys: keys(&config, client.clone())?,
         heads,
@@ -131,6 +131,7 @@ async fn serve(daemon: Arc<Daemon>, config: &Config, client: Option<Arc<KmsClien
         let daemon = daemon.clone();
         async move { daemon.look_at_all().await }
     });
+    let watch = tokio::spawn(daemon.clone().watch());
     let fresh = client.map(|client| tokio::spawn(keep_fresh(client)));
     tokio::select! {
         failed = server::serve(listener, allowed, daemon.clone()) => failed?,
@@ -138,6 +139,7 @@ async fn serve(daemon: Arc<Daemon>, config: &Config, client: Option<Arc<KmsClien
         _ = interrupt.recv() => tracing::info!("SIGINT"),
     }
     first_look.abort();
+    watch.abort();
     if let Some(fresh) = fresh {
         fresh.abort();
     }
@@ -153,38 +155,21 @@ async fn serve(daemon: Arc<Daemon>, config: &Config, client: Option<Arc<KmsClien
     Ok(std::fs::remove_file(&config.control.socket)?)
 }
 
-fn given(config: &Config, drive: &DriveConfig) -> GivenDrive {
+fn given(config: &Config, drive: &DriveConfig, tree: &Tree) -> GivenDrive {
     let (path, simulated) = match &drive.path {
+        DrivePath::Serial(serial) => (format!("serial number {serial}"), false),
         DrivePath::Node(path) => (path.display().to_string(), false),
         DrivePath::Simulator { socket, .. } => (format!("sim:{}", socket.display()), true),
     };
     GivenDrive {
         name: drive.name.clone(),
         path,
+        by_serial: matches!(drive.path, DrivePath::Serial(_)),
         simulated,
         rules: rules(config, drive),
         command_timeout: drive.command_timeout,
-        opener: opener(drive),
+        opener: real::drives::opener(drive, tree),
     }
-}
-
-fn opener(drive: &DriveConfig) -> Opener {
-    let (path, timeout) = (drive.path.clone(), drive.command_timeout);
-    Box::new(move || {
-        let transport: Result<Box<dyn Transport>, TransportError> = match &path {
-            DrivePath::Node(path) => SgNode::open(path).map(|node| Box::new(node) as _),
-            DrivePath::Simulator { socket, nexus } => {
-                SimSocket::connect(socket, nexus, timeout).map(|socket| Box::new(socket) as _)
-            }
-        };
-        match transport {
-            Ok(transport) => Ok(Drive::new(transport, timeout)),
-            Err(source) => Err(DriveError::Transport {
-                attempt: "open the drive",
-                source,
-            }),
-        }
-    })
 }
 
 fn rules(config: &Config, drive: &DriveConfig) -> Rules {

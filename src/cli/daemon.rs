@@ -54,6 +54,7 @@ pub(super) fn unexpected(answer: &Answer) -> Failure {
         Answer::Job(_) => "a job",
         Answer::Jobs(_) => "jobs",
         Answer::Status(_) => "a status",
+        Answer::Drives(_) => "drives",
         Answer::KmsHeads(_) => "heads of audit chains",
     };
     Failure::new(

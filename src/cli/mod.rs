@@ -5,6 +5,7 @@
 mod clear;
 pub mod config;
 mod daemon;
+mod drive;
 mod job;
 pub mod kms;
 mod load;
@@ -56,6 +57,8 @@ enum Verb {
     Clear(clear::ClearArgs),
     Status(status::StatusArgs),
     #[command(subcommand)]
+    Drive(drive::DriveVerb),
+    #[command(subcommand)]
     Job(job::JobVerb),
     #[command(subcommand)]
     Config(config::ConfigVerb),
@@ -78,6 +81,7 @@ pub async fn run(
         Verb::Unlock(arguments) => unlock::run(arguments, &daemon, &mut output),
         Verb::Clear(arguments) => clear::run(arguments, &daemon, &mut output),
         Verb::Status(arguments) => status::run(arguments, &daemon, &mut output),
+        Verb::Drive(verb) => drive::run(&verb, &daemon, &mut output),
         Verb::Job(verb) => job::run(verb, &daemon, &mut output),
         Verb::Config(verb) => config::run(verb, &clock, &mut output),
         Verb::Kms(mut arguments) => {

@@ -45,13 +45,6 @@ pub(super) fn check(file: &Path, raw: RawConfig) -> Result<Config, ConfigError> 
 }
 
 fn drives(problems: &mut Problems, raw: Vec<RawDrive>, allow_simulated: bool) -> Vec<DriveConfig> {
-    if raw.is_empty() {
-        problems.add(
-            "drive",
-            "there is no drive",
-            "add a [[drive]] section with name and path",
-        );
-    }
     if raw.len() > DRIVES_MAX {
         problems.add(
             "drive",
@@ -59,7 +52,7 @@ fn drives(problems: &mut Problems, raw: Vec<RawDrive>, allow_simulated: bool) ->
             "use a second host",
         );
     }
-    let (mut names, mut paths) = (BTreeSet::new(), BTreeSet::new());
+    let (mut names, mut paths, mut serials) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut drives = Vec::new();
     for raw_drive in raw {
         let key = format!("drive {:?}", raw_drive.name);
@@ -76,6 +69,15 @@ fn drives(problems: &mut Problems, raw: Vec<RawDrive>, allow_simulated: bool) ->
                 "name each drive once",
             );
         }
+        if let Some(serial) = &raw_drive.serial
+            && !serials.insert(serial.clone())
+        {
+            problems.add(
+                &key,
+                format!("two drives have the serial number {serial}"),
+                "name each drive once",
+            );
+        }
         drives.extend(drive(problems, &key, raw_drive, allow_simulated));
     }
     drives
@@ -88,10 +90,11 @@ fn drive(problems: &mut Problems, key: &str, raw: RawDrive, allow_simulated: boo
         problems.add(
             format!("{key}: serial"),
             format!("{serial:?} is no serial number"),
-            "copy it from tapekey status",
+            "copy it from tapekey drive list",
         );
     }
     let path = match (raw.path, raw.socket) {
+        (None, None) if raw.serial.is_some() => by_serial(problems, key, raw.serial.clone(), raw.nexus),
         (Some(path), None) => node(problems, key, path, raw.nexus),
         (None, Some(socket)) => simulator(problems, key, socket, raw.nexus, allow_simulated),
         (Some(_), Some(_)) => {
@@ -105,8 +108,8 @@ fn drive(problems: &mut Problems, key: &str, raw: RawDrive, allow_simulated: boo
         (None, None) => {
             problems.add(
                 key,
-                "neither path nor socket is given",
-                "add the sg node, as path = \"/dev/sg3\"",
+                "neither serial nor path nor socket is given",
+                "add the serial number, as tapekey drive list shows it",
             );
             None
         }
@@ -128,7 +131,12 @@ fn drive(problems: &mut Problems, key: &str, raw: RawDrive, allow_simulated: boo
     })
 }
 
-fn node(problems: &mut Problems, key: &str, path: PathBuf, nexus: Option<String>) -> Option<DrivePath> {
+fn by_serial(problems: &mut Problems, key: &str, serial: Option<String>, nexus: Option<String>) -> Option<DrivePath> {
+    no_nexus(problems, key, nexus.as_deref());
+    serial.map(DrivePath::Serial)
+}
+
+fn no_nexus(problems: &mut Problems, key: &str, nexus: Option<&str>) {
     if nexus.is_some() {
         let hint = "remove it: a real drive's nexus follows from the host's port";
         problems.add(
@@ -137,6 +145,10 @@ fn node(problems: &mut Problems, key: &str, path: PathBuf, nexus: Option<String>
             hint,
         );
     }
+}
+
+fn node(problems: &mut Problems, key: &str, path: PathBuf, nexus: Option<String>) -> Option<DrivePath> {
+    no_nexus(problems, key, nexus.as_deref());
     files::absolute(problems, &format!("{key}: path"), &path).then_some(DrivePath::Node(path))
 }
 

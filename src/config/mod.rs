@@ -29,7 +29,7 @@ const FILE_LENGTH_MAX: u64 = 1 << 20;
 pub struct Config {
     /// Where jobs are kept.
     pub state_directory: PathBuf,
-    /// The drives, in the order of the file, at least one; names and paths are unique.
+    /// The drives, in the order of the file; names, paths and serial numbers are unique.
     pub drives: Vec<DriveConfig>,
     /// Where keys come from; without it, only from whoever gives one with `tapekey unlock --key-fd`.
     pub kms: Option<KmsConfig>,
@@ -56,6 +56,8 @@ pub struct DriveConfig {
 /// How to reach a drive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DrivePath {
+    /// Wherever the kernel shows the drive with this serial number.
+    Serial(String),
     /// A node of Linux's sg driver.
     Node(PathBuf),
     /// The socket of a simulated drive. Present only if the file says `allow_simulated_drives = true`.

@@ -168,7 +168,17 @@ fn every_value_out_of_range_is_named_with_its_remedy() {
             "path = \"/dev/sg3\"\nsocket = \"/x\"",
             "both path and socket",
         ),
-        ("path = \"/dev/sg3\"\n", "", "neither path nor socket"),
+        (
+            "path = \"/dev/sg3\"\nserial = \"HU1234\"",
+            "",
+            "neither serial nor path nor socket",
+        ),
+        ("path = \"/dev/sg3\"\n", "nexus = \"x\"\n", "only for a simulated drive"),
+        (
+            "name = \"sim\"",
+            "name = \"sim\"\nserial = \"HU1234\"",
+            "two drives have the serial number HU1234",
+        ),
         (
             "path = \"/dev/sg3\"",
             "path = \"/dev/sg3\"\nnexus = \"x\"",

@@ -41,6 +41,7 @@ async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Resul
         Command::Status { drive, look } => {
             return Ok(Answer::Status(daemon.status(drive.as_deref(), look).await?));
         }
+        Command::DriveList {} => return Ok(Answer::Drives(daemon.drive_list().await)),
         Command::JobList { drive, limit } => {
             return Ok(Answer::Jobs(daemon.jobs().list(drive.as_deref(), limit.min(JOBS_MAX))));
         }

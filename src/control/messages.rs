@@ -5,10 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::controller::inventory;
 pub use crate::controller::job;
 pub use crate::controller::report;
 pub use crate::controller::runtime::HeadReport;
 
+use inventory::DriveList;
 use job::JobRecord;
 use report::StatusReport;
 
@@ -73,6 +75,8 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "is_false")]
         look: bool,
     },
+    /// Asks which drives there are, and what is known of them without asking one.
+    DriveList {},
     /// Asks for the newest jobs, newest first.
     JobList {
         /// Only of this drive.
@@ -148,6 +152,8 @@ pub enum Answer {
     Jobs(Vec<JobRecord>),
     /// To `status`.
     Status(StatusReport),
+    /// To `drive_list`.
+    Drives(DriveList),
     /// To `kms_heads` and `accept_kms_head`.
     KmsHeads(HeadReport),
 }
@@ -253,9 +259,20 @@ mod tests {
                 },
                 r#"{"version":1,"id":7,"command":{"status":{"drive":"d0","look":true}}}"#,
             ),
+        ];
+        pinned(&golden);
+    }
+
+    #[test]
+    fn questions_look_like_this_on_the_wire() {
+        let golden = [
             (
                 Command::JobList { drive: None, limit: 20 },
                 r#"{"version":1,"id":7,"command":{"job_list":{"limit":20}}}"#,
+            ),
+            (
+                Command::DriveList {},
+                r#"{"version":1,"id":7,"command":{"drive_list":{}}}"#,
             ),
             (
                 Command::KmsHeads {},
@@ -273,13 +290,18 @@ mod tests {
                 r#"{"version":1,"id":7,"command":{"job_show":{"job":3}}}"#,
             ),
         ];
+        pinned(&golden);
+    }
+
+    #[track_caller]
+    fn pinned(golden: &[(Command, &str)]) {
         for (command, text) in golden {
             let request = Request {
                 version: VERSION,
                 id: 7,
-                command,
+                command: command.clone(),
             };
-            assert_eq!(serde_json::to_string(&request).unwrap(), text);
+            assert_eq!(serde_json::to_string(&request).unwrap(), *text);
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
         }
     }

@@ -131,6 +131,16 @@ pub enum Refusal {
         /// PERIPHERAL DEVICE TYPE.
         device_type: u8,
     },
+    /// The device is another drive.
+    #[error(
+        "this is the drive with serial number {found}, not {expected}\nhint: nodes were given to other drives meanwhile; try again, and see tapekey drive list"
+    )]
+    AnotherDrive {
+        /// The serial number of the drive that was wanted.
+        expected: String,
+        /// The one that it says.
+        found: String,
+    },
     /// SECURITY PROTOCOL IN is unknown.
     #[error(
         "no security protocols: the drive does not know SECURITY PROTOCOL IN\nhint: drives before LTO-4, and some old firmware, cannot encrypt"

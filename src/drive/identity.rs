@@ -79,13 +79,7 @@ impl Drive {
                 refusal,
             });
         }
-        let serial_cdb = cdb::inquiry(Some(VPD_UNIT_SERIAL_NUMBER), INQUIRY_LENGTH);
-        let serial = self.read(
-            "INQUIRY page 80h",
-            &serial_cdb,
-            INQUIRY_LENGTH,
-            decode_unit_serial_number,
-        )?;
+        let serial = self.unit_serial_number()?;
         let designators_cdb = cdb::inquiry(Some(VPD_DEVICE_IDENTIFICATION), INQUIRY_LENGTH);
         let designators = match self.read(
             "INQUIRY page 83h",
@@ -109,6 +103,30 @@ impl Drive {
             serial,
             designators,
         })
+    }
+
+    /// Requires the drive to be the one with serial number `expected`: between the look that found its node and the open, the node may have
+    /// been given to another. INQUIRY takes no unit attention from anybody.
+    ///
+    /// # Errors
+    /// [`Refusal::AnotherDrive`], or whatever kept the drive from answering.
+    pub fn confirm_serial(&mut self, expected: &str) -> Result<(), DriveError> {
+        let found = self.unit_serial_number()?;
+        if found == expected {
+            return Ok(());
+        }
+        Err(DriveError::Refused {
+            path: self.path().to_owned(),
+            refusal: Refusal::AnotherDrive {
+                expected: expected.to_owned(),
+                found,
+            },
+        })
+    }
+
+    fn unit_serial_number(&mut self) -> Result<String, DriveError> {
+        let ask = cdb::inquiry(Some(VPD_UNIT_SERIAL_NUMBER), INQUIRY_LENGTH);
+        self.read("INQUIRY page 80h", &ask, INQUIRY_LENGTH, decode_unit_serial_number)
     }
 
     /// Asks whether the drive is ready.

@@ -11,6 +11,9 @@ pub const VPD_DEVICE_IDENTIFICATION: u8 = 0x83;
 /// PERIPHERAL DEVICE TYPE of a tape drive.
 pub const SEQUENTIAL_ACCESS: u8 = 0x01;
 
+/// PERIPHERAL DEVICE TYPE of a medium changer.
+pub const MEDIUM_CHANGER: u8 = 0x08;
+
 /// The first 36 bytes of standard INQUIRY data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StandardInquiry {

@@ -5,7 +5,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,6 +38,31 @@ impl SgNode {
                 hint: "the daemon needs read and write access to the sg node of the drive (`lsscsi -g` lists it)",
             }),
         }
+    }
+}
+
+impl SgNode {
+    /// Opens the node at `path` only if it is the character device with these numbers: the kernel may have given its name to another.
+    ///
+    /// # Errors
+    /// [`TransportError::Path`] if the system refuses, or the node is another device's.
+    pub fn open_device(path: &Path, major: u32, minor: u32) -> Result<Self, TransportError> {
+        let node = Self::open(path)?;
+        let failed = |reason| TransportError::Path {
+            path: path.display().to_string(),
+            attempt: "open",
+            reason,
+            hint: "devices came or went meanwhile; try again",
+        };
+        let device = node.file.metadata().map_err(|error| failed(error.to_string()))?.rdev();
+        let found = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
+        if found == (major.into(), minor.into()) {
+            return Ok(node);
+        }
+        let (found_major, found_minor) = found;
+        Err(failed(format!(
+            "it is device {found_major}:{found_minor}, not {major}:{minor}"
+        )))
     }
 }
 
@@ -288,6 +313,16 @@ mod tests {
         }
         .completion(&[0x70, 0, 6, 0xA5, 0xA5]);
         assert_eq!((written.sense, written.transferred), (vec![0x70, 0, 6], 5));
+    }
+
+    #[test]
+    fn a_node_that_was_given_to_another_device_is_not_used() {
+        assert!(SgNode::open_device(Path::new("/dev/null"), 1, 3).is_ok());
+        let error = SgNode::open_device(Path::new("/dev/null"), 21, 3)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("it is device 1:3, not 21:3\nhint: "), "{error}");
     }
 
     #[test]

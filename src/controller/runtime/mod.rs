@@ -7,10 +7,13 @@
 pub mod job;
 pub mod jobs;
 pub mod lane;
+mod list;
 pub mod mount;
 mod perform;
 pub mod start;
 mod status;
+mod surroundings;
+mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,12 +24,16 @@ use tokio::sync::Notify;
 
 use self::jobs::{JobBook, JobsError};
 use self::lane::{Lane, LaneError};
+use self::list::LastLook;
 use self::mount::{Judgement, Mount, Seen, WrongKeys, judge};
+use self::surroundings::Scans;
+use self::watch::Watched;
 use super::job::{JobGiver, JobKind, JobMessage, JobRecord, Level};
 use super::operation::{Rules, Wish};
 use super::record;
 use super::report::{RunningJob, StatusReport};
 use crate::clock::Clock;
+use crate::discovery::Tree;
 use crate::keysource::{HeadBook, KeySource};
 pub use crate::keysource::{HeadBookError, HeadReport};
 use crate::secret::DataKey;
@@ -40,6 +47,9 @@ pub struct Daemon {
     jobs: Arc<JobBook>,
     keys: Arc<dyn KeySource>,
     heads: Arc<HeadBook>,
+    tree: Tree,
+    scans: Scans,
+    watched: Mutex<Watched>,
     clock: Arc<dyn Clock>,
     running: AtomicU64,
     one_ended: Notify,
@@ -51,6 +61,8 @@ pub struct DriveUnit {
     pub name: String,
     /// How it is reached, for people.
     pub path: String,
+    /// Whether it is found by its serial number, wherever the kernel shows it.
+    pub by_serial: bool,
     /// Whether it is a simulated drive.
     pub simulated: bool,
     /// What the configuration says of its jobs.
@@ -67,6 +79,7 @@ struct UnitState {
     running: Option<RunningJob>,
     mount: Option<Mount>,
     wrong_keys: WrongKeys,
+    last_look: Option<LastLook>,
     /// Since the last load or clear, the newest [`ALARMS_MAX`].
     alarms: Vec<JobMessage>,
     /// What the alarms said already.
@@ -89,6 +102,19 @@ impl UnitState {
 }
 
 impl DriveUnit {
+    /// Its serial number: the one that the configuration demands, or else the one that the drive last said.
+    fn serial(&self) -> Option<String> {
+        let said = || {
+            self.state()
+                .last_look
+                .as_ref()?
+                .identity
+                .as_ref()
+                .map(|identity| identity.serial.clone())
+        };
+        self.rules.expected_serial.clone().or_else(said)
+    }
+
     fn state(&self) -> MutexGuard<'_, UnitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,6 +135,10 @@ impl Daemon {
                     .collect::<Vec<_>>()
                     .join(", "),
             })
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Draws the conclusions from what was seen of a drive: alarms for the drive and for the job whose key was in it. Returns what disturbed

@@ -11,11 +11,13 @@ use tokio::sync::Notify;
 use super::jobs::{JobBook, JobsError};
 use super::lane::{Lane, Opener};
 use super::mount::{Mount, WrongKeys};
+use super::surroundings::Scans;
 use super::{Daemon, DriveUnit, UnitState};
 use crate::clock::Clock;
 use crate::controller::job::{JobRecord, Level, Outcome};
 use crate::controller::operation::Rules;
 use crate::controller::report::{DriveStatus, MediumStatus, Reading};
+use crate::discovery::Tree;
 use crate::kad::{BlockKads, KeyId};
 use crate::keysource::{HeadBook, KeySource};
 
@@ -41,6 +43,8 @@ pub struct Given {
     pub state_directory: PathBuf,
     /// The drives.
     pub drives: Vec<GivenDrive>,
+    /// Where the kernel shows drives and changers.
+    pub tree: Tree,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where keys come from.
@@ -55,6 +59,8 @@ pub struct GivenDrive {
     pub name: String,
     /// How it is reached, for people.
     pub path: String,
+    /// Whether it is found by its serial number, wherever the kernel shows it.
+    pub by_serial: bool,
     /// Whether it is a simulated drive.
     pub simulated: bool,
     /// What its jobs have to obey.
@@ -78,6 +84,9 @@ impl Daemon {
             jobs,
             keys: given.keys,
             heads: given.heads,
+            tree: given.tree,
+            scans: Scans::default(),
+            watched: Mutex::default(),
             clock: given.clock,
             running: AtomicU64::new(0),
             one_ended: Notify::new(),
@@ -107,6 +116,7 @@ fn unit(given: GivenDrive, clock: &Arc<dyn Clock>, jobs: &JobBook) -> Result<Arc
     let GivenDrive {
         name,
         path,
+        by_serial,
         simulated,
         rules,
         command_timeout,
@@ -132,6 +142,7 @@ fn unit(given: GivenDrive, clock: &Arc<dyn Clock>, jobs: &JobBook) -> Result<Arc
     Ok(Arc::new(DriveUnit {
         name,
         path,
+        by_serial,
         simulated,
         rules,
         command_timeout,

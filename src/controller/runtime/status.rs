@@ -5,13 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lane::{Heard, InFlight, LaneError, Patience};
+use super::list::LastLook;
 use super::mount::Seen;
+use super::surroundings::Surroundings;
 use super::{Daemon, DriveUnit};
+use crate::clock::Timestamp;
 use crate::controller::job::{JobMessage, Level, Outcome};
 use crate::controller::record::{decryption_word, encryption_word};
 use crate::controller::report::{
     CommandInFlight, DriveStatus, IdentityStatus, MediumStatus, ModesStatus, Reading, StatusReport,
 };
+use crate::discovery::openers::{Opener, Openers};
 use crate::drive::{Drive, DriveError, DriveIdentity, KeyInForce, Readiness, VolumeIdentity};
 use crate::keysource::HeadAlarm;
 
@@ -60,7 +64,8 @@ fn look(drive: &mut Drive) -> Result<Look, DriveError> {
 impl Daemon {
     /// Looks at `units`, all at once; at those on which a program may be writing only if `also_in_use`.
     pub(super) async fn look_at(&self, units: Vec<Arc<DriveUnit>>, also_in_use: bool) -> StatusReport {
-        let looks = units.iter().map(|unit| self.look_at_one(unit, also_in_use));
+        let around = self.surroundings().await;
+        let looks = units.iter().map(|unit| self.look_at_one(unit, &around, also_in_use));
         let drives = join_all(looks.collect()).await;
         StatusReport {
             at: self.clock.now(),
@@ -87,13 +92,13 @@ impl Daemon {
         alarms.map(message).chain(end_of_certificate).collect()
     }
 
-    async fn look_at_one(&self, unit: &DriveUnit, also_in_use: bool) -> DriveStatus {
+    async fn look_at_one(&self, unit: &DriveUnit, around: &Surroundings, also_in_use: bool) -> DriveStatus {
         let running = unit.state().running.clone();
-        let (identity, medium, modes) = match (&running, self.may_be_written_on(unit)) {
+        let (identity, medium, modes) = match (&running, self.why_not_to_ask(unit, around)) {
             (Some(job), _) => unread(&Reading::Unknown(format!("not read: job {} is running on it", job.id))),
-            (None, Some(job)) if !also_in_use => unread(&Reading::NotAsked(format!(
-                "job {job} left its key in it, and a program may be writing; tapekey status --look asks it"
-            ))),
+            (None, Some(why)) if !also_in_use => {
+                unread(&Reading::NotAsked(format!("{why}; tapekey status --look asks it")))
+            }
             (None, _) => match look_through(unit).await {
                 Ok(Heard { answer, attentions }) => self.shown(unit, answer, attentions).await,
                 Err(error) => unread(&Reading::Unknown(one_line(&error))),
@@ -112,6 +117,17 @@ impl Daemon {
             loaded_by: state.mount.as_ref().map(|mount| mount.job),
             alarms: state.alarms.clone(),
         }
+    }
+
+    /// Why a program may be using the drive, so that a command of ours could take a unit attention from it.
+    fn why_not_to_ask(&self, unit: &DriveUnit, around: &Surroundings) -> Option<String> {
+        if let Openers::These(openers) = around.openers_of(&around.of_unit(unit)) {
+            let name = |opener: &Opener| format!("{} ({})", opener.program.as_deref().unwrap_or("process"), opener.pid);
+            let names: Vec<String> = openers.iter().map(name).collect();
+            return Some(format!("{} has its tape node open", names.join(", ")));
+        }
+        let job = self.may_be_written_on(unit)?;
+        Some(format!("job {job} left its key in it, and a program may be writing"))
     }
 
     /// The job that left a key in the drive, as the last that is known of it. After an interrupted job nobody was told to write.
@@ -151,9 +167,26 @@ impl Daemon {
                 )
             }
         };
+        unit.remember(self.clock.now(), &shown.0, &shown.1);
         unit.state().wrong_keys.keep_while_mounted(&seen);
         self.conclude(unit, &seen).await;
         shown
+    }
+}
+
+impl DriveUnit {
+    /// Keeps what the drive said for those who ask without asking it. What it could not say leaves its identity as it was.
+    fn remember(&self, at: Timestamp, identity: &Reading<IdentityStatus>, medium: &Reading<MediumStatus>) {
+        let mut state = self.state();
+        let identity = match identity {
+            Reading::Known(identity) => Some(identity.clone()),
+            _ => state.last_look.take().and_then(|last| last.identity),
+        };
+        state.last_look = Some(LastLook {
+            at,
+            identity,
+            medium: medium.clone(),
+        });
     }
 }
 

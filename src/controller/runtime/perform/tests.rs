@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::{MockClock, Timestamp};
 use crate::controller::operation::{PlainBlocks, Rules};
 use crate::controller::runtime::start::{Given, GivenDrive};
+use crate::discovery::Tree;
 use crate::drive::{DriveError, SetScope};
 use crate::kad::{KeyId, OurKad};
 use crate::keysource::{
@@ -28,6 +29,7 @@ fn daemon(keys: MockKeySource) -> (tempfile::TempDir, Arc<Daemon>) {
     let drive = GivenDrive {
         name: "d1".into(),
         path: "nowhere".into(),
+        by_serial: false,
         simulated: false,
         rules,
         command_timeout: Duration::from_secs(1),
@@ -42,6 +44,7 @@ fn daemon(keys: MockKeySource) -> (tempfile::TempDir, Arc<Daemon>) {
     let given = Given {
         state_directory: directory.path().into(),
         drives: vec![drive],
+        tree: Tree::below(directory.path()),
         clock: Arc::new(clock),
         keys: Arc::new(keys),
         heads: Arc::new(HeadBook::open(

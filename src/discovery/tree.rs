@@ -1,0 +1,92 @@
+//! sysfs as a tree that can be looked through again and again.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::DiscoveryError;
+use super::device::{Device, Kind};
+
+/// The classes whose devices belong to drives and changers. A drive may be known to one driver and not to another.
+const CLASSES: [&str; 3] = ["scsi_generic", "scsi_tape", "scsi_changer"];
+
+/// Most entries of a class: st alone has eight for each drive.
+const ENTRIES_MAX: usize = 65_536;
+
+/// Where sysfs, procfs and the device nodes are: below `/`, except in tests and odd containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// Where sysfs is mounted.
+    pub sysfs: PathBuf,
+    /// Where procfs is mounted.
+    pub procfs: PathBuf,
+    /// Where device nodes are.
+    pub dev: PathBuf,
+}
+
+impl Tree {
+    /// The tree of a host whose root folder is `root`.
+    #[must_use]
+    pub fn below(root: &Path) -> Self {
+        Self {
+            sysfs: root.join("sys"),
+            procfs: root.join("proc"),
+            dev: root.join("dev"),
+        }
+    }
+
+    /// Every drive and changer that there is now, by SCSI address. Reads some small files for each; sends nothing to a device.
+    ///
+    /// A class that the kernel does not have (its driver is not loaded) has no devices. A device that goes meanwhile is left out.
+    ///
+    /// # Errors
+    /// [`DiscoveryError`] if a class cannot be listed.
+    pub fn scan(&self) -> Result<Vec<Device>, DiscoveryError> {
+        let mut units = BTreeSet::new();
+        for class in CLASSES {
+            self.units_of(class, &mut units)?;
+        }
+        let read = |folder: &PathBuf| Device::read(folder, &self.dev);
+        let mut devices: Vec<Device> = units.iter().filter_map(read).collect();
+        devices.sort_by_key(|device| device.address);
+        Ok(devices)
+    }
+
+    /// The drives with this serial number. More than one is the same drive reached by several paths.
+    ///
+    /// # Errors
+    /// As [`Tree::scan`].
+    pub fn drives_with_serial(&self, serial: &str) -> Result<Vec<Device>, DiscoveryError> {
+        let mut devices = self.scan()?;
+        devices.retain(|device| device.kind == Kind::Drive && device.serial.as_deref() == Some(serial));
+        Ok(devices)
+    }
+
+    /// The folders of the logical units that have a device of `class`.
+    fn units_of(&self, class: &str, units: &mut BTreeSet<PathBuf>) -> Result<(), DiscoveryError> {
+        let folder = self.sysfs.join("class").join(class);
+        let unlistable = |source| DiscoveryError::Unlistable {
+            folder: folder.clone(),
+            source,
+        };
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            // Without sysfs at all nothing is known; without the class there is nothing.
+            Err(error) if error.kind() == ErrorKind::NotFound && self.sysfs.is_dir() => return Ok(()),
+            Err(error) => return Err(unlistable(error)),
+        };
+        for (count, entry) in entries.enumerate() {
+            if count == ENTRIES_MAX {
+                return Err(DiscoveryError::TooMany {
+                    folder: folder.clone(),
+                    limit: ENTRIES_MAX,
+                });
+            }
+            // A link that leads nowhere is a device that has just gone.
+            let unit = entry.map_err(unlistable)?.path().join("device").canonicalize();
+            units.extend(unit);
+        }
+        Ok(())
+    }
+}

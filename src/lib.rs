@@ -17,6 +17,7 @@ pub mod keysource;
 pub mod kms;
 pub mod kms_api;
 pub mod kms_client;
+pub mod library;
 pub mod passphrase;
 pub mod scsi;
 pub mod secret;

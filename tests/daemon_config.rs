@@ -66,7 +66,7 @@ fn bad_configurations_are_refused_by_both_with_key_and_remedy() {
         "kms.timeout_ms: 1 is out of range",
     );
     let twice = format!("{good}[[drive]]\nname = \"d1\"\npath = \"/dev/sg0\"\n");
-    both_refuse(&stage, &twice, "drive \"d1\": two drives have this name");
+    both_refuse(&stage, &twice, "drive \"d1\": two sections of a drive have this name");
     both_refuse(&stage, &good.replace("/key.pem", "/no-key.pem"), "kms.key: ");
     both_refuse(&stage, &good.replace("/ca.pem", "/key.pem"), "key.pem");
 }
@@ -146,7 +146,15 @@ fn the_unit_lets_the_daemon_renew_its_certificate_where_the_example_keeps_it() {
 /// The keys that the configuration knows, as its own error message lists them.
 fn every_key() -> Vec<String> {
     let mut keys = Vec::new();
-    for section in ["", "[kms]\n", "[control]\n", "[policy]\n", "[[drive]]\n", "[[pool]]\n"] {
+    for section in [
+        "",
+        "[kms]\n",
+        "[control]\n",
+        "[policy]\n",
+        "[[drive]]\n",
+        "[[library]]\n",
+        "[[pool]]\n",
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("t.toml");
         std::fs::write(&file, format!("{section}unknown_key = 1\n")).unwrap();

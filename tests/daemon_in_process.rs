@@ -10,12 +10,15 @@
 
 #[path = "support/in_process.rs"]
 mod in_process;
+#[path = "support/in_process_keys.rs"]
+mod in_process_keys;
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use in_process::{Before, Bench, blank};
+use in_process_keys::{Keys, key};
 use sg_sim::Event;
 use tapekey::clock::{Clock, Timestamp};
 use tapekey::controller::job::{JobRecord, Level, Outcome};
@@ -26,12 +29,8 @@ use tapekey::controller::runtime::start::{Given, GivenDrive};
 use tapekey::controller::runtime::{CommandError, Daemon};
 use tapekey::discovery::Tree;
 use tapekey::drive::{Drive, EncryptionMode, SetScope};
-use tapekey::kad::{BlockKads, KeyId, OurKad, derive_volume_key};
-use tapekey::keysource::{
-    FetchedKey, Fetching, FoundKeys, GroupName, HeadBook, KeyFacts, KeyServer, KeySource, KeyState, VolumeName,
-};
-use tapekey::kms_api::KeyServerKind;
-use tapekey::secret::DataKey;
+use tapekey::kad::KeyId;
+use tapekey::keysource::HeadBook;
 use tapekey::transport::TransportError;
 
 /// How long to wait for what is bound to come.
@@ -53,62 +52,6 @@ impl Clock for HandClock {
 
     fn monotonic(&self) -> Duration {
         *self.0.lock().unwrap()
-    }
-}
-
-/// Gives each volume a key of its own and remembers for which volumes it was asked.
-#[derive(Default)]
-struct Keys {
-    asked: Mutex<Vec<String>>,
-}
-
-fn key(nonce: u8) -> FetchedKey {
-    let key_id = KeyId([0x11; 16]);
-    let drive_key = derive_volume_key(&DataKey::take(&mut [0x22; 32]), key_id, [nonce; 6]);
-    let facts = KeyFacts {
-        kad: OurKad::derived(key_id, [nonce; 6], &drive_key),
-        key_name: "first".into(),
-        group: GroupName::new("ENCR_a").unwrap(),
-        state: KeyState::Active,
-        server: KeyServer {
-            name: "built-in".into(),
-            kind: KeyServerKind::BuiltIn,
-            address: "https://kms1:8443".into(),
-            server_address: None,
-            priority: None,
-            cached: false,
-            fallback: false,
-            took_ms: 3,
-            protocol_version: None,
-            identifier: None,
-        },
-        asked: Vec::new(),
-    };
-    FetchedKey { key: drive_key, facts }
-}
-
-impl KeySource for Keys {
-    fn key_for_backup(&self, _: GroupName, volume: VolumeName) -> Fetching<FetchedKey> {
-        let mut asked = self.asked.lock().unwrap();
-        asked.push(volume.to_string());
-        let nonce = u8::try_from(asked.len()).unwrap();
-        Box::pin(async move { Ok(key(nonce)) })
-    }
-
-    fn alarm(&self) -> Option<String> {
-        None
-    }
-
-    fn keys_for_restore(&self, kads: BlockKads, _: Option<VolumeName>) -> Fetching<FoundKeys> {
-        let kad = OurKad::decode(&kads.unauthenticated).unwrap();
-        let keys = vec![key(kad.nonce()[0])];
-        Box::pin(async move {
-            Ok(FoundKeys {
-                keys,
-                candidates: Vec::new(),
-                outcomes: Vec::new(),
-            })
-        })
     }
 }
 
@@ -167,6 +110,8 @@ impl House {
         let daemon = Daemon::new(Given {
             state_directory: state.path().into(),
             drives: vec![drive],
+            libraries: Vec::new(),
+            found_libraries: Box::new(|serial| panic!("there is no changer {serial}")),
             tree: Tree::below(state.path()),
             clock: clock.clone(),
             keys: keys.clone(),

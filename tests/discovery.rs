@@ -37,7 +37,7 @@ use tapekey::keysource::none::NoKms;
 const SECOND: &str = "0:0:1:0";
 
 fn drive(host: &KernelTree, serial: &str) -> Device {
-    let mut found = host.tree().drives_with_serial(serial).unwrap();
+    let mut found = host.tree().with_serial(Kind::Drive, serial).unwrap();
     assert_eq!(found.len(), 1, "{serial}");
     found.remove(0)
 }
@@ -85,7 +85,7 @@ fn a_drive_that_goes_is_left_out_and_the_others_stay() {
     let found = host.tree().scan().unwrap();
     let serials: Vec<_> = found.iter().filter_map(|device| device.serial.as_deref()).collect();
     assert_eq!(serials, ["1013000301", "SGSIMLIB01"]);
-    assert!(host.tree().drives_with_serial("1013000302").unwrap().is_empty());
+    assert!(host.tree().with_serial(Kind::Drive, "1013000302").unwrap().is_empty());
 }
 
 #[test]
@@ -102,8 +102,8 @@ fn other_devices_are_left_alone_and_a_changer_is_no_drive() {
     let host = KernelTree::debian();
     fs::write(host.unit(SECOND).join("type"), "0\n").unwrap();
     assert_eq!(host.tree().scan().unwrap().len(), 2);
-    assert!(host.tree().drives_with_serial("1013000302").unwrap().is_empty());
-    assert!(host.tree().drives_with_serial("SGSIMLIB01").unwrap().is_empty());
+    assert!(host.tree().with_serial(Kind::Drive, "1013000302").unwrap().is_empty());
+    assert!(host.tree().with_serial(Kind::Drive, "SGSIMLIB01").unwrap().is_empty());
 }
 
 #[test]
@@ -209,6 +209,8 @@ fn daemon(host: &KernelTree, drives: Vec<GivenDrive>) -> Arc<Daemon> {
     Daemon::new(Given {
         state_directory: host.path("state"),
         drives,
+        libraries: Vec::new(),
+        found_libraries: Box::new(|serial| panic!("{serial} was opened only to be listed")),
         tree: host.tree(),
         clock: clock.clone(),
         keys: Arc::new(NoKms),

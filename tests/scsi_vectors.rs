@@ -8,6 +8,7 @@
 
 use serde_json::Value;
 use tapekey::scsi::cdb;
+use tapekey::scsi::element_status::{ElementStatus, Identifier};
 use tapekey::scsi::inquiry::StandardInquiry;
 use tapekey::scsi::log::{PartitionCounter, VolumeStatistics};
 use tapekey::scsi::reader::DecodeError;
@@ -300,5 +301,30 @@ fn inquiry_and_volume_statistics_of_real_drives_are_read() {
             PartitionCounter::Unknown,
             "the page has no such parameter"
         );
+    });
+}
+
+#[test]
+fn element_status_is_read_as_changers_send_it() {
+    for_each("element_status", |case, bytes| {
+        let status = ElementStatus::decode(&bytes, flag(case, "identifiers")).unwrap();
+        assert_eq!(u64::from(status.available), number(case, "available"));
+        let wanted = case["elements"].as_array().unwrap();
+        assert_eq!(status.elements.len(), wanted.len());
+        for (element, wanted) in status.elements.iter().zip(wanted) {
+            let found = serde_json::json!({
+                "type": element.element_type,
+                "address": element.address,
+                "full": element.full,
+                "access": element.access,
+                "by_operator": element.by_operator,
+                "exception": element.exception,
+                "medium_type": element.medium_type,
+                "source": element.source,
+                "tag": element.volume_tag,
+                "serial": element.identifier.as_ref().and_then(Identifier::serial),
+            });
+            assert_eq!(found, *wanted);
+        }
     });
 }

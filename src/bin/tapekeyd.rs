@@ -16,10 +16,11 @@ use clap::Parser;
 use nix::sys::stat::{Mode, umask};
 use tapekey::cli::config::check;
 use tapekey::clock::Clock;
-use tapekey::config::{Config, DEFAULT_FILE, DriveConfig, DrivePath, KeyScope, PlainBlocks};
+use tapekey::config::{Config, DEFAULT_FILE, DeviceConfig, DevicePath, KeyScope, PlainBlocks};
 use tapekey::control::{server, socket};
 use tapekey::controller::operation::{self, Rules};
 use tapekey::controller::runtime::Daemon;
+use tapekey::controller::runtime::libraries::{FoundLibraries, GivenLibrary};
 use tapekey::controller::runtime::start::{Given, GivenDrive};
 use tapekey::discovery::Tree;
 use tapekey::drive::SetScope;
@@ -96,6 +97,12 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let daemon = Daemon::new(Given {
         state_directory: config.state_directory.clone(),
         drives: config.drives.iter().map(|drive| given(&config, drive, &tree)).collect(),
+        libraries: config
+            .libraries
+            .iter()
+            .map(|library| given_library(library, &tree))
+            .collect(),
+        found_libraries: found_libraries(&tree),
         tree,
         clock,
         keys: keys(&config, client.clone())?,
@@ -155,16 +162,12 @@ async fn serve(daemon: Arc<Daemon>, config: &Config, client: Option<Arc<KmsClien
     Ok(std::fs::remove_file(&config.control.socket)?)
 }
 
-fn given(config: &Config, drive: &DriveConfig, tree: &Tree) -> GivenDrive {
-    let (path, simulated) = match &drive.path {
-        DrivePath::Serial(serial) => (format!("serial number {serial}"), false),
-        DrivePath::Node(path) => (path.display().to_string(), false),
-        DrivePath::Simulator { socket, .. } => (format!("sim:{}", socket.display()), true),
-    };
+fn given(config: &Config, drive: &DeviceConfig, tree: &Tree) -> GivenDrive {
+    let (path, simulated) = for_people(&drive.path);
     GivenDrive {
         name: drive.name.clone(),
         path,
-        by_serial: matches!(drive.path, DrivePath::Serial(_)),
+        by_serial: matches!(drive.path, DevicePath::Serial(_)),
         simulated,
         rules: rules(config, drive),
         command_timeout: drive.command_timeout,
@@ -172,7 +175,33 @@ fn given(config: &Config, drive: &DriveConfig, tree: &Tree) -> GivenDrive {
     }
 }
 
-fn rules(config: &Config, drive: &DriveConfig) -> Rules {
+fn given_library(library: &DeviceConfig, tree: &Tree) -> GivenLibrary {
+    let (path, simulated) = for_people(&library.path);
+    GivenLibrary {
+        name: library.name.clone(),
+        serial: library.serial.clone(),
+        path,
+        simulated,
+        command_timeout: library.command_timeout,
+        opener: real::drives::changer_opener(library, tree),
+    }
+}
+
+fn found_libraries(tree: &Tree) -> FoundLibraries {
+    let tree = tree.clone();
+    Box::new(move |serial| real::drives::found_library(serial, &tree))
+}
+
+/// A path in words, and whether it leads to a simulator.
+fn for_people(path: &DevicePath) -> (String, bool) {
+    match path {
+        DevicePath::Serial(serial) => (format!("serial number {serial}"), false),
+        DevicePath::Node(path) => (path.display().to_string(), false),
+        DevicePath::Simulator { socket, .. } => (format!("sim:{}", socket.display()), true),
+    }
+}
+
+fn rules(config: &Config, drive: &DeviceConfig) -> Rules {
     let allowed = |pool| config.policy.plain_blocks(pool) == PlainBlocks::Allow;
     Rules {
         expected_serial: drive.serial.clone(),

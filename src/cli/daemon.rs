@@ -55,6 +55,7 @@ pub(super) fn unexpected(answer: &Answer) -> Failure {
         Answer::Jobs(_) => "jobs",
         Answer::Status(_) => "a status",
         Answer::Drives(_) => "drives",
+        Answer::Libraries(_) => "libraries",
         Answer::KmsHeads(_) => "heads of audit chains",
     };
     Failure::new(
@@ -72,9 +73,11 @@ fn failure(error: ClientError) -> Failure {
         }
         ClientError::Refused(refusal) => match refusal.code {
             RefusalCode::Busy => Exit::Busy,
-            RefusalCode::BadRequest | RefusalCode::NoSuchDrive | RefusalCode::NoSuchJob | RefusalCode::NoSuchAlarm => {
-                Exit::Usage
-            }
+            RefusalCode::BadRequest
+            | RefusalCode::NoSuchDrive
+            | RefusalCode::NoSuchLibrary
+            | RefusalCode::NoSuchJob
+            | RefusalCode::NoSuchAlarm => Exit::Usage,
             _ => Exit::Failed,
         },
     };

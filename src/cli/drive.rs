@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::daemon::{DaemonAt, unexpected};
 use super::output::{Failure, Output, Table, printable};
 use crate::control::messages::inventory::{
-    Activity, DriveList, DriveNodes, InUse, Knowledge, ListedDrive, ListedMedium, Program, Source,
+    Activity, BayName, DriveList, DriveNodes, InUse, Knowledge, ListedDrive, ListedMedium, Program, Source,
 };
 use crate::control::messages::{Answer, Command};
 
@@ -28,13 +28,23 @@ pub(super) fn run(verb: &DriveVerb, daemon: &DaemonAt, output: &mut Output<'_>) 
 }
 
 fn table(list: &DriveList) -> String {
-    let mut table = Table::new(&["drive", "serial", "model", "nodes", "volume", "known by", "in use by"]);
+    let mut table = Table::new(&[
+        "drive",
+        "serial",
+        "model",
+        "bay",
+        "nodes",
+        "volume",
+        "known by",
+        "in use by",
+    ]);
     for drive in &list.drives {
         let [volume, known_by] = volume(&drive.volume);
         table.row([
             drive.name.clone().unwrap_or_else(|| "-".into()),
             drive.serial.clone().unwrap_or_else(|| "UNKNOWN".into()),
             model(drive),
+            drive.bay.as_ref().map_or_else(|| "-".into(), bay),
             nodes(drive),
             volume,
             known_by,
@@ -52,6 +62,10 @@ fn table(list: &DriveList) -> String {
         text.push('\n');
     }
     text
+}
+
+fn bay(bay: &BayName) -> String {
+    format!("{} bay {}", bay.library, bay.number)
 }
 
 fn model(drive: &ListedDrive) -> String {
@@ -82,12 +96,22 @@ fn volume(volume: &Knowledge<ListedMedium>) -> [String; 2] {
     };
     let name = match what {
         ListedMedium::Empty => "empty".to_owned(),
-        ListedMedium::Volume { barcode, serial } => {
+        ListedMedium::Volume {
+            barcode,
+            serial,
+            cleaning,
+        } => {
             let name = barcode.as_ref().or(serial.as_ref());
-            name.cloned().unwrap_or_else(|| "without a name".into())
+            let name = name.map_or("without a name", String::as_str);
+            if *cleaning {
+                format!("{name} (cleaning)")
+            } else {
+                name.to_owned()
+            }
         }
     };
     let source = match source {
+        Source::Library => "library",
         Source::Drive => "drive",
         Source::Job => "job",
     };
@@ -146,6 +170,11 @@ mod tests {
             revision: Some("J4D0".into()),
             simulated: false,
             configured_path: None,
+            bay: Some(BayName {
+                library: "main".into(),
+                number: 0,
+                address: 0x0100,
+            }),
             nodes: vec![DriveNodes {
                 scsi_address: "0:0:0:0".into(),
                 generic: Some("/dev/sg0".into()),
@@ -155,8 +184,9 @@ mod tests {
                 what: ListedMedium::Volume {
                     barcode: Some("A00001L8".into()),
                     serial: None,
+                    cleaning: false,
                 },
-                source: Source::Drive,
+                source: Source::Library,
                 at: Timestamp::UNIX_EPOCH,
             },
             in_use: InUse::By(vec![Program {
@@ -182,8 +212,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "DRIVE  SERIAL      MODEL            NODES               VOLUME    KNOWN BY                       IN USE BY",
-                "d0     1013000301  IBM ULT3580-TD8  /dev/sg0 /dev/nst0  A00001L8  drive at 1970-01-01T00:00:00Z  bacula-sd (712), writing"
+                "DRIVE  SERIAL      MODEL            BAY         NODES               VOLUME    KNOWN BY                         IN USE BY",
+                "d0     1013000301  IBM ULT3580-TD8  main bay 0  /dev/sg0 /dev/nst0  A00001L8  library at 1970-01-01T00:00:00Z  bacula-sd (712), writing"
             ]
         );
     }

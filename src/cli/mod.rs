@@ -8,6 +8,7 @@ mod daemon;
 mod drive;
 mod job;
 pub mod kms;
+mod library;
 mod load;
 pub mod output;
 mod show;
@@ -31,6 +32,7 @@ Exit codes:
   0  done as asked
   1  refused or failed; the error says why and what to do
      (status: a drive has an alarm, or what it does could not be read;
+      library show: a library does not answer;
       kms status: keys are in no snapshot)
   2  the command line, or a file named on it, is wrong
   3  the daemon or the KMS did not answer
@@ -59,6 +61,8 @@ enum Verb {
     #[command(subcommand)]
     Drive(drive::DriveVerb),
     #[command(subcommand)]
+    Library(library::LibraryVerb),
+    #[command(subcommand)]
     Job(job::JobVerb),
     #[command(subcommand)]
     Config(config::ConfigVerb),
@@ -82,6 +86,7 @@ pub async fn run(
         Verb::Clear(arguments) => clear::run(arguments, &daemon, &mut output),
         Verb::Status(arguments) => status::run(arguments, &daemon, &mut output),
         Verb::Drive(verb) => drive::run(&verb, &daemon, &mut output),
+        Verb::Library(verb) => library::run(verb, &daemon, &mut output),
         Verb::Job(verb) => job::run(verb, &daemon, &mut output),
         Verb::Config(verb) => config::run(verb, &clock, &mut output),
         Verb::Kms(mut arguments) => {

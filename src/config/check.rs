@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::problem::Problems;
-use super::raw::{RawConfig, RawControl, RawDrive, RawKms, RawPlainBlocks, RawPolicy, RawPool, RawScope};
+use super::raw::{RawConfig, RawControl, RawDevice, RawKms, RawPlainBlocks, RawPolicy, RawPool, RawScope};
 use super::{
-    Config, ConfigError, ControlConfig, ControlGroup, DEFAULT_SOCKET, DriveConfig, DrivePath, KeyScope, KmsConfig,
+    Config, ConfigError, ControlConfig, ControlGroup, DEFAULT_SOCKET, DeviceConfig, DevicePath, KeyScope, KmsConfig,
     PlainBlocks, Policy, files,
 };
 
@@ -23,7 +23,7 @@ const DEFAULT_COMMAND_TIMEOUT_MS: u64 = 60_000;
 const COMMAND_TIMEOUT_MS_MIN: u64 = 1_000;
 const COMMAND_TIMEOUT_MS_MAX: u64 = 600_000;
 const ADDRESSES_MAX: usize = 16;
-const DRIVES_MAX: usize = 1024;
+const DEVICES_MAX: usize = 1024;
 const NAME_LENGTH_MAX: usize = 32;
 const POOL_LENGTH_MAX: usize = 64;
 const NEXUS_LENGTH_MAX: usize = 64;
@@ -36,7 +36,8 @@ pub(super) fn check(file: &Path, raw: RawConfig) -> Result<Config, ConfigError> 
     files::private_directory(&mut problems, "state_directory", &state_directory);
     let config = Config {
         state_directory,
-        drives: drives(&mut problems, raw.drive, raw.allow_simulated_drives),
+        drives: devices(&mut problems, DRIVE, raw.drive, raw.allow_simulated_drives),
+        libraries: devices(&mut problems, LIBRARY, raw.library, raw.allow_simulated_drives),
         kms: raw.kms.map(|raw| kms(&mut problems, raw)),
         control: control(&mut problems, raw.control),
         policy: policy(&mut problems, &raw.policy, raw.pool),
@@ -44,72 +45,101 @@ pub(super) fn check(file: &Path, raw: RawConfig) -> Result<Config, ConfigError> 
     problems.none_or(file.into(), config)
 }
 
-fn drives(problems: &mut Problems, raw: Vec<RawDrive>, allow_simulated: bool) -> Vec<DriveConfig> {
-    if raw.len() > DRIVES_MAX {
+/// What the sections of drives and of libraries are called, in the file and to people.
+const DRIVE: &str = "drive";
+const LIBRARY: &str = "library";
+
+fn devices(
+    problems: &mut Problems,
+    kind: &'static str,
+    raw: Vec<RawDevice>,
+    allow_simulated: bool,
+) -> Vec<DeviceConfig> {
+    if raw.len() > DEVICES_MAX {
         problems.add(
-            "drive",
-            format!("{} drives, at most {DRIVES_MAX}", raw.len()),
+            kind,
+            format!("{} sections, at most {DEVICES_MAX}", raw.len()),
             "use a second host",
         );
     }
     let (mut names, mut paths, mut serials) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    let mut drives = Vec::new();
-    for raw_drive in raw {
-        let key = format!("drive {:?}", raw_drive.name);
-        name(problems, &key, &raw_drive.name);
-        if !names.insert(raw_drive.name.clone()) {
-            problems.add(&key, "two drives have this name", "give each drive its own name");
-        }
-        if let Some(path) = raw_drive.path.as_ref().or(raw_drive.socket.as_ref())
-            && !paths.insert(path.clone())
-        {
-            problems.add(
-                &key,
-                format!("two drives have the path {}", path.display()),
-                "name each drive once",
-            );
-        }
-        if let Some(serial) = &raw_drive.serial
-            && !serials.insert(serial.clone())
-        {
-            problems.add(
-                &key,
-                format!("two drives have the serial number {serial}"),
-                "name each drive once",
-            );
-        }
-        drives.extend(drive(problems, &key, raw_drive, allow_simulated));
+    let mut devices = Vec::new();
+    for section in raw {
+        let key = format!("{kind} {:?}", section.name);
+        name(problems, &key, &section.name);
+        let path = section.path.as_ref().or(section.socket.as_ref());
+        let mut twice = |is_twice: bool, what: String, hint: &str| {
+            if is_twice {
+                problems.add(&key, what, hint);
+            }
+        };
+        twice(
+            !names.insert(section.name.clone()),
+            format!("two sections of a {kind} have this name"),
+            "give each its own name",
+        );
+        twice(
+            path.is_some_and(|path| !paths.insert(path.clone())),
+            format!(
+                "two have the path {}",
+                path.map(|path| path.display().to_string()).unwrap_or_default()
+            ),
+            "name each once",
+        );
+        twice(
+            section
+                .serial
+                .as_ref()
+                .is_some_and(|serial| !serials.insert(serial.clone())),
+            format!(
+                "two have the serial number {}",
+                section.serial.as_deref().unwrap_or_default()
+            ),
+            "name each once",
+        );
+        devices.extend(device(problems, kind, &key, section, allow_simulated));
     }
-    drives
+    devices
 }
 
-fn drive(problems: &mut Problems, key: &str, raw: RawDrive, allow_simulated: bool) -> Option<DriveConfig> {
+fn device(
+    problems: &mut Problems,
+    kind: &'static str,
+    key: &str,
+    raw: RawDevice,
+    allow_simulated: bool,
+) -> Option<DeviceConfig> {
     if let Some(serial) = &raw.serial
         && (serial.trim().is_empty() || !serial.bytes().all(|byte| byte.is_ascii_graphic()))
     {
         problems.add(
             format!("{key}: serial"),
             format!("{serial:?} is no serial number"),
-            "copy it from tapekey drive list",
+            "copy it from tapekey drive list or tapekey library show",
         );
     }
     let path = match (raw.path, raw.socket) {
         (None, None) if raw.serial.is_some() => by_serial(problems, key, raw.serial.clone(), raw.nexus),
         (Some(path), None) => node(problems, key, path, raw.nexus),
-        (None, Some(socket)) => simulator(problems, key, socket, raw.nexus, allow_simulated),
+        (None, Some(socket)) => {
+            if !allow_simulated {
+                let what = format!("{} is a simulated {kind}, and those are not allowed", socket.display());
+                let hint = "a test host may say allow_simulated_drives = true, no other";
+                problems.add(format!("{key}: socket"), what, hint);
+            }
+            simulator(problems, key, socket, raw.nexus)
+        }
         (Some(_), Some(_)) => {
-            problems.add(
-                key,
-                "both path and socket are given",
-                "keep path for a real drive, socket for a simulated one",
-            );
+            let hint = format!("keep path for a real {kind}, socket for a simulated one");
+            problems.add(key, "both path and socket are given", hint);
             None
         }
         (None, None) => {
+            let hint = format!("add the serial number, as tapekey {kind} list shows it");
             problems.add(
                 key,
                 "neither serial nor path nor socket is given",
-                "add the serial number, as tapekey drive list shows it",
+                hint.replace("library list", "library show"),
             );
             None
         }
@@ -123,7 +153,7 @@ fn drive(problems: &mut Problems, key: &str, raw: RawDrive, allow_simulated: boo
             hint,
         );
     }
-    path.map(|path| DriveConfig {
+    path.map(|path| DeviceConfig {
         name: raw.name,
         path,
         serial: raw.serial,
@@ -131,9 +161,9 @@ fn drive(problems: &mut Problems, key: &str, raw: RawDrive, allow_simulated: boo
     })
 }
 
-fn by_serial(problems: &mut Problems, key: &str, serial: Option<String>, nexus: Option<String>) -> Option<DrivePath> {
+fn by_serial(problems: &mut Problems, key: &str, serial: Option<String>, nexus: Option<String>) -> Option<DevicePath> {
     no_nexus(problems, key, nexus.as_deref());
-    serial.map(DrivePath::Serial)
+    serial.map(DevicePath::Serial)
 }
 
 fn no_nexus(problems: &mut Problems, key: &str, nexus: Option<&str>) {
@@ -141,32 +171,18 @@ fn no_nexus(problems: &mut Problems, key: &str, nexus: Option<&str>) {
         let hint = "remove it: a real drive's nexus follows from the host's port";
         problems.add(
             format!("{key}: nexus"),
-            "a nexus can be named only for a simulated drive",
+            "a nexus can be named only for a simulated drive or library",
             hint,
         );
     }
 }
 
-fn node(problems: &mut Problems, key: &str, path: PathBuf, nexus: Option<String>) -> Option<DrivePath> {
+fn node(problems: &mut Problems, key: &str, path: PathBuf, nexus: Option<String>) -> Option<DevicePath> {
     no_nexus(problems, key, nexus.as_deref());
-    files::absolute(problems, &format!("{key}: path"), &path).then_some(DrivePath::Node(path))
+    files::absolute(problems, &format!("{key}: path"), &path).then_some(DevicePath::Node(path))
 }
 
-fn simulator(
-    problems: &mut Problems,
-    key: &str,
-    socket: PathBuf,
-    nexus: Option<String>,
-    allow_simulated: bool,
-) -> Option<DrivePath> {
-    if !allow_simulated {
-        let what = format!("{} is a simulated drive, and those are not allowed", socket.display());
-        problems.add(
-            format!("{key}: socket"),
-            what,
-            "a test host may say allow_simulated_drives = true, no other",
-        );
-    }
+fn simulator(problems: &mut Problems, key: &str, socket: PathBuf, nexus: Option<String>) -> Option<DevicePath> {
     files::socket(problems, &format!("{key}: socket"), &socket);
     let nexus = nexus.unwrap_or_else(|| DEFAULT_NEXUS.into());
     if nexus.is_empty() || nexus.len() > NEXUS_LENGTH_MAX || !nexus.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -177,14 +193,14 @@ fn simulator(
             format!("use 1 to {NEXUS_LENGTH_MAX} printable characters"),
         );
     }
-    Some(DrivePath::Simulator { socket, nexus })
+    Some(DevicePath::Simulator { socket, nexus })
 }
 
 fn name(problems: &mut Problems, key: &str, name: &str) {
     let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
     if name.is_empty() || name.len() > NAME_LENGTH_MAX || !name.chars().all(allowed) || name.starts_with('-') {
         let hint = format!("use 1 to {NAME_LENGTH_MAX} of letters, digits, '.', '_' and '-'");
-        problems.add(format!("{key}: name"), "this cannot be the name of a drive", hint);
+        problems.add(format!("{key}: name"), "this cannot be a name", hint);
     }
 }
 

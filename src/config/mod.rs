@@ -30,7 +30,9 @@ pub struct Config {
     /// Where jobs are kept.
     pub state_directory: PathBuf,
     /// The drives, in the order of the file; names, paths and serial numbers are unique.
-    pub drives: Vec<DriveConfig>,
+    pub drives: Vec<DeviceConfig>,
+    /// The libraries that have a name or a timeout of their own, or are simulated; changers that the kernel shows need none.
+    pub libraries: Vec<DeviceConfig>,
     /// Where keys come from; without it, only from whoever gives one with `tapekey unlock --key-fd`.
     pub kms: Option<KmsConfig>,
     /// Where commands come from.
@@ -39,28 +41,28 @@ pub struct Config {
     pub policy: Policy,
 }
 
-/// One drive.
+/// One drive or library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct DriveConfig {
+pub struct DeviceConfig {
     /// How commands name it: letters, digits, `.`, `_`, `-`.
     pub name: String,
     /// How to reach it.
-    pub path: DrivePath,
+    pub path: DevicePath,
     /// The serial number that it must report, if given.
     pub serial: Option<String>,
     /// How long it may take to answer one command.
     pub command_timeout: Duration,
 }
 
-/// How to reach a drive.
+/// How to reach a drive or library.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DrivePath {
-    /// Wherever the kernel shows the drive with this serial number.
+pub enum DevicePath {
+    /// Wherever the kernel shows the drive or changer with this serial number.
     Serial(String),
     /// A node of Linux's sg driver.
     Node(PathBuf),
-    /// The socket of a simulated drive. Present only if the file says `allow_simulated_drives = true`.
+    /// The socket of a simulated drive or changer. Present only if the file says `allow_simulated_drives = true`.
     Simulator {
         /// The simulator's SCSI socket.
         socket: PathBuf,

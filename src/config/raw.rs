@@ -12,7 +12,9 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) allow_simulated_drives: bool,
     #[serde(default)]
-    pub(super) drive: Vec<RawDrive>,
+    pub(super) drive: Vec<RawDevice>,
+    #[serde(default)]
+    pub(super) library: Vec<RawDevice>,
     pub(super) kms: Option<RawKms>,
     #[serde(default)]
     pub(super) control: RawControl,
@@ -24,7 +26,7 @@ pub(super) struct RawConfig {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawDrive {
+pub(super) struct RawDevice {
     pub(super) name: String,
     pub(super) path: Option<PathBuf>,
     pub(super) socket: Option<PathBuf>,

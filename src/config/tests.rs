@@ -71,10 +71,10 @@ fn a_host_without_a_kms_is_good_and_half_a_kms_is_not() {
 fn a_good_file_means_what_it_says() {
     let host = Host::new();
     let config = host.load(&host.text()).unwrap();
-    assert_eq!(config.drives[0].path, DrivePath::Node("/dev/sg3".into()));
+    assert_eq!(config.drives[0].path, DevicePath::Node("/dev/sg3".into()));
     assert_eq!(
         config.drives[1].path,
-        DrivePath::Simulator {
+        DevicePath::Simulator {
             socket: host.path("sim.sock"),
             nexus: "tapekey-host".into()
         }
@@ -160,8 +160,12 @@ fn files_that_are_missing_or_no_files_are_named() {
 fn every_value_out_of_range_is_named_with_its_remedy() {
     let host = Host::new();
     let broken = [
-        ("name = \"sim\"", "name = \"d0\"", "two drives have this name"),
-        ("name = \"d0\"", "name = \"d 0\"", "cannot be the name of a drive"),
+        (
+            "name = \"sim\"",
+            "name = \"d0\"",
+            "two sections of a drive have this name",
+        ),
+        ("name = \"d0\"", "name = \"d 0\"", "this cannot be a name"),
         ("path = \"/dev/sg3\"", "path = \"sg3\"", "is not an absolute path"),
         (
             "path = \"/dev/sg3\"",
@@ -173,16 +177,20 @@ fn every_value_out_of_range_is_named_with_its_remedy() {
             "",
             "neither serial nor path nor socket",
         ),
-        ("path = \"/dev/sg3\"\n", "nexus = \"x\"\n", "only for a simulated drive"),
+        (
+            "path = \"/dev/sg3\"\n",
+            "nexus = \"x\"\n",
+            "only for a simulated drive or library",
+        ),
         (
             "name = \"sim\"",
             "name = \"sim\"\nserial = \"HU1234\"",
-            "two drives have the serial number HU1234",
+            "two have the serial number HU1234",
         ),
         (
             "path = \"/dev/sg3\"",
             "path = \"/dev/sg3\"\nnexus = \"x\"",
-            "only for a simulated drive",
+            "only for a simulated drive or library",
         ),
         ("serial = \"HU1234\"", "serial = \" \"", "is no serial number"),
         ("serial = \"HU1234\"", "command_timeout_ms = 999", "999 is out of range"),

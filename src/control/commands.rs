@@ -42,6 +42,9 @@ async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Resul
             return Ok(Answer::Status(daemon.status(drive.as_deref(), look).await?));
         }
         Command::DriveList {} => return Ok(Answer::Drives(daemon.drive_list().await)),
+        Command::LibraryShow { library } => {
+            return Ok(Answer::Libraries(daemon.library_list(library.as_deref())?));
+        }
         Command::JobList { drive, limit } => {
             return Ok(Answer::Jobs(daemon.jobs().list(drive.as_deref(), limit.min(JOBS_MAX))));
         }
@@ -84,6 +87,7 @@ impl From<CommandError> for Refusal {
     fn from(error: CommandError) -> Self {
         let code = match &error {
             CommandError::NoSuchDrive { .. } => RefusalCode::NoSuchDrive,
+            CommandError::NoSuchLibrary { .. } => RefusalCode::NoSuchLibrary,
             CommandError::Busy { .. } => RefusalCode::Busy,
             CommandError::DriveHangs { .. } => RefusalCode::DriveHangs,
             CommandError::Jobs(_) | CommandError::Bug => RefusalCode::State,

@@ -10,7 +10,7 @@ pub use crate::controller::job;
 pub use crate::controller::report;
 pub use crate::controller::runtime::HeadReport;
 
-use inventory::DriveList;
+use inventory::{DriveList, LibraryList};
 use job::JobRecord;
 use report::StatusReport;
 
@@ -77,6 +77,12 @@ pub enum Command {
     },
     /// Asks which drives there are, and what is known of them without asking one.
     DriveList {},
+    /// Asks what the libraries last said is where.
+    LibraryShow {
+        /// Only this library, by its name or serial number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        library: Option<String>,
+    },
     /// Asks for the newest jobs, newest first.
     JobList {
         /// Only of this drive.
@@ -154,6 +160,8 @@ pub enum Answer {
     Status(StatusReport),
     /// To `drive_list`.
     Drives(DriveList),
+    /// To `library_show`.
+    Libraries(LibraryList),
     /// To `kms_heads` and `accept_kms_head`.
     KmsHeads(HeadReport),
 }
@@ -193,6 +201,8 @@ pub enum RefusalCode {
     NotPermitted,
     /// No drive has that name.
     NoSuchDrive,
+    /// No library has that name.
+    NoSuchLibrary,
     /// No job has that number.
     NoSuchJob,
     /// No alarm is about that audit chain of the KMS.
@@ -273,6 +283,16 @@ mod tests {
             (
                 Command::DriveList {},
                 r#"{"version":1,"id":7,"command":{"drive_list":{}}}"#,
+            ),
+            (
+                Command::LibraryShow { library: None },
+                r#"{"version":1,"id":7,"command":{"library_show":{}}}"#,
+            ),
+            (
+                Command::LibraryShow {
+                    library: Some("main".into()),
+                },
+                r#"{"version":1,"id":7,"command":{"library_show":{"library":"main"}}}"#,
             ),
             (
                 Command::KmsHeads {},

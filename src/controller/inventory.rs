@@ -1,4 +1,5 @@
-//! What `tapekey drive list` shows: the drives of this host, where they are and what is in them, without asking a drive anything.
+//! What `tapekey drive list` and `tapekey library show` show: the drives and libraries of this host, where they are and what is in them, without asking a drive
+//! anything.
 //!
 //! Each fact says how it is known. What is not known is said to be, with the reason.
 
@@ -36,6 +37,8 @@ pub struct ListedDrive {
     pub simulated: bool,
     /// How the configuration reaches it, if not by its serial number.
     pub configured_path: Option<String>,
+    /// The bay of a library in which it is, if a library says so.
+    pub bay: Option<BayName>,
     /// Where the kernel shows it: nowhere, once, or once for each path to it.
     pub nodes: Vec<DriveNodes>,
     /// What is in it.
@@ -58,6 +61,17 @@ pub enum Activity {
     Reading,
     /// They move the tape, write filemarks, or wait for a command to end.
     Positioning,
+}
+
+/// A bay of a library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BayName {
+    /// The library's name.
+    pub library: String,
+    /// Counted from 0 in the order of the addresses, as backup programs count drives.
+    pub number: usize,
+    /// Element address.
+    pub address: u16,
 }
 
 /// The nodes of one path to a drive. They may belong to another drive after the next restart.
@@ -93,6 +107,8 @@ pub enum Knowledge<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
+    /// The inventory of the library.
+    Library,
     /// The drive, when it was last asked.
     Drive,
     /// A job, which read it from the drive.
@@ -111,6 +127,9 @@ pub enum ListedMedium {
         barcode: Option<String>,
         /// Its medium serial number.
         serial: Option<String>,
+        /// Whether it is known to be a cleaning cartridge, which never gets a key.
+        #[serde(default)]
+        cleaning: bool,
     },
 }
 
@@ -133,4 +152,82 @@ pub struct Program {
     pub pid: u32,
     /// Its name.
     pub name: Option<String>,
+}
+
+/// The libraries of this host: those of the configuration first, then the others that the kernel shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LibraryList {
+    /// When it was put together.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: Timestamp,
+    /// The libraries.
+    pub libraries: Vec<ListedLibrary>,
+}
+
+/// One library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedLibrary {
+    /// Its name in the configuration, or else its serial number.
+    pub name: String,
+    /// Unit serial number of the changer.
+    pub serial: Option<String>,
+    /// T10 vendor identification.
+    pub vendor: Option<String>,
+    /// Product identification.
+    pub product: Option<String>,
+    /// Product revision level.
+    pub revision: Option<String>,
+    /// Whether it is a simulated library.
+    pub simulated: bool,
+    /// How it is reached.
+    pub path: String,
+    /// When it last said what is where.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub inventory_at: Option<Timestamp>,
+    /// Why it has not said so since.
+    pub problem: Option<String>,
+    /// Its places: bays, slots, the door, the robot's hands, each in the order of their addresses.
+    pub places: Vec<ListedPlace>,
+}
+
+/// A place in a library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedPlace {
+    /// What kind of place.
+    pub kind: PlaceKind,
+    /// Its number among its kind: bays count from 0, slots and the door from 1, as backup programs count them.
+    pub number: usize,
+    /// Element address.
+    pub address: u16,
+    /// What is in it.
+    pub volume: Option<ListedVolume>,
+    /// What the changer says is wrong with it, as ASC and ASCQ in hex.
+    pub exception: Option<String>,
+    /// The drive in it, for a bay: its serial number.
+    pub drive_serial: Option<String>,
+    /// The drive in it, for a bay: its name in the configuration.
+    pub drive: Option<String>,
+}
+
+/// A cartridge in a library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedVolume {
+    /// Its barcode, if the changer could read one.
+    pub barcode: Option<String>,
+    /// Whether it is a cleaning cartridge: it is never held and never gets a key.
+    pub cleaning: bool,
+}
+
+/// Kinds of places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaceKind {
+    /// With a drive.
+    Bay,
+    /// For cartridges.
+    Slot,
+    /// At the operator's door.
+    ImportExport,
+    /// The robot's hand.
+    Robot,
 }

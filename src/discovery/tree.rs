@@ -53,13 +53,13 @@ impl Tree {
         Ok(devices)
     }
 
-    /// The drives with this serial number. More than one is the same drive reached by several paths.
+    /// The drives or changers with this serial number. More than one is the same device reached by several paths.
     ///
     /// # Errors
     /// As [`Tree::scan`].
-    pub fn drives_with_serial(&self, serial: &str) -> Result<Vec<Device>, DiscoveryError> {
+    pub fn with_serial(&self, kind: Kind, serial: &str) -> Result<Vec<Device>, DiscoveryError> {
         let mut devices = self.scan()?;
-        devices.retain(|device| device.kind == Kind::Drive && device.serial.as_deref() == Some(serial));
+        devices.retain(|device| device.kind == kind && device.serial.as_deref() == Some(serial));
         Ok(devices)
     }
 

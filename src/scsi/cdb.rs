@@ -1,4 +1,6 @@
-//! The command descriptor blocks that tapekey sends. None of them moves the tape.
+//! The command descriptor blocks that tapekey sends. None of them moves the tape or the robot.
+
+use super::element_status::ElementType;
 
 /// TEST UNIT READY (SPC-5).
 pub const TEST_UNIT_READY: [u8; 6] = [0x00, 0, 0, 0, 0, 0];
@@ -62,6 +64,48 @@ pub fn read_attribute(first_attribute: u16, allocation_length: u32) -> [u8; 16] 
     [0x8C, 0, 0, 0, 0, 0, 0, 0, first_high, first_low, a, b, c, d, 0, 0]
 }
 
+/// What READ ELEMENT STATUS asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ElementQuestion {
+    /// Which kind of elements.
+    pub element_type: ElementType,
+    /// STARTING ELEMENT ADDRESS: none below this one.
+    pub first: u16,
+    /// NUMBER OF ELEMENTS: no more than these.
+    pub count: u16,
+    /// VOLTAG: with their barcodes.
+    pub volume_tags: bool,
+    /// DVCID: with the identifiers of the drives in them.
+    pub identifiers: bool,
+    /// CURDATA: as the changer knows it, without moving the robot to look.
+    pub current_data: bool,
+}
+
+/// READ ELEMENT STATUS (SMC-3).
+#[must_use]
+pub fn read_element_status(question: &ElementQuestion, allocation_length: u16) -> [u8; 12] {
+    let [first_high, first_low] = question.first.to_be_bytes();
+    let [count_high, count_low] = question.count.to_be_bytes();
+    let [high, low] = allocation_length.to_be_bytes();
+    let volume_tags = u8::from(question.volume_tags) << 4;
+    let current_data = u8::from(question.current_data) << 1;
+    let identifiers = u8::from(question.identifiers);
+    [
+        0xB8,
+        volume_tags | question.element_type.code(),
+        first_high,
+        first_low,
+        count_high,
+        count_low,
+        current_data | identifiers,
+        0,
+        high,
+        low,
+        0,
+        0,
+    ]
+}
+
 /// LOG SENSE (SPC-5): cumulative values of `page_code`.
 #[must_use]
 pub fn log_sense(page_code: u8, allocation_length: u16) -> [u8; 10] {
@@ -80,6 +124,18 @@ mod tests {
         assert_eq!(
             read_attribute(0x0401, 0x0102_0304),
             [0x8C, 0, 0, 0, 0, 0, 0, 0, 4, 1, 1, 2, 3, 4, 0, 0]
+        );
+        let question = ElementQuestion {
+            element_type: ElementType::DataTransfer,
+            first: 0x0102,
+            count: 0x0304,
+            volume_tags: true,
+            identifiers: true,
+            current_data: true,
+        };
+        assert_eq!(
+            read_element_status(&question, 0xFFFE),
+            [0xB8, 0x14, 1, 2, 3, 4, 3, 0, 0xFF, 0xFE, 0, 0]
         );
         assert_eq!(log_sense(0x17, 0xFFFC), [0x4D, 0, 0x57, 0, 0, 0, 0, 0xFF, 0xFC, 0]);
     }

@@ -4,6 +4,7 @@
 //! sends can make them panic or read beyond what came, and odd values are kept, never coerced to a default.
 
 pub mod cdb;
+pub mod element_status;
 pub mod inquiry;
 pub mod log;
 pub mod mam;

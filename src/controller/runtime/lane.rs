@@ -1,6 +1,6 @@
-//! One drive and the thread that alone talks to it, so that a drive that hangs blocks nobody but itself.
+//! One drive or changer and the thread that alone talks to it, so that one that hangs blocks nobody but itself.
 //!
-//! Drive calls block. They run here one after another; whoever asked waits without blocking, and only so long. A call that nobody
+//! Calls block. They run here one after another; whoever asked waits without blocking, and only so long. A call that nobody
 //! waits for any more is not begun.
 
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -13,18 +13,45 @@ use tokio::sync::oneshot;
 use crate::clock::{Clock, Timestamp};
 use crate::controller::step::{Failure, FailureKind};
 use crate::drive::{Attention, Drive, DriveError, LoadKeyError};
+use crate::library::{Changer, LibraryError};
 
 /// Calls that may wait for a drive: one of a job, some of status queries.
 const WAITING_MAX: usize = 16;
 
-/// Opens a drive. It may block.
-pub type Opener = Box<dyn Fn() -> Result<Drive, DriveError> + Send>;
+/// What a thread can talk to.
+pub trait Reached: Send + 'static {
+    /// What its calls fail with.
+    type Error: Send + 'static;
 
-type Errand = Box<dyn FnOnce(&mut Slot) + Send>;
+    /// What it reported besides, since this was last asked.
+    fn take_attentions(&mut self) -> Vec<Attention>;
+}
 
-/// The asking side of a drive's thread.
-pub struct Lane {
-    errands: SyncSender<Errand>,
+impl Reached for Drive {
+    type Error = DriveError;
+
+    fn take_attentions(&mut self) -> Vec<Attention> {
+        Self::take_attentions(self)
+    }
+}
+
+impl Reached for Changer {
+    type Error = LibraryError;
+
+    /// A changer's attentions concern no key.
+    fn take_attentions(&mut self) -> Vec<Attention> {
+        Vec::new()
+    }
+}
+
+/// Opens a drive or changer. It may block.
+pub type Opener<D = Drive> = Box<dyn Fn() -> Result<D, <D as Reached>::Error> + Send>;
+
+type Errand<D> = Box<dyn FnOnce(&mut Slot<D>) + Send>;
+
+/// The asking side of a drive's or changer's thread.
+pub struct Lane<D: Reached = Drive> {
+    errands: SyncSender<Errand<D>>,
     in_flight: Arc<Mutex<Option<InFlight>>>,
     clock: Arc<dyn Clock>,
 }
@@ -106,13 +133,13 @@ impl From<LaneError> for Failure {
 }
 
 /// The drive as its thread has it: opened when it is first needed, and again after its path was lost.
-struct Slot {
-    open: Opener,
-    drive: Option<Drive>,
+struct Slot<D: Reached> {
+    open: Opener<D>,
+    drive: Option<D>,
 }
 
-impl Slot {
-    fn drive(&mut self) -> Result<&mut Drive, DriveError> {
+impl<D: Reached> Slot<D> {
+    fn drive(&mut self) -> Result<&mut D, D::Error> {
         let drive = match self.drive.take() {
             Some(drive) => drive,
             None => (self.open)()?,
@@ -122,12 +149,18 @@ impl Slot {
 }
 
 /// Errors after which the path to the drive must be opened anew.
-pub trait PathLoss: From<DriveError> + Send + 'static {
+pub trait PathLoss: Send + 'static {
     /// Whether the path was lost.
     fn path_is_lost(&self) -> bool;
 }
 
 impl PathLoss for DriveError {
+    fn path_is_lost(&self) -> bool {
+        self.is_path_lost()
+    }
+}
+
+impl PathLoss for LibraryError {
     fn path_is_lost(&self) -> bool {
         self.is_path_lost()
     }
@@ -156,21 +189,19 @@ pub struct Heard<T> {
     pub attentions: Vec<Attention>,
 }
 
-impl Lane {
-    /// Starts the thread of a drive. Nothing is opened or asked yet.
+impl<D: Reached> Lane<D> {
+    /// Starts the thread of a drive or changer. Nothing is opened or asked yet.
     ///
     /// # Errors
     /// What the system answers if it has no more threads.
-    pub fn start(name: &str, open: Opener, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
-        let (errands, waiting) = sync_channel::<Errand>(WAITING_MAX);
+    pub fn start(name: &str, open: Opener<D>, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
+        let (errands, waiting) = sync_channel::<Errand<D>>(WAITING_MAX);
         let mut slot = Slot { open, drive: None };
-        std::thread::Builder::new()
-            .name(format!("drive {name}"))
-            .spawn(move || {
-                while let Ok(errand) = waiting.recv() {
-                    errand(&mut slot);
-                }
-            })?;
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            while let Ok(errand) = waiting.recv() {
+                errand(&mut slot);
+            }
+        })?;
         Ok(Self {
             errands,
             in_flight: Arc::default(),
@@ -195,12 +226,12 @@ impl Lane {
     ///
     /// # Errors
     /// [`LaneError`]; after `NoAnswer` the work may still be done later, unless it had not begun.
-    pub async fn call<T: Send + 'static, E: PathLoss>(
+    pub async fn call<T: Send + 'static, E: PathLoss + From<D::Error>>(
         &self,
         name: &'static str,
         patience: impl Into<Patience>,
-        work: impl FnOnce(&mut Drive) -> Result<T, E> + Send + 'static,
-        unheard: impl FnOnce(&mut Drive, Result<T, E>) + Send + 'static,
+        work: impl FnOnce(&mut D) -> Result<T, E> + Send + 'static,
+        unheard: impl FnOnce(&mut D, Result<T, E>) + Send + 'static,
     ) -> Result<Heard<Result<T, E>>, LaneError> {
         if let Some(earlier) = self.in_flight().filter(InFlight::is_overdue) {
             return Err(LaneError::Hangs {
@@ -216,7 +247,7 @@ impl Lane {
             name,
             limit: may_take,
         };
-        let errand: Errand = Box::new(move |slot| {
+        let errand: Errand<D> = Box::new(move |slot| {
             if reply.is_closed() {
                 return;
             }
@@ -257,7 +288,10 @@ impl Lane {
     }
 }
 
-fn attend<T, E: PathLoss>(slot: &mut Slot, work: impl FnOnce(&mut Drive) -> Result<T, E>) -> Heard<Result<T, E>> {
+fn attend<D: Reached, T, E: PathLoss + From<D::Error>>(
+    slot: &mut Slot<D>,
+    work: impl FnOnce(&mut D) -> Result<T, E>,
+) -> Heard<Result<T, E>> {
     let drive = match slot.drive() {
         Ok(drive) => drive,
         Err(error) => {

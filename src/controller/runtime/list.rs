@@ -1,14 +1,22 @@
 //! `tapekey drive list`: what is known of the drives of this host, put together without asking one.
+//!
+//! What is in a drive is known from the library first, which costs the drive nothing; else from what the drive said last.
 
+use std::time::Duration;
+
+use super::libraries::SeenBay;
 use super::surroundings::Surroundings;
 use super::{Daemon, DriveUnit};
 use crate::controller::inventory::{
-    Activity, DriveList, DriveNodes, InUse, Knowledge, ListedDrive, ListedMedium, Program, Source,
+    Activity, BayName, DriveList, DriveNodes, InUse, Knowledge, ListedDrive, ListedMedium, Program, Source,
 };
 use crate::controller::job::JobRecord;
 use crate::controller::report::{MediumStatus, Reading};
 use crate::discovery::openers::{Opener, Openers};
 use crate::discovery::{Device, Kind, Node, statistics};
+
+/// How much newer than a library's word a drive's own must be to count for more: libraries are asked every few seconds.
+const OUTDATED_AFTER: Duration = Duration::from_secs(60);
 
 impl Daemon {
     /// The drives of this host, configured or not. Sends no command to a drive.
@@ -43,16 +51,19 @@ impl Daemon {
             (Some(vendor), Some(product), Some(revision))
         });
         let shown = devices.first();
+        let serial = unit.serial().or_else(|| shown?.serial.clone());
+        let bay = self.bay_of(serial.as_deref());
         ListedDrive {
             name: Some(unit.name.clone()),
-            serial: unit.serial().or_else(|| shown?.serial.clone()),
+            serial,
             vendor: vendor.or_else(|| shown?.vendor.clone()),
             product: product.or_else(|| shown?.product.clone()),
             revision: revision.or_else(|| shown?.revision.clone()),
             simulated: unit.simulated,
             configured_path: (!unit.by_serial).then(|| unit.path.clone()),
+            volume: self.volume_in(unit, bay.as_ref()),
+            bay: bay.map(|seen| seen.name()),
             nodes: nodes(devices),
-            volume: self.volume_in(unit),
             in_use: if unit.simulated {
                 InUse::Unknown("programs reach a simulated drive past the kernel".into())
             } else {
@@ -64,31 +75,78 @@ impl Daemon {
 
     fn unconfigured(&self, around: &Surroundings, devices: &[&Device]) -> ListedDrive {
         let shown = devices.first();
+        let serial = shown.and_then(|device| device.serial.clone());
+        let bay = self.bay_of(serial.as_deref());
         ListedDrive {
             name: None,
-            serial: shown.and_then(|device| device.serial.clone()),
+            serial,
             vendor: shown.and_then(|device| device.vendor.clone()),
             product: shown.and_then(|device| device.product.clone()),
             revision: shown.and_then(|device| device.revision.clone()),
             simulated: false,
             configured_path: None,
             nodes: nodes(devices),
-            volume: Knowledge::Unknown("a drive that is not in the configuration is not asked".into()),
+            volume: bay.as_ref().map_or_else(
+                || Knowledge::Unknown("a drive that is not in the configuration is not asked".into()),
+                SeenBay::volume,
+            ),
+            bay: bay.map(|seen| seen.name()),
             in_use: in_use(around, devices),
             activity: self.activity_of(devices).map(activity),
         }
     }
 
-    /// What the drive said last, to a look or to a job.
-    fn volume_in(&self, unit: &DriveUnit) -> Knowledge<ListedMedium> {
+    /// What the library says is in the drive, unless it has not answered for long; else what the drive said last, to a look or to a job.
+    fn volume_in(&self, unit: &DriveUnit, bay: Option<&SeenBay>) -> Knowledge<ListedMedium> {
         let look = unit.state().last_look.clone();
         let newest = self.jobs.list(Some(&unit.name), 1).into_iter().next();
-        let by_job = newest
-            .filter(|job| look.as_ref().is_none_or(|look| job.begun > look.at))
-            .and_then(of_job);
-        by_job
-            .or_else(|| Some(look?.volume()))
-            .unwrap_or_else(|| Knowledge::Unknown("the drive has not been asked since the daemon started".into()))
+        let asked_since = |job: &JobRecord| look.as_ref().is_none_or(|look| job.begun > look.at);
+        let by_drive = newest
+            .filter(asked_since)
+            .and_then(of_job)
+            .or_else(|| Some(look?.volume()));
+        match (bay.map(SeenBay::volume), by_drive) {
+            (Some(by_library), Some(by_drive)) if !is_outdated(&by_library, &by_drive) => by_library,
+            (_, Some(by_drive)) => by_drive,
+            (Some(by_library), None) => by_library,
+            (None, None) => Knowledge::Unknown("the drive has not been asked since the daemon started".into()),
+        }
+    }
+}
+
+/// Whether the library has not answered for so long that the drive knows better.
+fn is_outdated(by_library: &Knowledge<ListedMedium>, by_drive: &Knowledge<ListedMedium>) -> bool {
+    match (by_library, by_drive) {
+        (Knowledge::Known { at: library, .. }, Knowledge::Known { at: drive, .. }) => {
+            *drive - *library > OUTDATED_AFTER
+        }
+        _ => false,
+    }
+}
+
+impl SeenBay {
+    fn name(&self) -> BayName {
+        BayName {
+            library: self.library.clone(),
+            number: self.number,
+            address: self.bay.place.address,
+        }
+    }
+
+    fn volume(&self) -> Knowledge<ListedMedium> {
+        let what = match &self.bay.place.volume {
+            None => ListedMedium::Empty,
+            Some(volume) => ListedMedium::Volume {
+                barcode: volume.barcode.clone(),
+                serial: None,
+                cleaning: volume.cleaning,
+            },
+        };
+        Knowledge::Known {
+            what,
+            source: Source::Library,
+            at: self.at,
+        }
     }
 }
 
@@ -107,7 +165,11 @@ impl LastLook {
     fn volume(self) -> Knowledge<ListedMedium> {
         let what = match self.medium {
             Reading::Known(MediumStatus::Empty) => ListedMedium::Empty,
-            Reading::Known(MediumStatus::Volume { serial, barcode, .. }) => ListedMedium::Volume { barcode, serial },
+            Reading::Known(MediumStatus::Volume { serial, barcode, .. }) => ListedMedium::Volume {
+                barcode,
+                serial,
+                cleaning: false,
+            },
             Reading::Known(MediumStatus::BecomingReady) => {
                 return Knowledge::Unknown("a volume was becoming ready when the drive was last asked".into());
             }
@@ -125,7 +187,11 @@ impl LastLook {
 fn of_job(job: JobRecord) -> Option<Knowledge<ListedMedium>> {
     let (barcode, serial) = (job.volume.barcode, job.volume.serial);
     (barcode.is_some() || serial.is_some()).then_some(Knowledge::Known {
-        what: ListedMedium::Volume { barcode, serial },
+        what: ListedMedium::Volume {
+            barcode,
+            serial,
+            cleaning: false,
+        },
         source: Source::Job,
         at: job.begun,
     })

@@ -7,6 +7,8 @@
 pub mod job;
 pub mod jobs;
 pub mod lane;
+pub mod libraries;
+mod library_list;
 mod list;
 pub mod mount;
 mod perform;
@@ -24,6 +26,7 @@ use tokio::sync::Notify;
 
 use self::jobs::{JobBook, JobsError};
 use self::lane::{Lane, LaneError};
+use self::libraries::{FoundLibraries, LibraryUnit};
 use self::list::LastLook;
 use self::mount::{Judgement, Mount, Seen, WrongKeys, judge};
 use self::surroundings::Scans;
@@ -50,6 +53,8 @@ pub struct Daemon {
     tree: Tree,
     scans: Scans,
     watched: Mutex<Watched>,
+    libraries: Mutex<Vec<Arc<LibraryUnit>>>,
+    found_libraries: FoundLibraries,
     clock: Arc<dyn Clock>,
     running: AtomicU64,
     one_ended: Notify,
@@ -328,6 +333,14 @@ pub enum CommandError {
         drive: String,
         /// The names there are.
         drives: String,
+    },
+    /// No library has that name.
+    #[error("there is no library {library:?}\nhint: the libraries of this host are {libraries}")]
+    NoSuchLibrary {
+        /// The name.
+        library: String,
+        /// The names there are.
+        libraries: String,
     },
     /// One job at a time.
     #[error("drive {drive} is busy with job {job} ({kind})\nhint: wait until it has ended; see tapekey job show")]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::lane::{Heard, LaneError, PathLoss};
 use super::{Daemon, DriveUnit};
 use crate::controller::step::{Ask, Event, Failure, FailureKind, Receipt};
-use crate::drive::{Attention, Drive, KeyParameters, LoadKeyError, Trial};
+use crate::drive::{Attention, Drive, DriveError, KeyParameters, LoadKeyError, Trial};
 use crate::kad::{BlockKads, KeyId, OurKad};
 use crate::keysource::{FetchedKey, FoundKeys, KeySourceError};
 use crate::secret::DataKey;
@@ -161,7 +161,7 @@ impl<'a> Hands<'a> {
         self.unit.command_timeout.saturating_mul(SLOW_COMMANDS_MAX)
     }
 
-    async fn drive<T: Send + 'static, E: PathLoss>(
+    async fn drive<T: Send + 'static, E: PathLoss + From<DriveError>>(
         &self,
         name: &'static str,
         work: impl FnOnce(&mut Drive) -> Result<T, E> + Send + 'static,

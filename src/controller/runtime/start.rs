@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::jobs::{JobBook, JobsError};
 use super::lane::{Lane, Opener};
+use super::libraries::{FoundLibraries, GivenLibrary, LibraryUnit};
 use super::mount::{Mount, WrongKeys};
 use super::surroundings::Scans;
 use super::{Daemon, DriveUnit, UnitState};
@@ -28,9 +29,9 @@ pub enum StartError {
     #[error(transparent)]
     Jobs(#[from] JobsError),
     /// No thread for a drive.
-    #[error("start the thread of drive {drive}: {source}\nhint: raise the limit on tasks (TasksMax of the unit)")]
+    #[error("start the thread of {drive}: {source}\nhint: raise the limit on tasks (TasksMax of the unit)")]
     Thread {
-        /// The drive.
+        /// The drive or library.
         drive: String,
         /// What the system answered.
         source: std::io::Error,
@@ -43,6 +44,10 @@ pub struct Given {
     pub state_directory: PathBuf,
     /// The drives.
     pub drives: Vec<GivenDrive>,
+    /// The libraries that the configuration names.
+    pub libraries: Vec<GivenLibrary>,
+    /// Makes libraries of the changers that the kernel shows besides.
+    pub found_libraries: FoundLibraries,
     /// Where the kernel shows drives and changers.
     pub tree: Tree,
     /// The time.
@@ -79,12 +84,19 @@ impl Daemon {
     pub fn new(given: Given) -> Result<Arc<Self>, StartError> {
         let jobs = Arc::new(JobBook::open(&given.state_directory, given.clock.now())?);
         let drives = given.drives.into_iter().map(|drive| unit(drive, &given.clock, &jobs));
+        let libraries = given
+            .libraries
+            .into_iter()
+            .map(|library| start_library(library, &given.clock));
+        let libraries = libraries.collect::<Result<_, _>>()?;
         Ok(Arc::new(Self {
             drives: drives.collect::<Result<_, _>>()?,
             jobs,
             keys: given.keys,
             heads: given.heads,
             tree: given.tree,
+            libraries: Mutex::new(libraries),
+            found_libraries: given.found_libraries,
             scans: Scans::default(),
             watched: Mutex::default(),
             clock: given.clock,
@@ -129,7 +141,7 @@ fn unit(given: GivenDrive, clock: &Arc<dyn Clock>, jobs: &JobBook) -> Result<Arc
             "THIS IS A SIMULATED DRIVE: it gets real keys, because the configuration allows simulated drives"
         );
     }
-    let lane = Lane::start(&name, opener, clock.clone()).map_err(|source| StartError::Thread {
+    let lane = Lane::start(&format!("drive {name}"), opener, clock.clone()).map_err(|source| StartError::Thread {
         drive: name.clone(),
         source,
     })?;
@@ -149,6 +161,18 @@ fn unit(given: GivenDrive, clock: &Arc<dyn Clock>, jobs: &JobBook) -> Result<Arc
         lane,
         state: Mutex::new(state),
     }))
+}
+
+fn start_library(given: GivenLibrary, clock: &Arc<dyn Clock>) -> Result<Arc<LibraryUnit>, StartError> {
+    let name = given.name.clone();
+    if given.simulated {
+        tracing::warn!(
+            library = name,
+            path = given.path,
+            "THIS IS A SIMULATED LIBRARY: what it says of drives is a game"
+        );
+    }
+    LibraryUnit::start(given, clock).map_err(|source| StartError::Thread { drive: name, source })
 }
 
 fn just_interrupted(job: &JobRecord) -> bool {

@@ -121,13 +121,20 @@ impl Daemon {
 
     /// Why a program may be using the drive, so that a command of ours could take a unit attention from it.
     fn why_not_to_ask(&self, unit: &DriveUnit, around: &Surroundings) -> Option<String> {
-        if let Openers::These(openers) = around.openers_of(&around.of_unit(unit)) {
-            let name = |opener: &Opener| format!("{} ({})", opener.program.as_deref().unwrap_or("process"), opener.pid);
-            let names: Vec<String> = openers.iter().map(name).collect();
-            return Some(format!("{} has its tape node open", names.join(", ")));
+        if let Some(programs) = self.program_in(unit, around) {
+            return Some(format!("{programs} has its tape node open"));
         }
         let job = self.may_be_written_on(unit)?;
         Some(format!("job {job} left its key in it, and a program may be writing"))
+    }
+
+    /// The programs that are known to have the drive's tape node open.
+    pub(super) fn program_in(&self, unit: &DriveUnit, around: &Surroundings) -> Option<String> {
+        let Openers::These(openers) = around.openers_of(&around.of_unit(unit)) else {
+            return None;
+        };
+        let name = |opener: &Opener| format!("{} ({})", opener.program.as_deref().unwrap_or("process"), opener.pid);
+        Some(openers.iter().map(name).collect::<Vec<_>>().join(", "))
     }
 
     /// The job that left a key in the drive, as the last that is known of it. After an interrupted job nobody was told to write.

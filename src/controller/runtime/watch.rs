@@ -1,7 +1,7 @@
 //! The watch: what comes and goes, and what programs do with the drives, seen without a command to any drive.
 //!
 //! The kernel's uevents say when to look; a look now and then finds what they did not say. Once a second the counters of st are read. All of
-//! it is the kernel's memory, so a drive that hangs delays nothing here.
+//! it is the kernel's memory, so a drive that hangs delays nothing here. Libraries are asked by threads of their own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ const NODES_COME_WITHIN: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     devices: Vec<Device>,
+    /// Whether they were looked for yet.
+    looked: bool,
     used: BTreeMap<ScsiAddress, Used>,
 }
 
@@ -38,11 +40,12 @@ struct Used {
     at: Duration,
 }
 
-/// What became different between two looks through sysfs.
+/// What became different between two looks through sysfs. What is there at the first one has not just come.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Difference {
     came: Vec<Device>,
     went: Vec<Device>,
+    first: bool,
 }
 
 impl Watched {
@@ -58,6 +61,7 @@ impl Watched {
         let difference = Difference {
             came: without(&devices, &self.devices),
             went: without(&self.devices, &devices),
+            first: !std::mem::replace(&mut self.looked, true),
         };
         self.devices = devices;
         let there = |address: &ScsiAddress| self.devices.iter().any(|device| device.address == *address);
@@ -103,6 +107,7 @@ impl Daemon {
                 next_look = now.saturating_add(LOOK_EVERY);
             }
             self.count_use().await;
+            self.ask_libraries();
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
                 () = changed(uevents.as_ref()) => {
@@ -123,12 +128,13 @@ impl Daemon {
     }
 
     /// Looks through sysfs, says what came and went, and draws the conclusions.
-    pub(super) async fn look_around(&self) {
+    async fn look_around(&self) {
         let around = self.surroundings().await;
         if let Some(problem) = &around.problem {
             tracing::warn!("{problem}");
             return;
         }
+        self.adopt(&around.devices);
         let difference = self.watched().replace(around.devices.clone());
         for device in &difference.went {
             tracing::info!(address = %device.address, "{} has gone", in_words(device));
@@ -158,7 +164,7 @@ impl Daemon {
                 let hint = "look at its power and cabling; when it is back, see tapekey status, and load again";
                 self.raise(unit, &mount, vec![what.clone()], &what, hint).await;
             }
-        } else if part(&difference.came) && unit.by_serial {
+        } else if part(&difference.came) && unit.by_serial && !difference.first {
             self.look_at(vec![unit.clone()], false).await;
         }
     }
@@ -231,13 +237,15 @@ mod tests {
     fn what_came_and_what_went_is_told_apart_from_what_stayed() {
         let [one, two] = [0, 1].map(|number| device(tempfile::tempdir().unwrap().path(), number));
         let mut watched = Watched::default();
-        assert_eq!(watched.replace(vec![one.clone()]).came, vec![one.clone()]);
+        let first = watched.replace(vec![one.clone()]);
+        assert!(first.first && first.came == [one.clone()]);
         let second = watched.replace(vec![one.clone(), two.clone()]);
         assert_eq!(
             second,
             Difference {
                 came: vec![two.clone()],
-                went: Vec::new()
+                went: Vec::new(),
+                first: false,
             }
         );
         assert_eq!(watched.replace(vec![two]).went, vec![one]);

@@ -44,6 +44,8 @@ fn daemon(keys: MockKeySource) -> (tempfile::TempDir, Arc<Daemon>) {
     let given = Given {
         state_directory: directory.path().into(),
         drives: vec![drive],
+        libraries: Vec::new(),
+        found_libraries: Box::new(|serial| panic!("there is no changer {serial}")),
         tree: Tree::below(directory.path()),
         clock: Arc::new(clock),
         keys: Arc::new(keys),

@@ -23,6 +23,7 @@ use tapekey::controller::inventory::{Knowledge, ListedDrive, ListedMedium, Place
 use tapekey::controller::job::Outcome;
 use tapekey::controller::operation::{PlainBlocks, Rules, Wish};
 use tapekey::controller::pool::Pool;
+use tapekey::controller::report::{MediumStatus, Reading};
 use tapekey::controller::runtime::libraries::GivenLibrary;
 use tapekey::controller::runtime::start::{Given, GivenDrive};
 use tapekey::controller::runtime::{CommandError, Daemon};
@@ -34,6 +35,8 @@ use tapekey::transport::Completion;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const READ_ELEMENT_STATUS: u8 = 0xB8;
+const TEST_UNIT_READY: u8 = 0x00;
+const SECURITY_PROTOCOL_OUT: u8 = 0xB5;
 
 fn changer(shelf: &Shelf, before: Before) -> Changer {
     Changer::new(Box::new(shelf.path(CHANGER).before(before)), TIMEOUT)
@@ -211,8 +214,9 @@ struct House {
     _state: tempfile::TempDir,
 }
 
-fn given_drive(shelf: &Shelf, name: &str, unit: usize) -> GivenDrive {
+fn given_drive(shelf: &Shelf, name: &str, unit: usize, before: Before) -> GivenDrive {
     let shelf = shelf.clone();
+    let before = Arc::new(Mutex::new(before));
     GivenDrive {
         name: name.into(),
         path: "in-process".into(),
@@ -225,13 +229,26 @@ fn given_drive(shelf: &Shelf, name: &str, unit: usize) -> GivenDrive {
             plain_blocks: PlainBlocks::default(),
         },
         command_timeout: TIMEOUT,
-        opener: Box::new(move || Ok(Drive::new(Box::new(shelf.path(unit)), TIMEOUT))),
+        opener: Box::new(move || {
+            let before = before.clone();
+            let meddle: Before = Box::new(move |cdb| (before.lock().unwrap())(cdb));
+            Ok(Drive::new(Box::new(shelf.path(unit).before(meddle)), TIMEOUT))
+        }),
     }
 }
 
 impl House {
     /// The drives `a` and `b` and the library `main`, whose changer's commands `before` sees first.
     fn new(before: impl FnMut(&mut Vec<u8>) + Send + 'static) -> Self {
+        Self::meddled_with(before, untouched())
+    }
+
+    /// The same, with a place to meddle with the commands to `b`.
+    fn with_drive_b(before: Before) -> Self {
+        Self::meddled_with(|_| {}, before)
+    }
+
+    fn meddled_with(before: impl FnMut(&mut Vec<u8>) + Send + 'static, before_b: Before) -> Self {
         let shelf = Shelf::new(DESCRIPTION);
         let state = tempfile::tempdir().unwrap();
         let clock = Arc::new(Hurry(Instant::now()));
@@ -246,7 +263,10 @@ impl House {
         });
         let daemon = Daemon::new(Given {
             state_directory: state.path().into(),
-            drives: vec![given_drive(&shelf, "a", 0), given_drive(&shelf, "b", 1)],
+            drives: vec![
+                given_drive(&shelf, "a", 0, untouched()),
+                given_drive(&shelf, "b", 1, before_b),
+            ],
             libraries: vec![GivenLibrary {
                 name: "main".into(),
                 serial: None,
@@ -287,6 +307,13 @@ impl House {
         let came = tokio::time::timeout(Duration::from_secs(60), come).await;
         watch.abort();
         assert!(came.is_ok(), "it did not come to that");
+    }
+}
+
+fn load() -> Wish {
+    Wish::Load {
+        pool: Some(Pool::parse("ENCR_a").unwrap()),
+        barcode: None,
     }
 }
 
@@ -392,15 +419,47 @@ async fn nobody_waits_for_a_changer_that_hangs_and_its_last_word_stays_with_its_
     house.until(async || problem().is_none()).await;
 }
 
+/// NOT READY, becoming ready (SPC-5, fixed format).
+fn becoming_ready() -> Completion {
+    Completion {
+        status: 0x02,
+        sense: vec![0x70, 0, 2, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x04, 0x01, 0, 0, 0, 0],
+        transferred: 0,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cleaning_cartridge_is_refused_by_the_drives_word_or_else_by_the_librarys() {
+    for drive_says_so in [true, false] {
+        let house = House::with_drive_b(Box::new(move |cdb| {
+            (!drive_says_so && cdb[0] == TEST_UNIT_READY).then(|| Ok(becoming_ready()))
+        }));
+        house.shelf.carry(0x03EB, 0x01F5);
+        house.until(async || holds(&house.drive("b").await, "CLNU01L1")).await;
+        let watch = tokio::spawn(house.daemon.clone().watch());
+        for wish in [load(), Wish::Unlock] {
+            let job = house.daemon.carry_out("b", wish, 0).await.unwrap();
+            assert_eq!(job.outcome, Outcome::Refused, "{job:#?}");
+            let said = |text| job.messages.iter().any(|message| message.text.contains(text));
+            assert!(said("a cleaning cartridge is in the drive"), "{job:#?}");
+        }
+        watch.abort();
+        assert!(!house.shelf.sent_to(1).contains(&SECURITY_PROTOCOL_OUT));
+        let status = house.daemon.status(Some("b"), false).await.unwrap();
+        let by_drive = &status.drives[0].medium;
+        assert_eq!(
+            *by_drive == Reading::Known(MediumStatus::CleaningCartridge),
+            drive_says_so,
+            "{by_drive:?}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_that_the_library_took_away_takes_its_key_along_and_the_job_says_so() {
     let house = House::new(|_| {});
     house.until(async || holds(&house.drive("a").await, "A00001L8")).await;
-    let wish = Wish::Load {
-        pool: Some(Pool::parse("ENCR_a").unwrap()),
-        barcode: None,
-    };
-    let job = house.daemon.carry_out("a", wish, 0).await.unwrap();
+    let job = house.daemon.carry_out("a", load(), 0).await.unwrap();
     assert_eq!(job.outcome, Outcome::KeyLoaded, "{job:#?}");
     house.shelf.carry(0x01F4, 0x03E8);
     let gone = async || {

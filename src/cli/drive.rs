@@ -101,12 +101,11 @@ fn volume(volume: &Knowledge<ListedMedium>) -> [String; 2] {
             serial,
             cleaning,
         } => {
-            let name = barcode.as_ref().or(serial.as_ref());
-            let name = name.map_or("without a name", String::as_str);
-            if *cleaning {
-                format!("{name} (cleaning)")
-            } else {
-                name.to_owned()
+            let name = barcode.as_deref().or(serial.as_deref());
+            match (name, *cleaning) {
+                (Some(name), true) => format!("{name} (cleaning)"),
+                (None, true) => "cleaning cartridge".into(),
+                (name, false) => name.unwrap_or("without a name").to_owned(),
             }
         }
     };

@@ -199,6 +199,7 @@ fn medium(medium: &Reading<MediumStatus>) -> String {
         Reading::Unknown(_) => "UNKNOWN".into(),
         Reading::NotAsked(_) => "not asked".into(),
         Reading::Known(MediumStatus::Empty) => "empty".into(),
+        Reading::Known(MediumStatus::CleaningCartridge) => "cleaning cartridge".into(),
         Reading::Known(MediumStatus::BecomingReady) => "becoming ready".into(),
         Reading::Known(MediumStatus::Volume { serial, barcode, .. }) => barcode
             .clone()

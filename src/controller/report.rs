@@ -74,6 +74,8 @@ pub struct IdentityStatus {
 pub enum MediumStatus {
     /// Nothing.
     Empty,
+    /// A cleaning cartridge, which is no volume and never gets a key.
+    CleaningCartridge,
     /// A volume that is being loaded.
     BecomingReady,
     /// A volume.

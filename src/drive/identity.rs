@@ -6,7 +6,7 @@ use crate::scsi::inquiry::{
     Designator, SEQUENTIAL_ACCESS, StandardInquiry, VPD_DEVICE_IDENTIFICATION, VPD_UNIT_SERIAL_NUMBER,
     decode_device_identification, decode_unit_serial_number,
 };
-use crate::scsi::mam::{Attribute, BARCODE, MEDIA_POOL, MEDIUM_SERIAL_NUMBER, decode_attributes};
+use crate::scsi::mam::{Attribute, BARCODE, MEDIA_POOL, MEDIUM_SERIAL_NUMBER, MEDIUM_TYPE, decode_attributes};
 use crate::scsi::sense::SenseKey;
 use crate::transport::Data;
 
@@ -15,6 +15,9 @@ const INQUIRY_LENGTH: u16 = 0x0400;
 
 /// Room for all attributes of a volume: the memory of an LTO-9 cartridge has 32 KiB, most of it not attributes.
 const ATTRIBUTES_LENGTH: u16 = 0x8000;
+
+/// MEDIUM TYPE of a cleaning cartridge.
+const TYPE_CLEANING: [u8; 1] = [0x01];
 
 /// Who a drive is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub enum Readiness {
     BecomingReady,
     /// 02h, 3Ah/xxh: there is no volume.
     NoMedium,
+    /// 02h, 30h/03h: a cleaning cartridge is in it, which is no volume.
+    CleaningCartridge,
     /// Something else, in the drive's words; a person must look.
     NotReady {
         /// The sense, as text.
@@ -56,6 +61,21 @@ pub struct VolumeIdentity {
     pub barcode: Option<String>,
     /// MEDIA POOL (0808h): may only raise protection.
     pub pool: Option<String>,
+    /// MEDIUM TYPE (0408h) 01h: it is a cleaning cartridge, and never gets a key.
+    pub cleaning: bool,
+}
+
+impl VolumeIdentity {
+    fn of(attributes: &[Attribute]) -> Self {
+        let find = |identifier| attributes.iter().find(|attribute| attribute.identifier == identifier);
+        let text = |identifier| find(identifier).and_then(Attribute::text);
+        Self {
+            medium_serial: text(MEDIUM_SERIAL_NUMBER),
+            barcode: text(BARCODE),
+            pool: text(MEDIA_POOL),
+            cleaning: find(MEDIUM_TYPE).is_some_and(|attribute| attribute.value == TYPE_CLEANING),
+        }
+    }
 }
 
 impl Drive {
@@ -142,6 +162,7 @@ impl Drive {
         Ok(match (sense.additional.asc, sense.additional.ascq) {
             (0x04, 0x01 | 0x07) => Readiness::BecomingReady,
             (0x3A, _) => Readiness::NoMedium,
+            (0x30, 0x03) => Readiness::CleaningCartridge,
             _ => Readiness::NotReady {
                 sense: sense.to_string(),
             },
@@ -155,16 +176,27 @@ impl Drive {
     pub fn volume(&mut self) -> Result<VolumeIdentity, DriveError> {
         let read = cdb::read_attribute(MEDIUM_SERIAL_NUMBER, ATTRIBUTES_LENGTH.into());
         let attributes = self.read("READ ATTRIBUTE", &read, ATTRIBUTES_LENGTH, decode_attributes)?;
-        let text = |identifier| {
-            attributes
-                .iter()
-                .find(|attribute| attribute.identifier == identifier)
-                .and_then(Attribute::text)
+        Ok(VolumeIdentity::of(&attributes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_medium_type_01h_is_a_cleaning_cartridge() {
+        let with = |value: &[u8]| {
+            VolumeIdentity::of(&[Attribute {
+                identifier: MEDIUM_TYPE,
+                format: 0,
+                value: value.to_vec(),
+            }])
         };
-        Ok(VolumeIdentity {
-            medium_serial: text(MEDIUM_SERIAL_NUMBER),
-            barcode: text(BARCODE),
-            pool: text(MEDIA_POOL),
-        })
+        assert!(with(&[0x01]).cleaning);
+        for other in [[0x00].as_slice(), &[0x80], &[], &[0x01, 0x00]] {
+            assert!(!with(other).cleaning, "{other:02X?}");
+        }
+        assert!(!VolumeIdentity::of(&[]).cleaning);
     }
 }

@@ -5,6 +5,9 @@ use super::reader::{DecodeError, Reader, ascii};
 /// MEDIUM SERIAL NUMBER (32 ASCII): the identity of a volume.
 pub const MEDIUM_SERIAL_NUMBER: u16 = 0x0401;
 
+/// MEDIUM TYPE (1 byte): 00h data, 01h cleaning, 80h WORM.
+pub const MEDIUM_TYPE: u16 = 0x0408;
+
 /// BARCODE (32 ASCII), written by hosts and libraries.
 pub const BARCODE: u16 = 0x0806;
 

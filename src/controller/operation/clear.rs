@@ -34,6 +34,7 @@ impl Operation {
         let why = match readiness {
             Readiness::Ready => return self.ask(State::ClearReadingVolume, Ask::Volume),
             Readiness::NoMedium => "there is no volume in the drive".to_owned(),
+            Readiness::CleaningCartridge => "a cleaning cartridge is in the drive".to_owned(),
             Readiness::BecomingReady => "the volume is becoming ready".to_owned(),
             Readiness::NotReady { sense } => sense.clone(),
         };

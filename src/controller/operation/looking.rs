@@ -11,7 +11,11 @@ use crate::keysource::{GroupName, VolumeName};
 impl Operation {
     pub(super) fn volume_read(&mut self, volume: VolumeIdentity) -> Step {
         self.changes.push(Change::Volume(volume.clone()));
+        let cleaning = volume.cleaning;
         self.volume = volume;
+        if cleaning {
+            return self.refuse_cleaning();
+        }
         if let Err((text, hint)) = self.name_volume() {
             return self.refuse(text, hint);
         }

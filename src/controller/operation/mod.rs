@@ -276,6 +276,7 @@ impl Operation {
                 self.ask(State::Pausing, Ask::Pause(PAUSE))
             }
             Readiness::NoMedium => self.refuse("there is no volume in the drive", "put a volume in and try again"),
+            Readiness::CleaningCartridge => self.refuse_cleaning(),
             Readiness::NotReady { sense } => {
                 let text = format!("the drive is not ready: {sense}");
                 self.refuse(text, "look at the drive's display and manual for what it wants")

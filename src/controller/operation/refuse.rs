@@ -11,6 +11,14 @@ impl Operation {
         self.refused()
     }
 
+    /// A cleaning cartridge holds no blocks: nothing can be written on it, and no key is ever meant for it.
+    pub(super) fn refuse_cleaning(&mut self) -> Step {
+        self.refuse(
+            "a cleaning cartridge is in the drive: it holds no data, so it never gets a key",
+            "wait until the drive has cleaned itself, take the cartridge out, and load a data cartridge",
+        )
+    }
+
     pub(super) fn refuse_failure(&mut self, failure: Failure) -> Step {
         self.say_failure(Level::Error, failure);
         self.refused()

@@ -250,7 +250,7 @@ impl Run<'_> {
         };
         match event {
             Event::Volume(volume) => seen.medium = Some(Some(volume.clone())),
-            Event::Readiness(Readiness::NoMedium) => seen.medium = Some(None),
+            Event::Readiness(Readiness::NoMedium | Readiness::CleaningCartridge) => seen.medium = Some(None),
             _ => {}
         }
         let wrong_keys = {
@@ -272,7 +272,7 @@ impl Run<'_> {
     fn see(&mut self, event: &Event) {
         match event {
             Event::Volume(volume) => self.seen.medium = Some(Some(volume.clone())),
-            Event::Readiness(Readiness::NoMedium) => self.seen.medium = Some(None),
+            Event::Readiness(Readiness::NoMedium | Readiness::CleaningCartridge) => self.seen.medium = Some(None),
             Event::InForce(in_force) => self.seen.in_force = Some(in_force.clone()),
             _ => {}
         }

@@ -170,6 +170,11 @@ impl LastLook {
                 serial,
                 cleaning: false,
             },
+            Reading::Known(MediumStatus::CleaningCartridge) => ListedMedium::Volume {
+                barcode: None,
+                serial: None,
+                cleaning: true,
+            },
             Reading::Known(MediumStatus::BecomingReady) => {
                 return Knowledge::Unknown("a volume was becoming ready when the drive was last asked".into());
             }

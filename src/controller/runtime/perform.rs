@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::lane::{Heard, LaneError, PathLoss};
 use super::{Daemon, DriveUnit};
+use crate::clock::Timestamp;
 use crate::controller::step::{Ask, Event, Failure, FailureKind, Receipt};
-use crate::drive::{Attention, Drive, DriveError, KeyParameters, LoadKeyError, Trial};
+use crate::drive::{Attention, Drive, DriveError, KeyParameters, LoadKeyError, Readiness, Trial};
 use crate::kad::{BlockKads, KeyId, OurKad};
 use crate::keysource::{FetchedKey, FoundKeys, KeySourceError};
 use crate::secret::DataKey;
@@ -25,6 +26,7 @@ pub(super) struct Hands<'a> {
     given: Option<DataKey>,
     /// The job, which stands for a given key among those that were wrong: such a key has no id.
     job: u64,
+    begun: Timestamp,
 }
 
 /// What came back.
@@ -51,16 +53,14 @@ impl<'a> Hands<'a> {
             candidates: Vec::new(),
             given,
             job,
+            begun: daemon.clock.now(),
         }
     }
 
     pub(super) async fn perform(&mut self, ask: Ask) -> Performed {
         match ask {
             Ask::Identify => self.identify().await,
-            Ask::Readiness => {
-                self.drive("ask whether the drive is ready", Drive::readiness, Event::Readiness)
-                    .await
-            }
+            Ask::Readiness => self.readiness().await,
             Ask::Volume => {
                 self.drive("read the volume's identity", Drive::volume, Event::Volume)
                     .await
@@ -192,6 +192,27 @@ impl<'a> Hands<'a> {
             }
             first => heard(first, Event::Identity, FailureKind::Unchanged),
         }
+    }
+
+    /// Asks the drive, which may call a cleaning cartridge a volume that is becoming ready: then the library knows better.
+    async fn readiness(&self) -> Performed {
+        let asked = self.drive("ask whether the drive is ready", Drive::readiness, Event::Readiness);
+        let mut performed = asked.await;
+        if let Event::Readiness(Readiness::BecomingReady | Readiness::NotReady { .. }) = performed.event
+            && self.library_sees_cleaning_cartridge()
+        {
+            performed.event = Event::Readiness(Readiness::CleaningCartridge);
+        }
+        performed
+    }
+
+    /// Whether a library has said so since the job began: what it said before may be out of date, and the cartridge another one now.
+    fn library_sees_cleaning_cartridge(&self) -> bool {
+        let serial = self.unit.serial();
+        self.daemon
+            .bay_of(serial.as_deref())
+            .filter(|seen| seen.at >= self.begun)
+            .is_some_and(|seen| seen.bay.place.volume.is_some_and(|volume| volume.cleaning))
     }
 
     async fn clear_key(&self) -> Performed {

@@ -209,6 +209,7 @@ fn in_words(drive: &DriveStatus) -> String {
         Reading::NotAsked(why) => return format!("not asked: {why}"),
         Reading::Unknown(why) => format!("what is in the drive is unknown ({why})"),
         Reading::Known(MediumStatus::Empty) => "no volume".into(),
+        Reading::Known(MediumStatus::CleaningCartridge) => "a cleaning cartridge".into(),
         Reading::Known(MediumStatus::BecomingReady) => "a volume that is becoming ready".into(),
         Reading::Known(MediumStatus::Volume { serial, barcode, .. }) => {
             let name = barcode.as_ref().or(serial.as_ref());

@@ -162,7 +162,7 @@ impl Daemon {
             Err(error) => unread(&Reading::Unknown(one_line(&error))),
             Ok(look) => {
                 seen.medium = match &look.medium {
-                    Ok((Readiness::NoMedium, _)) => Some(None),
+                    Ok((Readiness::NoMedium | Readiness::CleaningCartridge, _)) => Some(None),
                     Ok((Readiness::Ready, volume)) => Some(volume.clone()),
                     _ => None,
                 };
@@ -240,6 +240,7 @@ fn medium_reading(read: Result<(Readiness, Option<VolumeIdentity>), DriveError>)
     match read {
         Err(error) => Reading::Unknown(one_line(&error)),
         Ok((Readiness::NoMedium, _)) => Reading::Known(MediumStatus::Empty),
+        Ok((Readiness::CleaningCartridge, _)) => Reading::Known(MediumStatus::CleaningCartridge),
         Ok((Readiness::BecomingReady, _)) => Reading::Known(MediumStatus::BecomingReady),
         Ok((Readiness::NotReady { sense }, _)) => Reading::Unknown(format!("the drive is not ready: {sense}")),
         Ok((Readiness::Ready, volume)) => {
@@ -247,8 +248,13 @@ fn medium_reading(read: Result<(Readiness, Option<VolumeIdentity>), DriveError>)
                 medium_serial: serial,
                 barcode,
                 pool,
+                cleaning,
             } = volume.unwrap_or_default();
-            Reading::Known(MediumStatus::Volume { serial, barcode, pool })
+            Reading::Known(if cleaning {
+                MediumStatus::CleaningCartridge
+            } else {
+                MediumStatus::Volume { serial, barcode, pool }
+            })
         }
     }
 }

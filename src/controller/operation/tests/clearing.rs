@@ -68,6 +68,16 @@ fn a_key_that_stays_is_an_alarm() {
 }
 
 #[test]
+fn a_key_is_cleared_although_a_cleaning_cartridge_is_in_the_drive() {
+    let play = with_key().tell(Event::Readiness(Readiness::CleaningCartridge));
+    assert_eq!(play.next, Next::Ask(Ask::ClearKey));
+    assert!(
+        play.said()
+            .contains("proof not taken: a cleaning cartridge is in the drive")
+    );
+}
+
+#[test]
 fn clearing_twice_says_that_there_was_nothing_to_clear() {
     let play = clear()
         .tell(Event::InForce(in_force(None, 5)))

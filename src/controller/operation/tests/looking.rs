@@ -91,6 +91,27 @@ fn refuses_an_empty_drive_and_one_that_is_not_ready() {
 }
 
 #[test]
+fn refuses_a_cleaning_cartridge_whoever_says_that_it_is_one() {
+    const REASON: &str = "a cleaning cartridge is in the drive: it holds no data, so it never gets a key";
+    for pool in ["ENCR_a", "plain"] {
+        let play = || Play::load(Some(pool)).tell(identity());
+        play()
+            .tell(Event::Readiness(Readiness::CleaningCartridge))
+            .must_be_refused(REASON);
+        let by_memory = Event::Volume(VolumeIdentity {
+            medium_serial: Some("C1".into()),
+            cleaning: true,
+            ..VolumeIdentity::default()
+        });
+        play().tell(ready()).tell(by_memory).must_be_refused(REASON);
+    }
+    Play::begin(Wish::Unlock, rules())
+        .tell(identity())
+        .tell(Event::Readiness(Readiness::CleaningCartridge))
+        .must_be_refused(REASON);
+}
+
+#[test]
 fn refuses_a_blank_volume_without_a_pool() {
     Play::load(None)
         .at_the_beginning()

@@ -131,6 +131,7 @@ fn named_volume(serial: Option<&str>, barcode: Option<&str>, pool: Option<&str>)
         medium_serial: serial.map(Into::into),
         barcode: barcode.map(Into::into),
         pool: pool.map(Into::into),
+        cleaning: false,
     })
 }
 

@@ -29,7 +29,7 @@ use tapekey::controller::runtime::start::{Given, GivenDrive};
 use tapekey::controller::runtime::{CommandError, Daemon};
 use tapekey::discovery::Tree;
 use tapekey::drive::{Drive, SetScope};
-use tapekey::keysource::HeadBook;
+use tapekey::keysource::{HeadBook, VolumeName};
 use tapekey::library::{Changer, Inventory, LibraryError};
 use tapekey::transport::Completion;
 
@@ -211,6 +211,7 @@ impl Clock for Hurry {
 struct House {
     shelf: Shelf,
     daemon: Arc<Daemon>,
+    keys: Arc<Keys>,
     _state: tempfile::TempDir,
 }
 
@@ -240,15 +241,29 @@ fn given_drive(shelf: &Shelf, name: &str, unit: usize, before: Before) -> GivenD
 impl House {
     /// The drives `a` and `b` and the library `main`, whose changer's commands `before` sees first.
     fn new(before: impl FnMut(&mut Vec<u8>) + Send + 'static) -> Self {
-        Self::meddled_with(before, untouched())
+        Self::meddled_with(Arc::default(), before, untouched())
     }
 
     /// The same, with a place to meddle with the commands to `b`.
     fn with_drive_b(before: Before) -> Self {
-        Self::meddled_with(|_| {}, before)
+        Self::meddled_with(Arc::default(), |_| {}, before)
     }
 
-    fn meddled_with(before: impl FnMut(&mut Vec<u8>) + Send + 'static, before_b: Before) -> Self {
+    /// The same with `A00002L8` in `b`, which becomes ready only once a key was asked for.
+    fn with_slow_drive_b() -> Self {
+        let keys: Arc<Keys> = Arc::default();
+        let asked = keys.clone();
+        let is_late = move |cdb: &mut Vec<u8>| cdb[0] == TEST_UNIT_READY && asked.asked.lock().unwrap().is_empty();
+        let house = Self::meddled_with(
+            keys,
+            |_| {},
+            Box::new(move |cdb| is_late(cdb).then(|| Ok(becoming_ready()))),
+        );
+        house.shelf.carry(0x03E9, 0x01F5);
+        house
+    }
+
+    fn meddled_with(keys: Arc<Keys>, before: impl FnMut(&mut Vec<u8>) + Send + 'static, before_b: Before) -> Self {
         let shelf = Shelf::new(DESCRIPTION);
         let state = tempfile::tempdir().unwrap();
         let clock = Arc::new(Hurry(Instant::now()));
@@ -278,12 +293,13 @@ impl House {
             found_libraries: Box::new(|serial| panic!("there is no changer {serial}")),
             tree: Tree::below(state.path()),
             clock: clock.clone(),
-            keys: Arc::new(Keys::default()),
+            keys: keys.clone(),
             heads: Arc::new(HeadBook::open(&state.path().join("heads"), clock)),
         });
         Self {
             shelf,
             daemon: daemon.unwrap(),
+            keys,
             _state: state,
         }
     }
@@ -453,6 +469,41 @@ async fn a_cleaning_cartridge_is_refused_by_the_drives_word_or_else_by_the_libra
             "{by_drive:?}"
         );
     }
+}
+
+fn load_named(barcode: &str) -> Wish {
+    Wish::Load {
+        pool: Some(Pool::parse("ENCR_a").unwrap()),
+        barcode: Some(VolumeName::new(barcode).unwrap()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_is_asked_for_while_the_volume_becomes_ready_and_only_once() {
+    let house = House::with_slow_drive_b();
+    let loaded = house.daemon.carry_out("b", load_named("A00002L8"), 0);
+    let job = tokio::time::timeout(Duration::from_secs(60), loaded).await;
+    let job = job.unwrap().unwrap();
+    assert_eq!(job.outcome, Outcome::KeyLoaded, "{job:#?}");
+    assert_eq!(*house.keys.asked.lock().unwrap(), ["A00002L8"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_asked_for_ahead_for_another_volume_is_not_loaded() {
+    let house = House::with_slow_drive_b();
+    let refused = house.daemon.carry_out("b", load_named("A00009L8"), 0);
+    let job = tokio::time::timeout(Duration::from_secs(60), refused)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(job.outcome, Outcome::Refused, "{job:#?}");
+    assert_eq!(*house.keys.asked.lock().unwrap(), ["A00009L8"]);
+    let said = |text| job.messages.iter().any(|message| message.text.contains(text));
+    assert!(
+        said("has barcode A00002L8, not A00009L8") && said("it was wiped"),
+        "{job:#?}"
+    );
+    assert!(!house.shelf.sent_to(1).contains(&SECURITY_PROTOCOL_OUT));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,7 @@ impl Daemon {
             .await?;
         tracing::info!(job = id, drive = unit.name, %kind, uid = requested_by, "job begun");
         let mut run = Run {
-            hands: Hands::new(&self, &unit, id, given),
+            hands: Hands::new(&self, &unit, id, (wish.clone(), given)),
             daemon: &self,
             unit: &unit,
             id,
@@ -55,6 +55,10 @@ impl Daemon {
         run.finish(outcome).await
     }
 }
+
+/// The KMS's audit log shows that key too, and whoever compares the two should not have to wonder.
+const UNUSED_KEY: &str =
+    "a key that was asked for while the volume was becoming ready was not the one that it needed: it was wiped";
 
 /// The one place that a drive has for a job; given back when dropped.
 struct Place<'a> {
@@ -93,7 +97,7 @@ impl Drop for Place<'_> {
     }
 }
 
-fn new_record(daemon: &Daemon, unit: &DriveUnit, id: u64, kind: JobKind, requested_by: u32) -> JobRecord {
+pub(super) fn new_record(daemon: &Daemon, unit: &DriveUnit, id: u64, kind: JobKind, requested_by: u32) -> JobRecord {
     JobRecord {
         id,
         kind,
@@ -292,13 +296,17 @@ impl Run<'_> {
         }
     }
 
-    async fn finish(self, outcome: Outcome) -> Result<JobRecord, CommandError> {
+    async fn finish(mut self, outcome: Outcome) -> Result<JobRecord, CommandError> {
         if self.receipt.is_none() && outcome != Outcome::Cleared {
             self.daemon.conclude(self.unit, &self.seen).await;
         }
         self.note_mount(outcome).await;
         let now = self.daemon.clock.now();
+        let unused = self.hands.forget_ahead();
         self.daemon.jobs.change(self.id, |job| {
+            if unused {
+                record::message(job, now, Level::Note, UNUSED_KEY.to_owned(), None);
+            }
             job.outcome = outcome;
             job.ended = Some(now);
         });

@@ -162,6 +162,17 @@ impl JobBook {
         of_volume.find_map(|job| OurKad::decode(&hex::decode(&job.key.as_ref()?.kad).ok()?))
     }
 
+    /// The KAD of the key that was last meant for the volume with this barcode.
+    #[must_use]
+    pub fn kad_of_barcode(&self, barcode: &str) -> Option<OurKad> {
+        let all = self.all();
+        let mut with_barcode = all
+            .values()
+            .rev()
+            .filter(|job| job.volume.barcode.as_deref() == Some(barcode));
+        with_barcode.find_map(|job| OurKad::decode(&hex::decode(&job.key.as_ref()?.kad).ok()?))
+    }
+
     /// The medium serial number of the volume that a key with `kad` was last meant for.
     #[must_use]
     pub fn volume_of(&self, kad: OurKad) -> Option<String> {

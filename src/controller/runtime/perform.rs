@@ -2,16 +2,21 @@
 //!
 //! The one place where a key is held between the key source and the drive; it is wiped when the job ends.
 
+mod ahead;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::ahead::Ahead;
 use super::lane::{Heard, LaneError, PathLoss};
 use super::{Daemon, DriveUnit};
 use crate::clock::Timestamp;
+use crate::controller::operation::Wish;
 use crate::controller::step::{Ask, Event, Failure, FailureKind, Receipt};
 use crate::drive::{Attention, Drive, DriveError, KeyParameters, LoadKeyError, Readiness, Trial};
 use crate::kad::{BlockKads, KeyId, OurKad};
 use crate::keysource::{FetchedKey, FoundKeys, KeySourceError};
+use crate::library::Volume;
 use crate::secret::DataKey;
 
 /// Commands in a row that one drive call may have to wait for in full.
@@ -27,6 +32,8 @@ pub(super) struct Hands<'a> {
     /// The job, which stands for a given key among those that were wrong: such a key has no id.
     job: u64,
     begun: Timestamp,
+    wish: Wish,
+    ahead: Option<Ahead>,
 }
 
 /// What came back.
@@ -45,7 +52,12 @@ impl From<Event> for Performed {
 }
 
 impl<'a> Hands<'a> {
-    pub(super) fn new(daemon: &'a Daemon, unit: &'a DriveUnit, job: u64, given: Option<DataKey>) -> Self {
+    pub(super) fn new(
+        daemon: &'a Daemon,
+        unit: &'a DriveUnit,
+        job: u64,
+        (wish, given): (Wish, Option<DataKey>),
+    ) -> Self {
         Self {
             daemon,
             unit,
@@ -54,6 +66,8 @@ impl<'a> Hands<'a> {
             given,
             job,
             begun: daemon.clock.now(),
+            wish,
+            ahead: None,
         }
     }
 
@@ -94,11 +108,11 @@ impl<'a> Hands<'a> {
                 Event::KadOf(serial.and_then(|serial| self.daemon.jobs.kad_of(serial))).into()
             }
             Ask::VolumeOf(kad) => Event::VolumeOf(self.daemon.jobs.volume_of(kad)).into(),
-            Ask::NewKey { group, volume } => match self.daemon.keys.key_for_backup(group, volume).await {
+            Ask::NewKey { group, volume } => match self.new_key(group, volume).await {
                 Ok(fetched) => Event::NewKey(self.keep(fetched)).into(),
                 Err(error) => no_key(&error),
             },
-            Ask::KeysOf { kads, volume } => match self.daemon.keys.keys_for_restore(kads, volume).await {
+            Ask::KeysOf { kads, volume } => match self.known_keys(kads, volume).await {
                 Ok(found) => self.keep_found(found).into(),
                 Err(error) => no_key(&error),
             },
@@ -195,24 +209,25 @@ impl<'a> Hands<'a> {
     }
 
     /// Asks the drive, which may call a cleaning cartridge a volume that is becoming ready: then the library knows better.
-    async fn readiness(&self) -> Performed {
+    async fn readiness(&mut self) -> Performed {
         let asked = self.drive("ask whether the drive is ready", Drive::readiness, Event::Readiness);
         let mut performed = asked.await;
         if let Event::Readiness(Readiness::BecomingReady | Readiness::NotReady { .. }) = performed.event
-            && self.library_sees_cleaning_cartridge()
+            && self.seen_in_library().is_some_and(|volume| volume.cleaning)
         {
             performed.event = Event::Readiness(Readiness::CleaningCartridge);
+        }
+        if let Event::Readiness(Readiness::BecomingReady) = performed.event {
+            self.ask_ahead();
         }
         performed
     }
 
-    /// Whether a library has said so since the job began: what it said before may be out of date, and the cartridge another one now.
-    fn library_sees_cleaning_cartridge(&self) -> bool {
+    /// What a library has seen in the drive since the job began: what it said before may be out of date, and the cartridge another one now.
+    fn seen_in_library(&self) -> Option<Volume> {
         let serial = self.unit.serial();
-        self.daemon
-            .bay_of(serial.as_deref())
-            .filter(|seen| seen.at >= self.begun)
-            .is_some_and(|seen| seen.bay.place.volume.is_some_and(|volume| volume.cleaning))
+        let seen = self.daemon.bay_of(serial.as_deref())?;
+        seen.bay.place.volume.filter(|_| seen.at >= self.begun)
     }
 
     async fn clear_key(&self) -> Performed {

@@ -2,8 +2,12 @@
 
 use super::*;
 use crate::clock::{MockClock, Timestamp};
+use crate::controller::job::JobKind;
 use crate::controller::operation::{PlainBlocks, Rules};
+use crate::controller::record;
+use crate::controller::runtime::job::new_record;
 use crate::controller::runtime::start::{Given, GivenDrive};
+use crate::controller::step::Change;
 use crate::discovery::Tree;
 use crate::drive::{DriveError, SetScope};
 use crate::kad::{KeyId, OurKad};
@@ -89,7 +93,7 @@ fn key(byte: u8) -> FetchedKey {
 async fn new_key(keys: MockKeySource) -> (Event, bool) {
     let (_directory, daemon) = daemon(keys);
     let unit = daemon.drives[0].clone();
-    let mut hands = Hands::new(&daemon, &unit, 1, None);
+    let mut hands = Hands::new(&daemon, &unit, 1, (Wish::Unlock, None));
     let (group, volume) = (GroupName::new(NAMES.0).unwrap(), VolumeName::new(NAMES.1).unwrap());
     let event = hands.perform(Ask::NewKey { group, volume }).await.event;
     (event, hands.key.is_some())
@@ -162,7 +166,7 @@ async fn only_the_facts_of_a_key_reach_the_state_machine_and_only_the_best_key_i
         });
     let (_directory, daemon) = daemon(keys);
     let unit = daemon.drives[0].clone();
-    let mut hands = Hands::new(&daemon, &unit, 1, None);
+    let mut hands = Hands::new(&daemon, &unit, 1, (Wish::Unlock, None));
     let event = hands
         .perform(Ask::KeysOf {
             kads: key(1).facts.kad.into(),
@@ -183,10 +187,54 @@ async fn only_the_facts_of_a_key_reach_the_state_machine_and_only_the_best_key_i
 }
 
 #[tokio::test]
+async fn a_known_key_that_was_asked_for_ahead_counts_only_for_the_very_same_question() {
+    let mut keys = MockKeySource::new();
+    let found = || FoundKeys {
+        keys: vec![key(1)],
+        candidates: Vec::new(),
+        outcomes: Vec::new(),
+    };
+    keys.expect_keys_for_restore()
+        .times(2)
+        .returning(move |_, _| ready(Ok(found())));
+    let (_directory, daemon) = daemon(keys);
+    let mut job = new_record(&daemon, &daemon.drives[0], 1, JobKind::Load, 0);
+    let volume = VolumeName::new(NAMES.1).unwrap();
+    job.volume.barcode = Some(NAMES.1.into());
+    record::apply(
+        &mut job,
+        Change::Key {
+            facts: key(1).facts,
+            new: true,
+        },
+        Timestamp::UNIX_EPOCH,
+    );
+    daemon.jobs.begin(job).await.unwrap();
+    let unit = daemon.drives[0].clone();
+    let wish = Wish::Load {
+        pool: None,
+        barcode: Some(volume.clone()),
+    };
+    let mut hands = Hands::new(&daemon, &unit, 2, (wish, None));
+    hands.ask_ahead();
+    for (asked_volume, unused) in [(None, true), (Some(volume), false)] {
+        let ask = Ask::KeysOf {
+            kads: key(1).facts.kad.into(),
+            volume: asked_volume,
+        };
+        assert!(matches!(hands.perform(ask).await.event, Event::KeysOf { keys, .. } if keys == [key(1).facts]));
+        assert_eq!(hands.ahead.is_some(), unused);
+    }
+}
+
+#[tokio::test]
 async fn a_drive_that_cannot_be_opened_is_a_failure_with_a_remedy() {
     let (_directory, daemon) = daemon(MockKeySource::new());
     let unit = daemon.drives[0].clone();
-    let event = Hands::new(&daemon, &unit, 1, None).perform(Ask::Identify).await.event;
+    let event = Hands::new(&daemon, &unit, 1, (Wish::Unlock, None))
+        .perform(Ask::Identify)
+        .await
+        .event;
     assert!(
         matches!(&event, Event::Failed(failure) if failure.hint.is_some()),
         "{event:?}"

@@ -112,6 +112,7 @@ impl House {
             drives: vec![drive],
             libraries: Vec::new(),
             found_libraries: Box::new(|serial| panic!("there is no changer {serial}")),
+            inquirer: Arc::new(|node| panic!("{} was asked", node.path.display())),
             tree: Tree::below(state.path()),
             clock: clock.clone(),
             keys: keys.clone(),

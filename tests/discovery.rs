@@ -14,8 +14,8 @@ mod kernel_tree;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use in_process::Bench;
@@ -26,10 +26,11 @@ use tapekey::controller::operation::{PlainBlocks, Rules};
 use tapekey::controller::report::Reading;
 use tapekey::controller::runtime::Daemon;
 use tapekey::controller::runtime::lane::Opener;
+use tapekey::controller::runtime::serials::Inquirer;
 use tapekey::controller::runtime::start::{Given, GivenDrive};
 use tapekey::discovery::openers::Openers;
 use tapekey::discovery::statistics::Activity;
-use tapekey::discovery::{Device, DiscoveryError, Kind};
+use tapekey::discovery::{Device, DiscoveryError, Kind, Node};
 use tapekey::drive::{Drive, SetScope};
 use tapekey::keysource::HeadBook;
 use tapekey::keysource::none::NoKms;
@@ -205,12 +206,21 @@ fn by_serial(name: &str, serial: &str, opener: Opener) -> GivenDrive {
 }
 
 fn daemon(host: &KernelTree, drives: Vec<GivenDrive>) -> Arc<Daemon> {
+    daemon_asking(
+        host,
+        drives,
+        Arc::new(|node| panic!("{} was asked", node.path.display())),
+    )
+}
+
+fn daemon_asking(host: &KernelTree, drives: Vec<GivenDrive>, inquirer: Inquirer) -> Arc<Daemon> {
     let clock = Arc::new(Still);
     Daemon::new(Given {
         state_directory: host.path("state"),
         drives,
         libraries: Vec::new(),
         found_libraries: Box::new(|serial| panic!("{serial} was opened only to be listed")),
+        inquirer,
         tree: host.tree(),
         clock: clock.clone(),
         keys: Arc::new(NoKms),
@@ -314,4 +324,69 @@ async fn a_drive_whose_node_a_program_has_open_gets_no_command_and_its_volume_is
     assert_eq!((serial.as_deref(), *source), (Some("VOLUME0001"), Source::Drive));
     assert!(matches!(&list.drives[0].in_use, InUse::By(programs) if programs[0].pid == 712));
     assert_eq!(bench.sent().len(), asked, "no command went to the drive");
+}
+
+/// The kernel shows no serial number of either drive.
+fn without_serials() -> KernelTree {
+    let host = KernelTree::debian();
+    for address in ["0:0:0:0", SECOND] {
+        for page in ["vpd_pg80", "vpd_pg83"] {
+            let _ = fs::remove_file(host.unit(address).join(page));
+        }
+    }
+    host
+}
+
+#[tokio::test]
+async fn a_drive_whose_serial_number_the_kernel_does_not_show_is_asked_once_while_no_program_has_it_open() {
+    let host = without_serials();
+    host.unplug("0:0:2:0");
+    openable(&host);
+    host.process(712, "bacula-sd", &[&host.path("dev/nst0")]);
+    host.after("a program has opened /dev/nst0");
+    let asked: Arc<Mutex<Vec<PathBuf>>> = Arc::default();
+    let (nodes, first) = (asked.clone(), host.path("dev/sg0"));
+    let inquirer = move |node: &Node| {
+        nodes.lock().unwrap().push(node.path.clone());
+        Ok(if node.path == first { "1013000301" } else { "1013000302" }.to_owned())
+    };
+    let drives = ["1013000301", "1013000302"].map(|serial| by_serial(serial, serial, never()));
+    let daemon = daemon_asking(&host, drives.into(), Arc::new(inquirer));
+    let is_found = async |index: usize| !daemon.drive_list().await.drives[index].nodes.is_empty();
+    assert!(!is_found(1).await);
+    for (index, nodes) in [(1, vec!["dev/sg1"]), (0, vec!["dev/sg1", "dev/sg0"])] {
+        let watch = tokio::spawn(daemon.clone().watch());
+        let found = async {
+            while !is_found(index).await {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), found).await.unwrap();
+        watch.abort();
+        let nodes: Vec<PathBuf> = nodes.into_iter().map(|node| host.path(node)).collect();
+        assert_eq!(*asked.lock().unwrap(), nodes);
+        host.write("sys/module/st/refcnt", b"0\n");
+    }
+}
+
+#[test]
+fn what_a_drive_said_of_itself_goes_with_it() {
+    let host = without_serials();
+    let tree = host.tree();
+    let second = || tree.scan().unwrap().remove(1);
+    let device = second();
+    assert!(tree.may_learn_serial(&device));
+    tree.learn_serial(&device, Some("1013000302".into()));
+    assert_eq!(
+        tree.clone().scan().unwrap().remove(1).serial.as_deref(),
+        Some("1013000302")
+    );
+    let elsewhere = host.path("elsewhere");
+    fs::rename(host.unit(SECOND), &elsewhere).unwrap();
+    assert_eq!(tree.scan().unwrap().len(), 2, "it has gone");
+    fs::rename(&elsewhere, host.unit(SECOND)).unwrap();
+    assert!(
+        tree.may_learn_serial(&second()),
+        "whatever is there now may be another one"
+    );
 }

@@ -291,6 +291,7 @@ impl House {
                 opener,
             }],
             found_libraries: Box::new(|serial| panic!("there is no changer {serial}")),
+            inquirer: Arc::new(|node| panic!("{} was asked", node.path.display())),
             tree: Tree::below(state.path()),
             clock: clock.clone(),
             keys: keys.clone(),

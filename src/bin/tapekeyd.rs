@@ -103,6 +103,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             .map(|library| given_library(library, &tree))
             .collect(),
         found_libraries: found_libraries(&tree),
+        inquirer: Arc::new(real::drives::unit_serial_number),
         tree,
         clock,
         keys: keys(&config, client.clone())?,

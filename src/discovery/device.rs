@@ -1,6 +1,7 @@
 //! One drive or changer, as sysfs describes its logical unit.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::file;
@@ -43,6 +44,14 @@ impl fmt::Display for ScsiAddress {
     }
 }
 
+/// One appearance of a device, from when the kernel finds it until it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Appearance {
+    address: ScsiAddress,
+    /// Number of its folder in sysfs, which the kernel counts up.
+    inode: u64,
+}
+
 /// A drive or changer that the kernel has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
@@ -56,12 +65,13 @@ pub struct Device {
     pub product: Option<String>,
     /// PRODUCT REVISION LEVEL.
     pub revision: Option<String>,
-    /// Unit serial number: its identity. Absent if the kernel has neither page; then only INQUIRY can tell.
+    /// Unit serial number: its identity. Absent if the kernel has neither page, and the device has not been asked yet.
     pub serial: Option<String>,
     /// Its sg node: where commands are sent.
     pub generic: Option<Node>,
     /// The nodes of st, the one that does not rewind first: where programs read and write. None for a changer.
     pub tape: Vec<Node>,
+    pub(super) appearance: Appearance,
 }
 
 impl Device {
@@ -72,15 +82,20 @@ impl Device {
             inquiry::MEDIUM_CHANGER => Kind::Changer,
             _ => return None,
         };
+        let address = ScsiAddress::parse(folder.file_name()?.to_str()?)?;
         Some(Self {
             kind,
-            address: ScsiAddress::parse(folder.file_name()?.to_str()?)?,
+            address,
             vendor: file::text(&folder.join("vendor")),
             product: file::text(&folder.join("model")),
             revision: file::text(&folder.join("rev")),
             serial: serial(folder),
             generic: class_nodes(folder, "scsi_generic", dev).into_iter().next(),
             tape: class_nodes(folder, "scsi_tape", dev),
+            appearance: Appearance {
+                address,
+                inode: folder.metadata().ok()?.ino(),
+            },
         })
     }
 

@@ -1,11 +1,12 @@
 //! Drives and medium changers as Linux lists them: sysfs for what is there, the kernel's uevent socket for what comes and goes.
 //!
 //! Nothing here sends a SCSI command or opens a device node, so nothing here can disturb a drive. A device is named by its serial number
-//! (VPD page 80h, else the T10 designator of page 83h, both as the kernel read them when it found the device); `sgN` and `nstN` are only where
+//! (VPD page 80h, else the T10 designator of page 83h, both as the kernel read them when it found the device, or else what somebody learnt from it); `sgN` and `nstN` are only where
 //! it happens to be now. What sysfs does not say is absent, never guessed.
 
 mod device;
 mod file;
+mod learned;
 mod nodes;
 pub mod openers;
 pub mod statistics;

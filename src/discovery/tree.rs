@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::DiscoveryError;
 use super::device::{Device, Kind};
+use super::learned::Learned;
 
 /// The classes whose devices belong to drives and changers. A drive may be known to one driver and not to another.
 const CLASSES: [&str; 3] = ["scsi_generic", "scsi_tape", "scsi_changer"];
@@ -15,7 +16,9 @@ const CLASSES: [&str; 3] = ["scsi_generic", "scsi_tape", "scsi_changer"];
 const ENTRIES_MAX: usize = 65_536;
 
 /// Where sysfs, procfs and the device nodes are: below `/`, except in tests and odd containers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Clones know what any of them has learnt.
+#[derive(Debug, Clone)]
 pub struct Tree {
     /// Where sysfs is mounted.
     pub sysfs: PathBuf,
@@ -23,6 +26,7 @@ pub struct Tree {
     pub procfs: PathBuf,
     /// Where device nodes are.
     pub dev: PathBuf,
+    learned: Learned,
 }
 
 impl Tree {
@@ -33,6 +37,7 @@ impl Tree {
             sysfs: root.join("sys"),
             procfs: root.join("proc"),
             dev: root.join("dev"),
+            learned: Learned::default(),
         }
     }
 
@@ -50,7 +55,19 @@ impl Tree {
         let read = |folder: &PathBuf| Device::read(folder, &self.dev);
         let mut devices: Vec<Device> = units.iter().filter_map(read).collect();
         devices.sort_by_key(|device| device.address);
+        self.learned.complete(&mut devices);
         Ok(devices)
+    }
+
+    /// Whether nobody knows the device's serial number, and nobody has asked the device for it.
+    #[must_use]
+    pub fn may_learn_serial(&self, device: &Device) -> bool {
+        device.serial.is_none() && !self.learned.holds(device)
+    }
+
+    /// Has later looks find what the device said when it was asked for its serial number, until it goes; `None`: nothing yet, or nothing at all.
+    pub fn learn_serial(&self, device: &Device, serial: Option<String>) {
+        self.learned.keep(device, serial);
     }
 
     /// The drives or changers with this serial number. More than one is the same device reached by several paths.

@@ -144,7 +144,11 @@ impl Drive {
         })
     }
 
-    fn unit_serial_number(&mut self) -> Result<String, DriveError> {
+    /// Reads the unit serial number (VPD 80h) alone.
+    ///
+    /// # Errors
+    /// Whatever kept the drive from answering; some drives have no such page.
+    pub fn unit_serial_number(&mut self) -> Result<String, DriveError> {
         let ask = cdb::inquiry(Some(VPD_UNIT_SERIAL_NUMBER), INQUIRY_LENGTH);
         self.read("INQUIRY page 80h", &ask, INQUIRY_LENGTH, decode_unit_serial_number)
     }

@@ -28,6 +28,19 @@ pub(crate) fn opener(drive: &DeviceConfig, tree: &Tree) -> Opener {
     })
 }
 
+/// How long a drive may take to say its serial number, which waits for no tape.
+const INQUIRY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks the drive at `node` for its serial number.
+pub(crate) fn unit_serial_number(node: &Node) -> Result<String, DriveError> {
+    let opened = SgNode::open_device(&node.path, node.number.major, node.number.minor);
+    let node = opened.map_err(|source| DriveError::Transport {
+        attempt: "open the drive",
+        source,
+    })?;
+    Drive::new(Box::new(node), INQUIRY_TIMEOUT).unit_serial_number()
+}
+
 /// Opens the library `changer` whenever it is needed.
 pub(crate) fn changer_opener(changer: &DeviceConfig, tree: &Tree) -> Opener<Changer> {
     reach_changer(changer.path.clone(), tree.clone(), changer.command_timeout)

@@ -12,6 +12,7 @@ mod library_list;
 mod list;
 pub mod mount;
 mod perform;
+pub mod serials;
 pub mod start;
 mod status;
 mod surroundings;
@@ -29,6 +30,7 @@ use self::lane::{Lane, LaneError};
 use self::libraries::{FoundLibraries, LibraryUnit};
 use self::list::LastLook;
 use self::mount::{Judgement, Mount, Seen, WrongKeys, judge};
+use self::serials::Inquirer;
 use self::surroundings::Scans;
 use self::watch::Watched;
 use super::job::{JobGiver, JobKind, JobMessage, JobRecord, Level};
@@ -52,6 +54,7 @@ pub struct Daemon {
     heads: Arc<HeadBook>,
     tree: Tree,
     scans: Scans,
+    inquirer: Inquirer,
     watched: Mutex<Watched>,
     libraries: Mutex<Vec<Arc<LibraryUnit>>>,
     found_libraries: FoundLibraries,

@@ -12,6 +12,7 @@ use super::jobs::{JobBook, JobsError};
 use super::lane::{Lane, Opener};
 use super::libraries::{FoundLibraries, GivenLibrary, LibraryUnit};
 use super::mount::{Mount, WrongKeys};
+use super::serials::Inquirer;
 use super::surroundings::Scans;
 use super::{Daemon, DriveUnit, UnitState};
 use crate::clock::Clock;
@@ -50,6 +51,8 @@ pub struct Given {
     pub found_libraries: FoundLibraries,
     /// Where the kernel shows drives and changers.
     pub tree: Tree,
+    /// Asks a drive for a serial number that the kernel does not show.
+    pub inquirer: Inquirer,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where keys come from.
@@ -98,6 +101,7 @@ impl Daemon {
             libraries: Mutex::new(libraries),
             found_libraries: given.found_libraries,
             scans: Scans::default(),
+            inquirer: given.inquirer,
             watched: Mutex::default(),
             clock: given.clock,
             running: AtomicU64::new(0),

@@ -128,13 +128,14 @@ impl Daemon {
     }
 
     /// Looks through sysfs, says what came and went, and draws the conclusions.
-    async fn look_around(&self) {
+    async fn look_around(self: &Arc<Self>) {
         let around = self.surroundings().await;
         if let Some(problem) = &around.problem {
             tracing::warn!("{problem}");
             return;
         }
         self.adopt(&around.devices);
+        self.ask_for_serials(&around);
         let difference = self.watched().replace(around.devices.clone());
         for device in &difference.went {
             tracing::info!(address = %device.address, "{} has gone", in_words(device));

@@ -50,6 +50,7 @@ fn daemon(keys: MockKeySource) -> (tempfile::TempDir, Arc<Daemon>) {
         drives: vec![drive],
         libraries: Vec::new(),
         found_libraries: Box::new(|serial| panic!("there is no changer {serial}")),
+        inquirer: Arc::new(|node| panic!("{} was asked", node.path.display())),
         tree: Tree::below(directory.path()),
         clock: Arc::new(clock),
         keys: Arc::new(keys),

@@ -35,9 +35,11 @@ struct Size {
 impl Size {
     fn of_this_run() -> Self {
         // `cargo bench` passes --bench; `cargo test --all-targets` does not, and only wants to see it work.
-        if std::env::args().any(|argument| argument == "--bench") {
+        let arguments: Vec<String> = std::env::args().collect();
+        let keys = arguments.iter().skip_while(|argument| *argument != "--keys").nth(1);
+        if arguments.iter().any(|argument| argument == "--bench") {
             Self {
-                many: 1_000_000,
+                many: keys.map_or(1_000_000, |keys| keys.parse().unwrap()),
                 in_group: 10_000,
                 requests: 20_000,
                 turns: 5,

@@ -176,12 +176,8 @@ impl Line {
         // A change is sent over a new one, since it is sent once and a kept one may be dead.
         let now = clock.monotonic();
         let old = self.kept().take().filter(|kept| kept.is_fresh(now));
-        let keep = |connection| {
-            *self.kept() = Some(Kept {
-                connection,
-                since: clock.monotonic(),
-            });
-        };
+        // Used since now at least: a moment early is on the safe side.
+        let keep = |connection| *self.kept() = Some(Kept { connection, since: now });
         let proven = old.is_some();
         if let Some(Kept { mut connection, .. }) = old.filter(|_| changing.is_none()) {
             match connection.exchange(request).await {

@@ -2,9 +2,17 @@
 
 use super::ttlv::{ALIGNMENT, Tag, kind};
 
+/// What most messages have room in.
+const USUAL_LENGTH: usize = 1024;
+
 /// A message in the making.
-#[derive(Default)]
 pub(super) struct Writer(Vec<u8>);
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self(Vec::with_capacity(USUAL_LENGTH))
+    }
+}
 
 impl Writer {
     /// The bytes.

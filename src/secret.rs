@@ -101,6 +101,48 @@ pub fn keep_in_this_process() -> nix::Result<()> {
     nix::sys::prctl::set_dumpable(false)
 }
 
+/// Pages of this process may reach a swap device, and keys with them.
+#[derive(Debug, Error)]
+pub enum SwapError {
+    /// The process may lock no more than this, and a limit reached later would make it fail in the middle of its work.
+    #[error(
+        "lock the memory of this process: its limit is {bytes} bytes, so keys may reach a swap device\nhint: LimitMEMLOCK=infinity, as in the unit that is shipped; or use no swap, or an encrypted one"
+    )]
+    Limited {
+        /// The hard limit (RLIMIT_MEMLOCK, setrlimit(2)).
+        bytes: u64,
+    },
+    /// The kernel refused.
+    #[error(
+        "lock the memory of this process: {0}, so keys may reach a swap device\nhint: use no swap, or an encrypted one"
+    )]
+    Refused(#[from] nix::Error),
+}
+
+/// Keeps every page of this process out of swap from now on, those of libraries that see key bytes too. Hibernation writes them still.
+///
+/// # Errors
+/// [`SwapError`]; a service says it and goes on: a host without swap needs none of this.
+pub fn keep_out_of_swap() -> Result<(), SwapError> {
+    use nix::sys::mman::{MlockAllFlags, mlockall};
+    use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+    let limit = Resource::RLIMIT_MEMLOCK;
+    let (soft, hard) = getrlimit(limit)?;
+    let unlimited = setrlimit(limit, RLIM_INFINITY, RLIM_INFINITY).is_ok();
+    if !unlimited {
+        // At a limit of nothing the kernel asks for CAP_IPC_LOCK instead, and whoever has that knows no limit.
+        setrlimit(limit, 0, hard)?;
+    }
+    // Pages that are never touched, most of each thread's stack, take no memory.
+    let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
+    let locked = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault);
+    if !unlimited {
+        setrlimit(limit, soft, hard)?;
+        return locked.map_err(|_| SwapError::Limited { bytes: hard });
+    }
+    Ok(locked?)
+}
+
 /// Most descriptors that the kernel hands over at once (SCM_MAX_FD, unix(7)). With room for fewer, those that fit would have no owner.
 const DESCRIPTORS_MAX: usize = 253;
 

@@ -50,7 +50,9 @@ async fn stops_at_sigterm_having_said_one_line() {
     let admin = process.client(&folder, "admin-1");
     assert!(admin.groups().await.unwrap().is_empty());
     let (out, err) = process.stop();
-    assert!(out.is_empty() && err.is_empty(), "{out}{err}");
+    // Where a user may lock little memory, it says so.
+    let complaints = err.lines().filter(|line| !line.contains("lock the memory"));
+    assert!(out.is_empty() && complaints.count() == 0, "{out}{err}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod real {
 }
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,9 @@ use std::time::Duration;
 use clap::Parser;
 use nix::sys::stat::{Mode, umask};
 use tapekey::cli::config::check;
+use tapekey::cli::tapekeyd::DaemonArguments;
 use tapekey::clock::Clock;
-use tapekey::config::{Config, DEFAULT_FILE, DeviceConfig, DevicePath, KeyScope, PlainBlocks};
+use tapekey::config::{Config, DeviceConfig, DevicePath, KeyScope, PlainBlocks};
 use tapekey::control::{server, socket};
 use tapekey::controller::operation::{self, Rules};
 use tapekey::controller::runtime::Daemon;
@@ -24,14 +25,15 @@ use tapekey::controller::runtime::libraries::{FoundLibraries, GivenLibrary};
 use tapekey::controller::runtime::start::{Given, GivenDrive};
 use tapekey::discovery::Tree;
 use tapekey::drive::SetScope;
+use tapekey::journal;
 use tapekey::keysource::kms::Kms;
 use tapekey::keysource::none::NoKms;
 use tapekey::keysource::{HeadBook, KeySource};
 use tapekey::kms_client::KmsClient;
 use tapekey::kms_client::renewal::keep_fresh;
-use tapekey::secret::keep_in_this_process;
+use tapekey::secret::{keep_in_this_process, keep_out_of_swap};
+use tapekey::systemd;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// How long running jobs may take to end after SIGTERM.
 const SETTLE_MAX: Duration = Duration::from_secs(15);
@@ -39,24 +41,11 @@ const SETTLE_MAX: Duration = Duration::from_secs(15);
 /// What a request to the KMS may take beyond the time of its addresses.
 const KMS_MARGIN: Duration = Duration::from_secs(5);
 
-/// Loads keys into the tape drives of this host and clears them, on command.
-///
-/// It logs to standard error. The environment variable TAPEKEY_LOG chooses what, as in TAPEKEY_LOG=debug. SIGTERM ends it once running jobs have
-/// ended; drives are left as they are, since programs may be using them.
-#[derive(Debug, Parser)]
-#[command(name = "tapekeyd", version)]
-struct Arguments {
-    /// Configuration file
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    config: PathBuf,
-    /// Log as JSON, one object a line
-    #[arg(long)]
-    log_json: bool,
-}
-
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    start_log(arguments.log_json);
+    let arguments = DaemonArguments::parse();
+    if journal::begin(arguments.log_json).is_err() {
+        return ExitCode::FAILURE;
+    }
     match keep_secrets_in().and_then(|()| run(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -66,25 +55,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log(json: bool) {
-    let filter = EnvFilter::try_from_env("TAPEKEY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if json {
-        log.json().init()
-    } else {
-        log.with_ansi(false).init()
-    }
-}
-
 /// No file that others can read, nothing for them in memory.
 fn keep_secrets_in() -> Result<(), Box<dyn Error>> {
     umask(Mode::from_bits_truncate(0o077));
-    Ok(keep_in_this_process()?)
+    keep_in_this_process()?;
+    if let Err(error) = keep_out_of_swap() {
+        tracing::warn!("{error}");
+    }
+    Ok(())
 }
 
-fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+fn run(arguments: &DaemonArguments) -> Result<(), Box<dyn Error>> {
     let clock: Arc<dyn Clock> = Arc::new(real::clock::SystemClock::start());
     let (config, client) = check(&arguments.config, &clock)?;
     // Beside the jobs, in the folder that only the daemon writes.
@@ -135,6 +116,7 @@ async fn serve(daemon: Arc<Daemon>, config: &Config, client: Option<Arc<KmsClien
         group,
     };
     tracing::info!(socket = %config.control.socket.display(), drives = config.drives.len(), "tapekeyd is ready");
+    systemd::ready(&format!("drives configured: {}", config.drives.len()));
     let first_look = tokio::spawn({
         let daemon = daemon.clone();
         async move { daemon.look_at_all().await }
@@ -142,10 +124,12 @@ async fn serve(daemon: Arc<Daemon>, config: &Config, client: Option<Arc<KmsClien
     let watch = tokio::spawn(daemon.clone().watch());
     let fresh = client.map(|client| tokio::spawn(keep_fresh(client)));
     tokio::select! {
+        () = systemd::keep_alive() => {}
         failed = server::serve(listener, allowed, daemon.clone()) => failed?,
         _ = terminate.recv() => tracing::info!("SIGTERM"),
         _ = interrupt.recv() => tracing::info!("SIGINT"),
     }
+    systemd::stopping();
     first_look.abort();
     watch.abort();
     if let Some(fresh) = fresh {

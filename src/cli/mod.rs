@@ -13,6 +13,7 @@ mod load;
 pub mod output;
 mod show;
 mod status;
+pub mod tapekeyd;
 mod unlock;
 
 use std::io::Write;

@@ -1,22 +1,24 @@
 //! `tapekey-kms serve DIR`.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use super::master_key::MasterKeyArguments;
 use super::{Done, Machine};
+use crate::journal;
 use crate::kms::config::KmsConfig;
 use crate::kms::master_key;
 use crate::kms::select::Selection;
 use crate::kms::server::Server;
 use crate::kms::service::Kms;
 use crate::kms::store::StoreFile;
+use crate::secret::keep_out_of_swap;
+use crate::systemd;
 
 /// What `serve` is told.
 #[derive(Debug, Args)]
@@ -38,7 +40,11 @@ pub(super) struct ServeArguments {
 }
 
 pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut dyn Write) -> Done {
-    log_to_stderr(arguments.log_json);
+    // Where a test of this process logs already, that goes on.
+    let _ = journal::begin(arguments.log_json);
+    if let Err(error) = keep_out_of_swap() {
+        tracing::warn!("{error}");
+    }
     let mut config = KmsConfig::read(&arguments.folder)?;
     if let Some(listen) = arguments.listen {
         config.listen = listen;
@@ -63,25 +69,17 @@ pub(super) async fn run(arguments: &ServeArguments, machine: Machine, out: &mut 
     writeln!(out, "tapekey-kms: ready on https://{address}")?;
     out.flush()?;
     tracing::info!(%address, "ready");
+    systemd::ready(&format!("serving on https://{address}"));
     server
         .run(async {
             tokio::select! {
+                () = systemd::keep_alive() => {}
                 _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
                 _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
             }
+            systemd::stopping();
         })
         .await;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Structured logs, INFO unless `TAPEKEY_LOG` says otherwise, as for the daemon.
-fn log_to_stderr(json: bool) {
-    let filter = EnvFilter::try_from_env("TAPEKEY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(false);
-    // A second subscriber in one process is refused; the first one then goes on.
-    let _ = if json { log.json().try_init() } else { log.try_init() };
 }

@@ -16,5 +16,9 @@ pub(super) struct ClearArgs {
 }
 
 pub(super) fn run(arguments: ClearArgs, daemon: &DaemonAt, output: &mut Output<'_>) -> Result<(), Failure> {
-    daemon.job(Command::Clear { drive: arguments.drive }, output)
+    let command = Command::Clear {
+        drive: arguments.drive,
+        loaded_by: None,
+    };
+    daemon.job(command, output)
 }

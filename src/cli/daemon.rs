@@ -11,7 +11,7 @@ use crate::control::messages::job::JobRecord;
 use crate::control::messages::{Answer, Command, RefusalCode};
 
 /// How long a job may take: a volume becomes ready within ten minutes, and no drive or KMS is waited for without limit.
-const JOB_MAX: Duration = Duration::from_secs(3600);
+pub(super) const JOB_MAX: Duration = Duration::from_secs(3600);
 
 /// How long an answer without a job may take.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ pub(super) struct DaemonAt(pub(super) PathBuf);
 impl DaemonAt {
     /// Asks for something that needs no job.
     pub(super) fn ask(&self, command: Command) -> Result<Answer, Failure> {
-        ask(&self.0, command, ANSWER_MAX).map_err(failure)
+        ask(&self.0, command, ANSWER_MAX).map_err(client_failure)
     }
 
     /// Has a job done, prints it, and fails if it was refused or failed.
@@ -38,7 +38,7 @@ impl DaemonAt {
         descriptor: Option<BorrowedFd<'_>>,
         output: &mut Output<'_>,
     ) -> Result<Box<JobRecord>, Failure> {
-        match ask_with(&self.0, command, descriptor, JOB_MAX).map_err(failure)? {
+        match ask_with(&self.0, command, descriptor, JOB_MAX).map_err(client_failure)? {
             Answer::Job(job) => {
                 output.answer(&job, |job| show::job(job))?;
                 Ok(job)
@@ -66,7 +66,8 @@ pub(super) fn unexpected(answer: &Answer) -> Failure {
     )
 }
 
-fn failure(error: ClientError) -> Failure {
+/// What the command line makes of it that the daemon did not do what was asked.
+pub(super) fn client_failure(error: ClientError) -> Failure {
     let exit = match &error {
         ClientError::Unreachable { .. } | ClientError::NoAnswer { .. } | ClientError::NotAReply { .. } => {
             Exit::Unreachable

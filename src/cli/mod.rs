@@ -11,6 +11,7 @@ pub mod kms;
 mod library;
 mod load;
 pub mod output;
+mod run;
 mod show;
 mod status;
 pub mod tapekeyd;
@@ -37,7 +38,8 @@ Exit codes:
       kms status: keys are in no snapshot)
   2  the command line, or a file named on it, is wrong
   3  the daemon or the KMS did not answer
-  4  the drive is busy with another job";
+  4  the drive is busy with another job
+tapekey run ends with the code of its program, or one of its own: tapekey run --help";
 
 /// Puts the right key into a tape drive, takes it out again, and says what is in it
 #[derive(Debug, Parser)]
@@ -58,6 +60,7 @@ enum Verb {
     Load(load::LoadArgs),
     Unlock(unlock::UnlockArgs),
     Clear(clear::ClearArgs),
+    Run(run::RunArgs),
     Status(status::StatusArgs),
     #[command(subcommand)]
     Drive(drive::DriveVerb),
@@ -85,6 +88,7 @@ pub async fn run(
         Verb::Load(arguments) => load::run(arguments, &daemon, &mut output),
         Verb::Unlock(arguments) => unlock::run(arguments, &daemon, &mut output),
         Verb::Clear(arguments) => clear::run(arguments, &daemon, &mut output),
+        Verb::Run(arguments) => return run::run(arguments, &daemon, &mut output).await,
         Verb::Status(arguments) => status::run(arguments, &daemon, &mut output),
         Verb::Drive(verb) => drive::run(&verb, &daemon, &mut output),
         Verb::Library(verb) => library::run(verb, &daemon, &mut output),

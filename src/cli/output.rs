@@ -21,6 +21,8 @@ pub enum Exit {
     Unreachable,
     /// The drive is busy with another job.
     Busy,
+    /// As `tapekey run` ends: the code of its program, or one of its own.
+    Run(u8),
 }
 
 impl From<Exit> for std::process::ExitCode {
@@ -39,6 +41,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Unreachable => 3,
             Self::Busy => 4,
+            Self::Run(code) => code,
         }
     }
 }

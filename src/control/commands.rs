@@ -37,7 +37,10 @@ async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Resul
                 return Ok(Answer::Job(Box::new(daemon.unlock_with(&drive, key, by).await?)));
             }
         },
-        Command::Clear { drive } => (drive, Wish::Clear),
+        Command::Clear { drive, loaded_by } => {
+            let uid = caller.peer.uid;
+            return Ok(Answer::Job(Box::new(daemon.clear(&drive, loaded_by, uid).await?)));
+        }
         Command::Status { drive, look } => {
             return Ok(Answer::Status(daemon.status(drive.as_deref(), look).await?));
         }
@@ -89,6 +92,7 @@ impl From<CommandError> for Refusal {
             CommandError::NoSuchDrive { .. } => RefusalCode::NoSuchDrive,
             CommandError::NoSuchLibrary { .. } => RefusalCode::NoSuchLibrary,
             CommandError::Busy { .. } => RefusalCode::Busy,
+            CommandError::NotItsKey { .. } => RefusalCode::NotItsKey,
             CommandError::DriveHangs { .. } => RefusalCode::DriveHangs,
             CommandError::Jobs(_) | CommandError::Bug => RefusalCode::State,
         };

@@ -65,6 +65,9 @@ pub enum Command {
     Clear {
         /// Name of the drive.
         drive: String,
+        /// Only if no other job than this one put in the key that is there now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        loaded_by: Option<u64>,
     },
     /// Asks what the drives do now.
     Status {
@@ -211,6 +214,8 @@ pub enum RefusalCode {
     Busy,
     /// The drive has not answered an earlier command yet.
     DriveHangs,
+    /// The key in the drive is that of another job.
+    NotItsKey,
     /// Too many clients are connected.
     TooManyClients,
     /// No key came through the descriptor.
@@ -252,8 +257,18 @@ mod tests {
                 r#"{"version":1,"id":7,"command":{"unlock":{"drive":"d0","key_by_descriptor":true}}}"#,
             ),
             (
-                Command::Clear { drive: "d0".into() },
+                Command::Clear {
+                    drive: "d0".into(),
+                    loaded_by: None,
+                },
                 r#"{"version":1,"id":7,"command":{"clear":{"drive":"d0"}}}"#,
+            ),
+            (
+                Command::Clear {
+                    drive: "d0".into(),
+                    loaded_by: Some(3),
+                },
+                r#"{"version":1,"id":7,"command":{"clear":{"drive":"d0","loaded_by":3}}}"#,
             ),
             (
                 Command::Status {

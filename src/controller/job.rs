@@ -110,6 +110,9 @@ pub struct JobDrive {
     pub name: String,
     /// Where it was reached.
     pub path: String,
+    /// The tape node through which programs on this host write, such as /dev/nst0, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub st_node: Option<String>,
     /// Vendor, product and revision of INQUIRY.
     #[serde(default)]
     pub product: Option<String>,

@@ -140,6 +140,23 @@ impl Running {
         self.child.wait().unwrap().success()
     }
 
+    /// Sends `signal`.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    /// Whether it runs still.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its own end; returns its exit code.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        until(|| !self.is_running());
+        self.child.wait().unwrap().code()
+    }
+
     /// Waits for its own end; returns whether that was success.
     pub fn end(&mut self) -> bool {
         self.child.wait().unwrap().success()

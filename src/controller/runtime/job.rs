@@ -12,14 +12,14 @@ use crate::controller::operation::{Operation, Wish};
 use crate::controller::record;
 use crate::controller::report::RunningJob;
 use crate::controller::step::{Ask, Change, Event, Failure, FailureKind, Next, Receipt, Step};
-use crate::drive::{Attention, Fit, Readiness};
+use crate::drive::{Attention, Fit, Readiness, st_node_of};
 use crate::secret::DataKey;
 
 impl Daemon {
     pub(super) async fn run_job(
         self: Arc<Self>,
         unit: Arc<DriveUnit>,
-        kind: JobKind,
+        (kind, loaded_by): (JobKind, Option<u64>),
         (wish, given): (Wish, Option<DataKey>),
         requested_by: u32,
     ) -> Result<JobRecord, CommandError> {
@@ -33,7 +33,7 @@ impl Daemon {
                 error,
             });
         }
-        let place = Place::take(&self, &unit, kind)?;
+        let place = Place::take(&self, &unit, kind, loaded_by)?;
         let id = place.id;
         self.jobs
             .begin(new_record(&self, &unit, id, kind, requested_by))
@@ -68,7 +68,13 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn take(daemon: &'a Daemon, unit: &'a DriveUnit, kind: JobKind) -> Result<Self, CommandError> {
+    /// Takes it, unless the key in the drive is of another job than `loaded_by` says.
+    fn take(
+        daemon: &'a Daemon,
+        unit: &'a DriveUnit,
+        kind: JobKind,
+        loaded_by: Option<u64>,
+    ) -> Result<Self, CommandError> {
         let mut state = unit.state();
         if let Some(running) = &state.running {
             let (job, kind) = (running.id, running.kind);
@@ -76,6 +82,15 @@ impl<'a> Place<'a> {
                 drive: unit.name.clone(),
                 job,
                 kind,
+            });
+        }
+        if let (Some(expected), Some(mount)) = (loaded_by, &state.mount)
+            && mount.job != expected
+        {
+            return Err(CommandError::NotItsKey {
+                drive: unit.name.clone(),
+                found: mount.job,
+                expected,
             });
         }
         let id = daemon.jobs.reserve();
@@ -108,6 +123,7 @@ pub(super) fn new_record(daemon: &Daemon, unit: &DriveUnit, id: u64, kind: JobKi
         drive: JobDrive {
             name: unit.name.clone(),
             path: unit.path.clone(),
+            st_node: st_node_of(&unit.path),
             product: None,
             serial: None,
         },

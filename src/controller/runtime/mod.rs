@@ -263,7 +263,20 @@ impl Daemon {
         wish: Wish,
         requested_by: u32,
     ) -> Result<JobRecord, CommandError> {
-        self.do_job(drive, (wish, None), requested_by).await
+        self.do_job(drive, (wish, None), None, requested_by).await
+    }
+
+    /// Takes the key out of `drive`, as [`Daemon::carry_out`] does; with `loaded_by`, only if no other job has put one in since.
+    ///
+    /// # Errors
+    /// As [`Daemon::carry_out`], and [`CommandError::NotItsKey`].
+    pub async fn clear(
+        self: &Arc<Self>,
+        drive: &str,
+        loaded_by: Option<u64>,
+        requested_by: u32,
+    ) -> Result<JobRecord, CommandError> {
+        self.do_job(drive, (Wish::Clear, None), loaded_by, requested_by).await
     }
 
     /// Makes `drive` ready for reading with `key`, which the process `by` gave, as [`Daemon::carry_out`] does with the KMS's. No server is
@@ -277,13 +290,15 @@ impl Daemon {
         key: DataKey,
         by: JobGiver,
     ) -> Result<JobRecord, CommandError> {
-        self.do_job(drive, (Wish::UnlockWith(by), Some(key)), by.uid).await
+        self.do_job(drive, (Wish::UnlockWith(by), Some(key)), None, by.uid)
+            .await
     }
 
     async fn do_job(
         self: &Arc<Self>,
         drive: &str,
         wanted: (Wish, Option<DataKey>),
+        loaded_by: Option<u64>,
         requested_by: u32,
     ) -> Result<JobRecord, CommandError> {
         let unit = self.unit(drive)?;
@@ -292,7 +307,7 @@ impl Daemon {
             Wish::Unlock | Wish::UnlockWith(_) => JobKind::Unlock,
             Wish::Clear => JobKind::Clear,
         };
-        tokio::spawn(self.clone().run_job(unit, kind, wanted, requested_by))
+        tokio::spawn(self.clone().run_job(unit, (kind, loaded_by), wanted, requested_by))
             .await
             .unwrap_or_else(|error| {
                 tracing::error!(%error, "a job ended by a bug");
@@ -354,6 +369,18 @@ pub enum CommandError {
         job: u64,
         /// What it does.
         kind: JobKind,
+    },
+    /// The key that is there now was put in by another job than the caller thinks.
+    #[error(
+        "the key in drive {drive} is that of job {found}, not of job {expected}: it was left there\nhint: see tapekey job show {found}; tapekey clear takes it out all the same"
+    )]
+    NotItsKey {
+        /// The drive.
+        drive: String,
+        /// The job that put it in.
+        found: u64,
+        /// The one that the caller named.
+        expected: u64,
     },
     /// The drive has not answered an earlier call.
     #[error("drive {drive}: {error}")]

@@ -1,0 +1,48 @@
+//! The tape node that stands beside a drive's sg node, as Linux's sysfs tells: the one through which programs write. Nothing is opened here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where Linux lists its sg nodes.
+const SG_NODES: &str = "/sys/class/scsi_generic";
+
+/// The non-rewinding tape node of the drive whose sg node is at `sg_node`, which may be a link to it; `None` if that is not known.
+#[must_use]
+pub fn st_node_of(sg_node: &str) -> Option<String> {
+    beside(Path::new(SG_NODES), Path::new(sg_node))
+}
+
+fn beside(sg_nodes: &Path, sg_node: &Path) -> Option<String> {
+    let node: PathBuf = fs::canonicalize(sg_node).ok()?;
+    let folder = sg_nodes.join(node.file_name()?).join("device/scsi_tape");
+    let names = fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    // Each mode of the drive has a node of its own, such as nst0a; the one with the plain number is the default.
+    let is_plain = |name: &String| {
+        let number = name.strip_prefix("nst");
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let name = names.into_iter().find(is_plain)?;
+    Some(format!("/dev/{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn the_tape_node_is_found_through_a_link_and_is_the_one_that_does_not_rewind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sysfs, dev) = (folder.path().join("sys"), folder.path().join("dev"));
+        for node in ["st3", "st3a", "nst3a", "nst3l", "nst3"] {
+            fs::create_dir_all(sysfs.join("sg7/device/scsi_tape").join(node)).unwrap();
+        }
+        fs::create_dir_all(&dev).unwrap();
+        fs::write(dev.join("sg7"), "").unwrap();
+        symlink(dev.join("sg7"), dev.join("1013000101")).unwrap();
+        assert_eq!(beside(&sysfs, &dev.join("1013000101")), Some("/dev/nst3".into()));
+        fs::write(dev.join("sg8"), "").unwrap();
+        assert_eq!(beside(&sysfs, &dev.join("sg8")), None, "the kernel has no st for it");
+        assert_eq!(beside(&sysfs, &dev.join("sg9")), None, "there is no such node");
+    }
+}

@@ -24,6 +24,11 @@ pub(super) enum JobVerb {
         /// Its number
         job: u64,
     },
+    /// Have a running scan end where it is; the tape is rewound
+    Cancel {
+        /// Its number
+        job: u64,
+    },
 }
 
 pub(super) fn run(verb: JobVerb, daemon: &DaemonAt, output: &mut Output<'_>) -> Result<(), Failure> {
@@ -33,6 +38,12 @@ pub(super) fn run(verb: JobVerb, daemon: &DaemonAt, output: &mut Output<'_>) -> 
             limit: limit.into(),
         })? {
             Answer::Jobs(jobs) => output.answer(&jobs, |jobs| show::jobs(jobs)),
+            other => Err(unexpected(&other)),
+        },
+        JobVerb::Cancel { job } => match daemon.ask(Command::JobCancel { job })? {
+            Answer::Job(job) => output.answer(&job, |job| {
+                format!("job {} on {} ends; see tapekey job show {}", job.id, job.drive.name, job.id)
+            }),
             other => Err(unexpected(&other)),
         },
         JobVerb::Show { job } => match daemon.ask(Command::JobShow { job })? {

@@ -12,6 +12,7 @@ mod library;
 mod load;
 pub mod output;
 mod run;
+mod scan;
 mod show;
 mod status;
 pub mod tapekeyd;
@@ -86,7 +87,7 @@ pub async fn run(
     let daemon = DaemonAt(socket);
     let done = match verb {
         Verb::Load(arguments) => load::run(arguments, &daemon, &mut output),
-        Verb::Unlock(arguments) => unlock::run(arguments, &daemon, &mut output),
+        Verb::Unlock(arguments) => unlock::run(arguments, &daemon, &mut output).await,
         Verb::Clear(arguments) => clear::run(arguments, &daemon, &mut output),
         Verb::Run(arguments) => return run::run(arguments, &daemon, &mut output).await,
         Verb::Status(arguments) => status::run(arguments, &daemon, &mut output),

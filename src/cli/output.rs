@@ -129,6 +129,16 @@ impl<'a> Output<'a> {
         let _ = writeln!(self.err, "tapekey: {text}");
     }
 
+    /// The same on one line of a terminal, again and again in the same place; an empty text ends it.
+    pub fn progress_in_place(&mut self, text: &str) {
+        let line = if text.is_empty() {
+            "\r\u{1b}[K".to_owned()
+        } else {
+            format!("\r\u{1b}[Ktapekey: {}", printable(text))
+        };
+        let _ = self.err.write_all(line.as_bytes()).and_then(|()| self.err.flush());
+    }
+
     /// Prints something that a person has to look at, beside the answer. What cannot be written is lost, but the one who told keeps it.
     pub fn alarm(&mut self, text: &str, hint: &str) {
         let _ = if self.json {

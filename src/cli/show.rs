@@ -82,6 +82,7 @@ pub(super) fn job(job: &JobRecord) -> String {
         "related job",
         job.related_job.map(|related| related.to_string()),
     );
+    scan_rows(&mut table, job);
     for message in &job.messages {
         table.row([message.level.to_string(), message.text.clone()]);
         optional(&mut table, "  hint", message.hint.clone());
@@ -89,12 +90,49 @@ pub(super) fn job(job: &JobRecord) -> String {
     table.to_string()
 }
 
+fn scan_rows(table: &mut Table, job: &JobRecord) {
+    let Some(scan) = &job.scan else { return };
+    let end = if scan.complete { "to the end of the data" } else { "NOT to the end of the data" };
+    table.row(["files".to_owned(), format!("{}, {end}", scan.files)]);
+    for found in &scan.found {
+        let files = match (found.first_file, found.last_file) {
+            (first, last) if first == last => format!("file {first}"),
+            (first, last) => format!("files {first}-{last}"),
+        };
+        let object = found.first_object.map_or("object unknown".to_owned(), |object| format!("from object {object}"));
+        let mut text = format!("{object}: {}", found.begins_with);
+        if let Some(id) = &found.key_id {
+            text.push_str(&format!(", key {id}"));
+        }
+        for (name, kad) in [("KAD", &found.kad), ("A-KAD", &found.a_kad)] {
+            if let Some(kad) = kad {
+                text.push_str(&format!(", {name} {}", kad_words(kad)));
+            }
+        }
+        table.row([files, text]);
+    }
+    if scan.cut_off {
+        table.row(["more".to_owned(), "there is more than is kept; it was counted".to_owned()]);
+    }
+}
+
+/// A KAD in hex, and as text where somebody wrote text.
+fn kad_words(kad: &str) -> String {
+    let bytes = hex::decode(kad).unwrap_or_default();
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    let text = text.trim_end_matches(['\0', ' ']);
+    if text.is_empty() || !text.chars().all(|letter| letter.is_ascii_graphic() || letter == ' ') {
+        return kad.to_owned();
+    }
+    format!("\"{text}\" ({kad})")
+}
+
 fn key_rows(table: &mut Table, job: &JobRecord) {
     let Some(key) = &job.key else { return };
     let origin = match (job.kind, key.new) {
         (JobKind::Load, true) => ", new for this volume",
         (JobKind::Load | JobKind::Unlock, _) => ", as the volume is encrypted",
-        (JobKind::Clear, _) => "",
+        (JobKind::Clear | JobKind::Scan, _) => "",
     };
     if let (Some(name), Some(group)) = (&key.name, &key.group) {
         let state = key.state.as_deref().unwrap_or("unknown state");
@@ -285,6 +323,7 @@ mod tests {
             related_job: None,
             key_gone: None,
             wrong_keys: Vec::new(),
+            scan: None,
             messages: vec![message],
         }
     }

@@ -8,7 +8,7 @@ use clap::Args;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::daemon::DaemonAt;
-use super::job_failure;
+use super::{job_failure, scan};
 use super::output::{Exit, Failure, Output};
 use crate::config::DEFAULT_SOCKET;
 use crate::control::messages::Command;
@@ -28,10 +28,16 @@ pub(super) struct UnlockArgs {
     /// Do not ask the KMS: take the key out of the pipe at this file descriptor, as tapekey-kms recover gives it
     #[arg(long, value_name = "N")]
     key_fd: Option<u32>,
+    /// Load no key: walk over the whole tape and list which KADs stand where. It moves the tape, which is rewound at the end
+    #[arg(long, conflicts_with = "key_fd")]
+    scan: bool,
 }
 
-pub(super) fn run(arguments: UnlockArgs, daemon: &DaemonAt, output: &mut Output<'_>) -> Result<(), Failure> {
-    let UnlockArgs { drive, key_fd } = arguments;
+pub(super) async fn run(arguments: UnlockArgs, daemon: &DaemonAt, output: &mut Output<'_>) -> Result<(), Failure> {
+    let UnlockArgs { drive, key_fd, scan } = arguments;
+    if scan {
+        return scan::run(drive, daemon, output).await;
+    }
     let pipe = key_fd.map(open).transpose()?;
     if let Some(pipe) = &pipe {
         wait_for_key(pipe)?;

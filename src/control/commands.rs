@@ -41,6 +41,10 @@ async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Resul
             let uid = caller.peer.uid;
             return Ok(Answer::Job(Box::new(daemon.clear(&drive, loaded_by, uid).await?)));
         }
+        Command::Scan { drive } => (drive, Wish::Scan),
+        Command::JobCancel { job } => {
+            return Ok(Answer::Job(Box::new(daemon.cancel(job, caller.peer.uid)?)));
+        }
         Command::Status { drive, look } => {
             return Ok(Answer::Status(daemon.status(drive.as_deref(), look).await?));
         }
@@ -49,7 +53,11 @@ async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Resul
             return Ok(Answer::Libraries(daemon.library_list(library.as_deref())?));
         }
         Command::JobList { drive, limit } => {
-            return Ok(Answer::Jobs(daemon.jobs().list(drive.as_deref(), limit.min(JOBS_MAX))));
+            let mut jobs = daemon.jobs().list(drive.as_deref(), limit.min(JOBS_MAX));
+            // A list of many scans in full would be longer than a reply may be.
+            let scans = jobs.iter_mut().filter_map(|job| job.scan.as_mut());
+            scans.for_each(|scan| scan.found.clear());
+            return Ok(Answer::Jobs(jobs));
         }
         Command::JobShow { job } => {
             let found = daemon.jobs().show(job).map(|record| Answer::Job(Box::new(record)));
@@ -93,6 +101,8 @@ impl From<CommandError> for Refusal {
             CommandError::NoSuchLibrary { .. } => RefusalCode::NoSuchLibrary,
             CommandError::Busy { .. } => RefusalCode::Busy,
             CommandError::NotItsKey { .. } => RefusalCode::NotItsKey,
+            CommandError::MayBeInUse { .. } => RefusalCode::Busy,
+            CommandError::CannotCancel { .. } => RefusalCode::NoSuchJob,
             CommandError::DriveHangs { .. } => RefusalCode::DriveHangs,
             CommandError::Jobs(_) | CommandError::Bug => RefusalCode::State,
         };

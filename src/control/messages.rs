@@ -69,6 +69,16 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         loaded_by: Option<u64>,
     },
+    /// Lists which KADs stand where on the tape. It moves the tape. Answered by the job, when it has ended.
+    Scan {
+        /// Name of the drive.
+        drive: String,
+    },
+    /// Has a running scan end early. Answered at once, by the job as it is then.
+    JobCancel {
+        /// Its number.
+        job: u64,
+    },
     /// Asks what the drives do now.
     Status {
         /// Only this drive.
@@ -155,7 +165,7 @@ pub enum Body {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// To `load`, `unlock`, `clear` and `job_show`.
+    /// To `load`, `unlock`, `clear`, `scan`, `job_show` and `job_cancel`.
     Job(Box<JobRecord>),
     /// To `job_list`.
     Jobs(Vec<JobRecord>),
@@ -269,6 +279,14 @@ mod tests {
                     loaded_by: Some(3),
                 },
                 r#"{"version":1,"id":7,"command":{"clear":{"drive":"d0","loaded_by":3}}}"#,
+            ),
+            (
+                Command::Scan { drive: "d0".into() },
+                r#"{"version":1,"id":7,"command":{"scan":{"drive":"d0"}}}"#,
+            ),
+            (
+                Command::JobCancel { job: 3 },
+                r#"{"version":1,"id":7,"command":{"job_cancel":{"job":3}}}"#,
             ),
             (
                 Command::Status {

@@ -58,6 +58,9 @@ pub struct JobRecord {
     /// Ids of the keys that count as wrong since the volume came: tried, and refused by the drive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wrong_keys: Vec<String>,
+    /// What a scan found; in lists of jobs without what stands where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<JobScan>,
     /// What happened, in order.
     #[serde(default)]
     pub messages: Vec<JobMessage>,
@@ -73,6 +76,8 @@ pub enum JobKind {
     Unlock,
     /// No key any more.
     Clear,
+    /// Which KADs stand where on the tape.
+    Scan,
 }
 
 /// How a job went.
@@ -87,6 +92,8 @@ pub enum Outcome {
     Plain,
     /// No key is in the drive, read back.
     Cleared,
+    /// What stands on the tape was listed, and the tape is rewound.
+    Scanned,
     /// Not done, for a reason that an operator can change. No key was sent.
     Refused,
     /// Begun and not finished; the messages say what the drive holds now.
@@ -99,7 +106,7 @@ impl Outcome {
     /// Whether what was asked has been done.
     #[must_use]
     pub fn is_success(self) -> bool {
-        matches!(self, Self::KeyLoaded | Self::Plain | Self::Cleared)
+        matches!(self, Self::KeyLoaded | Self::Plain | Self::Cleared | Self::Scanned)
     }
 }
 
@@ -248,6 +255,63 @@ pub struct JobProof {
     pub taken: Timestamp,
 }
 
+/// What a scan found on a tape.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobScan {
+    /// How many files were looked at.
+    pub files: u64,
+    /// The first object of the last of them.
+    #[serde(default)]
+    pub object: Option<u64>,
+    /// Whether the end of the data was reached.
+    pub complete: bool,
+    /// What stands where, in the order of the tape. Files that begin alike are one entry.
+    pub found: Vec<JobFound>,
+    /// Whether there was more than is kept.
+    #[serde(default)]
+    pub cut_off: bool,
+}
+
+/// Files in a row that begin alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFound {
+    /// The first of them, counted from 0.
+    pub first_file: u64,
+    /// The last of them.
+    pub last_file: u64,
+    /// The first object of the first of them, if the drive told.
+    pub first_object: Option<u64>,
+    /// What they begin with.
+    pub begins_with: BeginsWith,
+    /// Id of our key, if the KAD is ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// The U-KAD, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kad: Option<String>,
+    /// The A-KAD, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub a_kad: Option<String>,
+}
+
+/// What a file begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BeginsWith {
+    /// A block with a KAD of ours, in form.
+    OurKad,
+    /// An encrypted block with another KAD, or none.
+    ForeignKad,
+    /// An encrypted block of an algorithm that the drive does not have.
+    OtherAlgorithm,
+    /// A plain block.
+    Plain,
+    /// Nothing: the next filemark follows.
+    Filemark,
+    /// The drive does not tell.
+    NotTold,
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobMessage {
@@ -286,15 +350,24 @@ macro_rules! words {
 }
 
 words! {
-    JobKind { Load => "load", Unlock => "unlock", Clear => "clear" }
+    JobKind { Load => "load", Unlock => "unlock", Clear => "clear", Scan => "scan" }
     Outcome {
         Running => "running",
         KeyLoaded => "key loaded",
         Plain => "plain",
         Cleared => "cleared",
+        Scanned => "scanned",
         Refused => "refused",
         Failed => "failed",
         Interrupted => "interrupted",
+    }
+    BeginsWith {
+        OurKad => "encrypted by tapekey",
+        ForeignKad => "encrypted by other software",
+        OtherAlgorithm => "encrypted, unknown algorithm",
+        Plain => "plain",
+        Filemark => "nothing",
+        NotTold => "not told by the drive",
     }
     Level { Note => "note", Error => "error", Alarm => "ALARM" }
 }

@@ -1,5 +1,7 @@
 //! From what the state machine saw to what the job's record says.
 
+mod scan;
+
 use super::step::Change;
 use crate::clock::Timestamp;
 use crate::controller::job::{JobGiver, JobInForce, JobKey, JobKms, JobMessage, JobProof, JobRecord, JobServer, Level};
@@ -40,6 +42,8 @@ pub fn apply(record: &mut JobRecord, change: Change, now: Timestamp) {
                 taken: now,
             })
         }
+        Change::File(place) => scan::add(record.scan.get_or_insert_default(), place),
+        Change::AllFiles => record.scan.get_or_insert_default().complete = true,
         Change::NotProven(why) => record.not_proven = record.not_proven.take().or(Some(why)),
         Change::Message { level, text, hint } => message(record, now, level, text, hint),
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::controller::job::{JobGiver, Level, Outcome};
 use crate::drive::{
-    Beginning, DriveError, DriveIdentity, Fit, KeyInForce, KeyLoaded, KeyParameters, LoadKeyError, Proof, Readiness,
-    Refusal, VolumeIdentity,
+    Beginning, DriveError, DriveIdentity, Fit, KeyInForce, KeyLoaded, KeyParameters, LoadKeyError, Place, Proof,
+    Readiness, Refusal, Spaced, VolumeIdentity,
 };
 use crate::kad::{BlockKads, KeyId, OurKad};
 use crate::keysource::{CandidateFacts, GroupName, KeyFacts, ServerOutcome, VolumeName};
@@ -83,6 +83,14 @@ pub enum Ask {
     },
     /// Take the key out of the drive.
     ClearKey,
+    /// Keep programs from opening the drive, until the job has ended.
+    HoldNode,
+    /// Move the tape to its beginning.
+    Rewind,
+    /// What stands where the tape is. Not asked any more once the job was cancelled.
+    LookHere,
+    /// Move the tape behind the next filemark. Not done any more once the job was cancelled.
+    NextFile,
 }
 
 /// What an [`Ask`] came back with.
@@ -144,6 +152,16 @@ pub enum Event {
         /// Whether nothing had to be sent.
         already: bool,
     },
+    /// To [`Ask::HoldNode`].
+    Held,
+    /// To [`Ask::Rewind`].
+    Rewound,
+    /// To [`Ask::LookHere`].
+    Place(Place),
+    /// To [`Ask::NextFile`].
+    Spaced(Spaced),
+    /// To [`Ask::LookHere`] and [`Ask::NextFile`]: it was not asked, for this reason.
+    Cancelled(String),
     /// To any: it did not work.
     Failed(Failure),
 }
@@ -309,6 +327,10 @@ pub enum Change {
     },
     /// The keys that count as wrong while this volume is mounted.
     WrongKeys(Vec<KeyId>),
+    /// What a file of the tape begins with.
+    File(Place),
+    /// All files were looked at.
+    AllFiles,
     /// What the drive reported.
     InForce(KeyInForce),
     /// What its statistics say.

@@ -80,14 +80,19 @@ impl Drive {
         self.read_page(next_block::PAGE_CODE, NextBlockEncryptionStatus::decode)
     }
 
-    /// BLANK CHECK at the end of data means nothing about the beginning, so the position decides.
-    fn blank_if_at_beginning(&mut self, evidence: String) -> Result<Beginning, DriveError> {
-        let position = self.read(
+    /// Where the tape stands.
+    pub(super) fn position(&mut self) -> Result<ShortPosition, DriveError> {
+        self.read(
             "READ POSITION",
             &cdb::READ_POSITION_SHORT,
             ShortPosition::LENGTH,
             ShortPosition::decode,
-        )?;
+        )
+    }
+
+    /// BLANK CHECK at the end of data means nothing about the beginning, so the position decides.
+    fn blank_if_at_beginning(&mut self, evidence: String) -> Result<Beginning, DriveError> {
+        let position = self.position()?;
         Ok(match position.object {
             Some(0) if position.beginning_of_partition => Beginning::Blank { evidence },
             Some(object) => Beginning::NotAtBeginning { object },

@@ -1,7 +1,7 @@
 //! A drive with a type: who it is, what is in it, and the one way to put a key into it.
 //!
-//! Everything here blocks until the drive answers or `command_timeout` is over. Nothing here moves the tape, reads data from it, or decides
-//! which key belongs to a volume. What a drive cannot show is never taken for fine: only [`KeyLoaded`], made from the drive's own
+//! Everything here blocks until the drive answers or `command_timeout` is over. Nothing here reads data from the tape or decides
+//! which key belongs to a volume, and only the walk over its files moves it. What a drive cannot show is never taken for fine: only [`KeyLoaded`], made from the drive's own
 //! read-back, says that it encrypts.
 
 mod beginning;
@@ -13,6 +13,7 @@ mod node;
 mod offer;
 mod proof;
 mod trial;
+mod walk;
 
 use std::time::Duration;
 
@@ -21,10 +22,11 @@ pub use command::{Attention, Meaning};
 pub use error::{DriveError, LoadKeyError, Mismatch, Refusal};
 pub use identity::{DriveIdentity, Readiness, VolumeIdentity};
 pub use key::{KeyCleared, KeyInForce, KeyLoaded, KeyParameters};
-pub use node::st_node_of;
+pub use node::{NodeInUse, hold_node_of, st_node_of};
 pub use offer::EncryptionOffer;
 pub use proof::Proof;
 pub use trial::{Fit, Trial};
+pub use walk::{Place, Spaced, Standing};
 
 pub use crate::scsi::tde::set_data_encryption::{Decryption, SetScope};
 pub use crate::scsi::tde::{DecryptionMode, EncryptionMode, Scope};

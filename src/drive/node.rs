@@ -1,7 +1,13 @@
-//! The tape node that stands beside a drive's sg node, as Linux's sysfs tells: the one through which programs write. Nothing is opened here.
+//! The tape node that stands beside a drive's sg node, as Linux's sysfs tells: the one through which programs write.
+//!
+//! It is opened only to keep programs out while the tape is moved; nothing is read from it or written to it.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use thiserror::Error;
 
 /// Where Linux lists its sg nodes.
 const SG_NODES: &str = "/sys/class/scsi_generic";
@@ -10,6 +16,43 @@ const SG_NODES: &str = "/sys/class/scsi_generic";
 #[must_use]
 pub fn st_node_of(sg_node: &str) -> Option<String> {
     beside(Path::new(SG_NODES), Path::new(sg_node))
+}
+
+/// Programs could not be kept out.
+#[derive(Debug, Error)]
+pub enum NodeInUse {
+    /// `st` admits one opener, and there is one.
+    #[error("a program has {node} open\nhint: end the program that uses the drive, and try again")]
+    Open {
+        /// The node.
+        node: String,
+    },
+    /// The system refused.
+    #[error("open {node}: {source}\nhint: the daemon's user must be able to open the drive's tape node")]
+    System {
+        /// The node.
+        node: String,
+        /// What it answered.
+        source: io::Error,
+    },
+}
+
+/// Opens the tape node beside `sg_node`: as long as the file is open, no program can open it. `None` where this host has no such node, as for a
+/// simulated drive.
+///
+/// # Errors
+/// [`NodeInUse`] if a program has it open, or the system refuses.
+pub fn hold_node_of(sg_node: &str) -> Result<Option<File>, NodeInUse> {
+    let Some(node) = st_node_of(sg_node) else {
+        return Ok(None);
+    };
+    // Without waiting for a volume.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&node);
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Err(NodeInUse::Open { node }),
+        Err(source) => Err(NodeInUse::System { node, source }),
+    }
 }
 
 fn beside(sg_nodes: &Path, sg_node: &Path) -> Option<String> {

@@ -1,4 +1,4 @@
-//! The command descriptor blocks that tapekey sends. None of them moves the tape or the robot.
+//! The command descriptor blocks that tapekey sends. Only [`REWIND`] and [`SPACE_ONE_FILEMARK`] move the tape; none moves the robot.
 
 use super::element_status::ElementType;
 
@@ -7,6 +7,12 @@ pub const TEST_UNIT_READY: [u8; 6] = [0x00, 0, 0, 0, 0, 0];
 
 /// READ POSITION (SSC-4), short form; its allocation length is zero by definition.
 pub const READ_POSITION_SHORT: [u8; 10] = [0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// REWIND (SSC-4), answered when the tape stands at its beginning.
+pub const REWIND: [u8; 6] = [0x01, 0, 0, 0, 0, 0];
+
+/// SPACE(6) (SSC-4), CODE 001b: over one filemark towards the end, to the first object behind it.
+pub const SPACE_ONE_FILEMARK: [u8; 6] = [0x11, 0x01, 0, 0, 1, 0];
 
 /// SECURITY PROTOCOL 00h: security protocol information.
 pub const PROTOCOL_INFORMATION: u8 = 0x00;

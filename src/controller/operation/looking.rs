@@ -16,6 +16,9 @@ impl Operation {
         if cleaning {
             return self.refuse_cleaning();
         }
+        if self.wish == Wish::Scan {
+            return self.ask(State::ScanRewinding, Ask::Rewind);
+        }
         if let Err((text, hint)) = self.name_volume() {
             return self.refuse(text, hint);
         }

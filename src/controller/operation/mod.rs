@@ -1,4 +1,4 @@
-//! One operation on one drive as a state machine: `load`, `unlock` or `clear`.
+//! One operation on one drive as a state machine: `load`, `unlock`, `clear` or `scan`.
 //!
 //! [`Operation::start`] gives the first step; every later one comes from [`Operation::handle`] with the event that the last one asked for.
 //! An event that fits no question is a bug of ours: the operation ends, and a key that may be in the drive is cleared first.
@@ -14,10 +14,12 @@ mod loading;
 mod looking;
 mod plain;
 mod refuse;
+mod scan;
 
 use std::time::Duration;
 
 use self::candidates::Trials;
+use self::scan::Walk;
 use super::pool::Pool;
 use super::step::{Ask, Change, Event, Failure, FailureKind, Next, Step};
 use crate::controller::job::{JobGiver, Level, Outcome};
@@ -47,6 +49,8 @@ pub enum Wish {
     UnlockWith(JobGiver),
     /// No key.
     Clear,
+    /// Which KADs stand where on the tape.
+    Scan,
 }
 
 /// What the configuration says.
@@ -96,6 +100,7 @@ pub struct Operation {
     started_over: bool,
     loaded_again: bool,
     trials: Trials,
+    walk: Walk,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +130,12 @@ enum State {
     RefusedRecalling,
     RefusedClearing,
     FailedClearing,
+    ScanHolding,
+    ScanReadingBack,
+    ScanRewinding,
+    ScanLooking,
+    ScanSpacing,
+    ScanEnding,
     Ended,
 }
 
@@ -147,6 +158,7 @@ impl Operation {
             started_over: false,
             loaded_again: false,
             trials: Trials::default(),
+            walk: Walk::default(),
         }
     }
 
@@ -160,6 +172,10 @@ impl Operation {
         {
             self.changes.push(Change::Pool(name.to_string()));
         }
+        if self.wish == Wish::Scan {
+            // Before anything is sent: a program that uses the drive must not lose a unit attention to us.
+            return self.ask(State::ScanHolding, Ask::HoldNode);
+        }
         self.ask(State::Identifying, Ask::Identify)
     }
 
@@ -170,7 +186,8 @@ impl Operation {
             AskingReadiness, CheckingOffer, CheckingStatistics, ClearAskingReadiness, ClearProving, ClearReadingBack,
             ClearReadingVolume, Clearing, FailedClearing, FetchingKnown, FetchingNew, Identifying, Loading, Looking,
             Pausing, PlainClearing, PlainLooking, PlainReadingBack, ReadingVolume, Recalling, RefusedClearing,
-            RefusedReadingBack, RefusedRecalling, Trying,
+            RefusedReadingBack, RefusedRecalling, ScanEnding, ScanHolding, ScanLooking, ScanReadingBack, ScanRewinding,
+            ScanSpacing, Trying,
         };
         match (self.state, event) {
             (state, Event::Failed(failure)) => self.failed(state, failure),
@@ -212,6 +229,13 @@ impl Operation {
             (RefusedRecalling, Event::VolumeOf(serial)) => self.refused_recalled(serial.as_deref()),
             (RefusedClearing, Event::Cleared { .. }) => self.end(Outcome::Refused),
             (FailedClearing, Event::Cleared { .. }) => self.failed_cleared(),
+            (ScanHolding, Event::Held) => self.ask(Identifying, Ask::Identify),
+            (ScanReadingBack, Event::InForce(in_force)) => self.scan_in_force(&in_force),
+            (ScanRewinding, Event::Rewound) => self.ask(ScanLooking, Ask::LookHere),
+            (ScanLooking, Event::Place(place)) => self.scan_looked(place),
+            (ScanSpacing, Event::Spaced(spaced)) => self.scan_spaced(spaced),
+            (ScanLooking | ScanSpacing, Event::Cancelled(why)) => self.scan_cancelled(&why),
+            (ScanEnding, Event::Rewound) => self.scan_ended(),
             (state, event) => self.out_of_order(state, &event),
         }
     }
@@ -260,6 +284,7 @@ impl Operation {
                 )
             }
             _ if self.wish == Wish::Clear => self.ask(State::ClearReadingBack, Ask::InForce),
+            _ if self.wish == Wish::Scan => self.ask(State::ScanReadingBack, Ask::InForce),
             _ => self.ask(State::AskingReadiness, Ask::Readiness),
         }
     }
@@ -312,6 +337,8 @@ impl Operation {
                 self.key_may_remain(failure)
             }
             State::RefusedReadingBack | State::RefusedRecalling => self.refused_unreadable(failure),
+            State::ScanRewinding | State::ScanLooking | State::ScanSpacing => self.scan_failed(failure),
+            State::ScanEnding => self.scan_not_rewound(failure),
             _ => self.refuse_failure(failure),
         }
     }

@@ -27,7 +27,7 @@ impl Operation {
     /// Before a volume was seen nothing can be said of the key in the drive; after it, a key of another volume must not stay.
     fn refused(&mut self) -> Step {
         let volume_seen = self.volume.medium_serial.is_some();
-        if volume_seen && self.wish != Wish::Clear {
+        if volume_seen && !matches!(self.wish, Wish::Clear | Wish::Scan) {
             self.ask(State::RefusedReadingBack, Ask::InForce)
         } else {
             self.end(Outcome::Refused)

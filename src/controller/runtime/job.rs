@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::lane::{InFlight, LaneError};
 use super::mount::{Mount, Seen};
@@ -14,6 +15,9 @@ use crate::controller::report::RunningJob;
 use crate::controller::step::{Ask, Change, Event, Failure, FailureKind, Next, Receipt, Step};
 use crate::drive::{Attention, Fit, Readiness, st_node_of};
 use crate::secret::DataKey;
+
+/// How long a walk over a tape may take.
+const SCAN_MAX: Duration = Duration::from_secs(24 * 3600);
 
 impl Daemon {
     pub(super) async fn run_job(
@@ -39,6 +43,7 @@ impl Daemon {
             .begin(new_record(&self, &unit, id, kind, requested_by))
             .await?;
         tracing::info!(job = id, drive = unit.name, %kind, uid = requested_by, "job begun");
+        let began = self.clock.monotonic();
         let mut run = Run {
             hands: Hands::new(&self, &unit, id, (wish.clone(), given)),
             daemon: &self,
@@ -50,6 +55,7 @@ impl Daemon {
             key_sent: false,
             kms_alarms: Vec::new(),
             before: unit.state().mount.clone(),
+            began,
         };
         let outcome = run.run_to_the_end(Operation::new(wish, unit.rules.clone())).await;
         run.finish(outcome).await
@@ -93,6 +99,13 @@ impl<'a> Place<'a> {
                 expected,
             });
         }
+        if let (JobKind::Scan, Some(mount)) = (kind, &state.mount) {
+            return Err(CommandError::MayBeInUse {
+                drive: unit.name.clone(),
+                job: mount.job,
+            });
+        }
+        state.cancelled = None;
         let id = daemon.jobs.reserve();
         state.running = Some(RunningJob {
             id,
@@ -138,6 +151,7 @@ pub(super) fn new_record(daemon: &Daemon, unit: &DriveUnit, id: u64, kind: JobKi
         related_job: None,
         key_gone: None,
         wrong_keys: Vec::new(),
+        scan: None,
         messages: Vec::new(),
     }
 }
@@ -156,6 +170,8 @@ struct Run<'a> {
     kms_alarms: Vec<JobMessage>,
     /// What was in the drive before, by our own records.
     before: Option<Mount>,
+    /// When it began, on the monotonic clock.
+    began: Duration,
 }
 
 impl Run<'_> {
@@ -224,6 +240,11 @@ impl Run<'_> {
     }
 
     async fn perform(&mut self, ask: Ask) -> Event {
+        if matches!(ask, Ask::LookHere | Ask::NextFile)
+            && let Some(why) = self.ends_early()
+        {
+            return Event::Cancelled(why);
+        }
         let sends_key = matches!(ask, Ask::LoadKey(_) | Ask::TryKey { .. });
         let changes_key = sends_key || ask == Ask::ClearKey;
         if changes_key {
@@ -250,6 +271,15 @@ impl Run<'_> {
             self.see(&event);
         }
         event
+    }
+
+    /// Why a walk over the tape ends where it is.
+    fn ends_early(&self) -> Option<String> {
+        if let Some(by) = self.unit.state().cancelled {
+            return Some(format!("cancelled by user {by}"));
+        }
+        let took = self.daemon.clock.monotonic().saturating_sub(self.began);
+        (took > SCAN_MAX).then(|| format!("it took more than {} hours", SCAN_MAX.as_secs() / 3600))
     }
 
     /// A store that was rolled back may lack the key, or have a revoked one: whoever reads of this job has to know.

@@ -85,6 +85,8 @@ pub struct DriveUnit {
 #[derive(Default)]
 struct UnitState {
     running: Option<RunningJob>,
+    /// The user who wants the running job to end early.
+    cancelled: Option<u32>,
     mount: Option<Mount>,
     wrong_keys: WrongKeys,
     last_look: Option<LastLook>,
@@ -294,6 +296,24 @@ impl Daemon {
             .await
     }
 
+    /// Has a running scan end where it is, with the tape rewound, for the user `requested_by`. Returns at once, with the job as it is now.
+    ///
+    /// # Errors
+    /// [`CommandError::CannotCancel`] if it is not running, or no scan: other jobs end by themselves, in a state that is known.
+    pub fn cancel(&self, job: u64, requested_by: u32) -> Result<JobRecord, CommandError> {
+        let is_it = |unit: &&Arc<DriveUnit>| {
+            let mut state = unit.state();
+            let running = state.running.as_ref();
+            let found = running.is_some_and(|running| running.id == job && running.kind == JobKind::Scan);
+            if found {
+                state.cancelled = Some(requested_by);
+            }
+            found
+        };
+        let found = self.drives.iter().find(is_it).and_then(|_| self.jobs.show(job));
+        found.ok_or(CommandError::CannotCancel { job })
+    }
+
     async fn do_job(
         self: &Arc<Self>,
         drive: &str,
@@ -306,6 +326,7 @@ impl Daemon {
             Wish::Load { .. } => JobKind::Load,
             Wish::Unlock | Wish::UnlockWith(_) => JobKind::Unlock,
             Wish::Clear => JobKind::Clear,
+            Wish::Scan => JobKind::Scan,
         };
         tokio::spawn(self.clone().run_job(unit, (kind, loaded_by), wanted, requested_by))
             .await
@@ -381,6 +402,22 @@ pub enum CommandError {
         found: u64,
         /// The one that the caller named.
         expected: u64,
+    },
+    /// A program may be using the drive.
+    #[error(
+        "job {job} left its key in drive {drive}: a program may be using it\nhint: end the program, run tapekey clear {drive}, and try again"
+    )]
+    MayBeInUse {
+        /// The drive.
+        drive: String,
+        /// The job.
+        job: u64,
+    },
+    /// Only scans can be ended early.
+    #[error("job {job} is no scan that is running\nhint: see tapekey job list; other jobs end by themselves")]
+    CannotCancel {
+        /// The job.
+        job: u64,
     },
     /// The drive has not answered an earlier call.
     #[error("drive {drive}: {error}")]

@@ -4,6 +4,7 @@
 
 mod ahead;
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +14,14 @@ use super::{Daemon, DriveUnit};
 use crate::clock::Timestamp;
 use crate::controller::operation::Wish;
 use crate::controller::step::{Ask, Event, Failure, FailureKind, Receipt};
-use crate::drive::{Attention, Drive, DriveError, KeyParameters, LoadKeyError, Readiness, Trial};
+use crate::drive::{Attention, Drive, DriveError, KeyParameters, LoadKeyError, Readiness, Trial, hold_node_of};
 use crate::kad::{BlockKads, KeyId, OurKad};
 use crate::keysource::{FetchedKey, FoundKeys, KeySourceError};
 use crate::library::Volume;
 use crate::secret::DataKey;
+
+/// How long one movement of the tape may take, beyond the limit that the drive is given for it.
+const MOVEMENT_MAX: Duration = Duration::from_secs(3600);
 
 /// Commands in a row that one drive call may have to wait for in full.
 const SLOW_COMMANDS_MAX: u32 = 4;
@@ -29,6 +33,8 @@ pub(super) struct Hands<'a> {
     key: Option<Arc<DataKey>>,
     candidates: Vec<Arc<DataKey>>,
     given: Option<DataKey>,
+    /// The drive's tape node, held so that no program can open it.
+    node: Option<File>,
     /// The job, which stands for a given key among those that were wrong: such a key has no id.
     job: u64,
     begun: Timestamp,
@@ -64,6 +70,7 @@ impl<'a> Hands<'a> {
             key: None,
             candidates: Vec::new(),
             given,
+            node: None,
             job,
             begun: daemon.clock.now(),
             wish,
@@ -96,6 +103,16 @@ impl<'a> Hands<'a> {
                     .await
             }
             Ask::Proof => self.drive("take the proof", Drive::proof, Event::Proof).await,
+            Ask::HoldNode => self.hold_node().await.into(),
+            Ask::Rewind => self.movement("rewind the tape", Drive::rewind, |()| Event::Rewound).await,
+            Ask::LookHere => {
+                self.drive("look what stands on the tape", Drive::look_here, Event::Place)
+                    .await
+            }
+            Ask::NextFile => {
+                self.movement("space to the next file", Drive::next_file, Event::Spaced)
+                    .await
+            }
             Ask::ClearKey => self.clear_key().await,
             Ask::LoadKey(parameters) => self.load_key(parameters).await,
             Ask::TryKey { candidate, parameters } => self.try_key(candidate, parameters).await,
@@ -189,6 +206,30 @@ impl<'a> Hands<'a> {
             event,
             FailureKind::Unchanged,
         )
+    }
+
+    /// Held until the job has ended.
+    async fn hold_node(&mut self) -> Event {
+        let path = self.unit.path.clone();
+        match tokio::task::spawn_blocking(move || hold_node_of(&path)).await {
+            Ok(Ok(node)) => {
+                self.node = node;
+                Event::Held
+            }
+            Ok(Err(error)) => Event::Failed(Failure::new(FailureKind::Unchanged, error)),
+            Err(error) => Event::Failed(Failure::new(FailureKind::Unchanged, error)),
+        }
+    }
+
+    /// What may take the drive as long as its way over the whole tape.
+    async fn movement<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: fn(&mut Drive) -> Result<T, DriveError>,
+        event: impl FnOnce(T) -> Event,
+    ) -> Performed {
+        let answer = self.unit.lane.call(name, MOVEMENT_MAX, work, |_, _| {}).await;
+        heard(answer, event, FailureKind::Unchanged)
     }
 
     /// The first question of a job. The path may have been lost while nobody used it (a drive that was switched off and on); it is opened

@@ -7,6 +7,7 @@ mod given;
 mod keys;
 mod looking;
 mod plain;
+mod scan;
 
 use super::*;
 use crate::controller::step::Receipt;

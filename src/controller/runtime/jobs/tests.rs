@@ -47,6 +47,7 @@ fn record(book: &JobBook, drive: &str, volume: &str, kad: Option<OurKad>) -> Job
         related_job: None,
         key_gone: None,
         wrong_keys: Vec::new(),
+        scan: None,
         messages: Vec::new(),
     }
 }

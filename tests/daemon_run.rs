@@ -38,7 +38,9 @@ impl Scene {
     /// Starts `tapekey run OPTIONS -- sh -c SCRIPT` on d1, with an outcome.
     fn start(&self, options: &[&str], script: &str) -> Running {
         let mut command = self.stage.tapekey_command();
-        command.args(["run", "--drive", "d1", "--outcome"]).arg(self.outcome_file());
+        command
+            .args(["run", "--drive", "d1", "--outcome"])
+            .arg(self.outcome_file());
         command.args(options).args(["--", "sh", "-c", script]);
         command.env("LET_GO", self.stage.path("let-go"));
         Running::start(command)
@@ -131,14 +133,14 @@ fn a_restore_reads_with_the_volumes_own_key_and_only_a_volume_of_the_pool_that_i
     scene.no_key_is_in_the_drive();
 
     Tape::open(&scene.stage.sims[0].socket(), NEXUS).rewind();
-    let mut other = scene.start(&["--restore", "--pool", "ENCR_b"], "echo started");
+    let mut other = scene.start(&["--restore", "--pool", "ENCR_b"], "echo it-runs");
     assert_eq!(other.exit_code(), Some(125));
     assert!(
         said(&other).contains("belongs to pool ENCR_a, not to pool ENCR_b"),
         "{}",
         said(&other)
     );
-    assert!(!said(&other).contains("started\n"), "{}", said(&other));
+    assert!(!said(&other).contains("it-runs"), "{}", said(&other));
     scene.no_key_is_in_the_drive();
 }
 
@@ -166,7 +168,12 @@ fn a_program_that_ends_well_without_the_proof_ends_with_a_code_of_its_own() {
     assert_eq!(ejected.exit_code(), Some(121), "{}", said(&ejected));
     let words = "proof not taken: there is no volume in the drive";
     assert!(said(&ejected).contains(words), "{}", said(&ejected));
-    assert!(scene.outcome()["problems"][0]["error"].as_str().unwrap().contains(words));
+    assert!(
+        scene.outcome()["problems"][0]["error"]
+            .as_str()
+            .unwrap()
+            .contains(words)
+    );
     scene.no_key_is_in_the_drive();
 }
 
@@ -178,19 +185,19 @@ fn without_a_key_the_program_is_never_started() {
         (&["--pool", "ENCR_a", "--barcode", "B00001L8"], "not B00001L8"),
         (&["--restore"], "there is nothing to unlock"),
     ] {
-        let mut refused = scene.start(options, "echo started");
+        let mut refused = scene.start(options, "echo it-runs");
         assert_eq!(refused.exit_code(), Some(125), "{}", said(&refused));
         let text = said(&refused);
         assert!(
-            text.contains(reason) && text.contains("hint: ") && !text.contains("started\n"),
+            text.contains(reason) && text.contains("hint: ") && !text.contains("it-runs"),
             "{text}"
         );
         assert_eq!(scene.outcome()["program"], Value::Null);
     }
     scene.stage.daemon().kill();
-    let mut nobody = scene.start(&["--pool", "ENCR_a"], "echo started");
+    let mut nobody = scene.start(&["--pool", "ENCR_a"], "echo it-runs");
     assert_eq!(nobody.exit_code(), Some(125), "{}", said(&nobody));
-    assert!(!said(&nobody).contains("started\n"));
+    assert!(!said(&nobody).contains("it-runs"));
     scene.no_key_is_in_the_drive();
 }
 
@@ -201,9 +208,15 @@ fn a_program_that_cannot_be_started_leaves_no_key_behind() {
     std::fs::write(&file, "text").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     for (program, code) in [("/no/such/program", 127), (file.to_str().unwrap(), 126)] {
-        let ended = scene.stage.tapekey(&["run", "--drive", "d1", "--pool", "ENCR_a", "--", program]);
+        let ended = scene
+            .stage
+            .tapekey(&["run", "--drive", "d1", "--pool", "ENCR_a", "--", program]);
         assert_eq!(ended.code, code, "{}", ended.err);
-        assert!(ended.err.contains("hint: ") && ended.err.contains("is out of drive d1 again"), "{}", ended.err);
+        assert!(
+            ended.err.contains("hint: ") && ended.err.contains("is out of drive d1 again"),
+            "{}",
+            ended.err
+        );
         scene.no_key_is_in_the_drive();
     }
 }
@@ -254,13 +267,13 @@ fn a_program_that_ignores_sigterm_keeps_its_key_until_it_ends() {
 fn a_signal_that_comes_before_the_key_is_in_keeps_the_program_from_being_started() {
     let scene = Scene::new();
     scene.stage.sims[0].order(&json!({ "verb": "hang", "on": true }));
-    let mut run = scene.start(&["--pool", "ENCR_a"], "echo started");
+    let mut run = scene.start(&["--pool", "ENCR_a"], "echo it-runs");
     until(|| !scene.stage.status("d1")["job"].is_null());
     run.signal(Signal::SIGTERM);
     run.wait_for("SIGTERM: waiting for the drive");
     scene.stage.sims[0].order(&json!({ "verb": "hang", "on": false }));
     assert_eq!(run.exit_code(), Some(128 + 15), "{}", said(&run));
-    assert!(!said(&run).contains("started\n"), "{}", said(&run));
+    assert!(!said(&run).contains("it-runs"), "{}", said(&run));
     scene.no_key_is_in_the_drive();
 }
 
@@ -329,9 +342,12 @@ fn json_goes_where_it_does_not_mix_with_the_programs_output() {
     assert!(refused.err.contains("--outcome"), "{}", refused.err);
 
     let mut through_descriptor = std::process::Command::new("sh");
-    let line = "exec \"$0\" --socket \"$1\" --json run --drive d1 --pool Scratch --outcome /dev/fd/3 -- echo hello 3> \"$2\"";
+    let line =
+        "exec \"$0\" --socket \"$1\" --json run --drive d1 --pool Scratch --outcome /dev/fd/3 -- echo hello 3> \"$2\"";
     through_descriptor.args(["-c", line, env!("CARGO_BIN_EXE_tapekey")]);
-    through_descriptor.arg(scene.stage.path("tapekeyd")).arg(scene.outcome_file());
+    through_descriptor
+        .arg(scene.stage.path("tapekeyd"))
+        .arg(scene.outcome_file());
     let ended = support::programs::Ended::of(&mut through_descriptor);
     assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (0, "hello\n", ""));
     assert_eq!(scene.outcome()["key_in"]["outcome"], "plain");

@@ -66,7 +66,11 @@ fn a_tape_of_many_hands_is_listed_file_by_file_and_rewound() {
     let scan = stage.good(&["unlock", "--scan", "d1"]);
     assert_eq!((&scan["outcome"], &scan["kind"]), (&json!("scanned"), &json!("scan")));
     let walk = &scan["scan"];
-    assert_eq!((&walk["files"], &walk["complete"]), (&json!(4), &json!(true)), "{walk:#}");
+    assert_eq!(
+        (&walk["files"], &walk["complete"]),
+        (&json!(4), &json!(true)),
+        "{walk:#}"
+    );
     let seen: Vec<_> = walk["found"].as_array().unwrap().iter().collect();
     let line = |found: &Value| {
         json!([
@@ -84,7 +88,12 @@ fn a_tape_of_many_hands_is_listed_file_by_file_and_rewound() {
 
     // A job like any other, and the tape stands where a load wants it.
     let text = stage.tapekey(&["job", "show", &scan["id"].to_string()]).well();
-    for words in ["files 0-1", "from object 6: plain", "KAD \"January tape\"", "to the end of the data"] {
+    for words in [
+        "files 0-1",
+        "from object 6: plain",
+        "KAD \"January tape\"",
+        "to the end of the data",
+    ] {
         assert!(text.contains(words), "{words:?} is not in:\n{text}");
     }
     let unlock = stage.good(&["unlock", "d1"]);
@@ -115,7 +124,10 @@ fn no_data_is_read_and_no_key_is_sent() {
     wire.only_count();
     stage.good(&["unlock", "--scan", "d1"]);
     let sent = wire.operation_codes();
-    assert!(!sent.iter().any(|code| READS.contains(code) || *code == 0xB5), "{sent:02X?}");
+    assert!(
+        !sent.iter().any(|code| READS.contains(code) || *code == 0xB5),
+        "{sent:02X?}"
+    );
     assert_eq!(sent.iter().filter(|code| **code == 0x11).count(), 4, "{sent:02X?}");
     assert_eq!(sent.last(), Some(&0x01), "{sent:02X?}");
 }
@@ -153,7 +165,10 @@ fn a_person_can_end_it_early_and_the_tape_is_rewound() {
     stage.sims[0].order(&json!({ "verb": "hang", "on": false }));
     assert_eq!(scan.exit_code(), Some(1));
     let said = String::from_utf8(scan.said()).unwrap();
-    assert!(said.contains("cancelled by user") && said.contains("the tape is rewound"), "{said}");
+    assert!(
+        said.contains("cancelled by user") && said.contains("the tape is rewound"),
+        "{said}"
+    );
     assert_eq!(stage.ask(&["job", "cancel", "1"]).0, 2, "it has ended");
 }
 
@@ -162,10 +177,14 @@ fn a_drive_that_fails_on_the_way_is_rewound_and_what_was_seen_is_told() {
     let stage = Stage::new(1);
     let mut tape = Tape::open(&stage.sims[0].socket(), NEXUS);
     write_files(&mut tape, 3);
-    let fault = json!({ "verb": "fault", "at": { "opcode": 0x11, "nth": 2 }, "do": { "what": "sense", "sense": "03/11/00" } });
+    let fault =
+        json!({ "verb": "fault", "at": { "opcode": 0x11, "nth": 2 }, "do": { "what": "sense", "sense": "03/11/00" } });
     stage.sims[0].order(&fault);
     let scan = stage.bad(&["unlock", "--scan", "d1"], "SPACE over a filemark");
-    assert_eq!((&scan["outcome"], &scan["scan"]["complete"]), (&json!("failed"), &json!(false)));
+    assert_eq!(
+        (&scan["outcome"], &scan["scan"]["complete"]),
+        (&json!("failed"), &json!(false))
+    );
     assert_eq!(scan["scan"]["files"], 2);
     assert!(scan["messages"].to_string().contains("the tape is rewound"));
 }

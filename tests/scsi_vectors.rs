@@ -107,6 +107,18 @@ fn set_data_encryption_pages_are_those_of_other_clients() {
 }
 
 #[test]
+fn movements_are_those_that_mt_sends() {
+    let captured: Value = serde_json::from_str(include_str!("vectors/clients/mt.json")).unwrap();
+    for (command, made) in [("rewind", cdb::REWIND), ("fsf 1", cdb::SPACE_ONE_FILEMARK)] {
+        let is_it = |run: &&Value| run["command"].as_str().is_some_and(|line| line.ends_with(command));
+        let run = captured["clients"].as_array().unwrap().iter().find(is_it);
+        let run = run.unwrap_or_else(|| panic!("mt {command} was not captured"));
+        let sent = run["exchanges"].as_array().unwrap().last().unwrap()["cdb"].as_str();
+        assert_eq!(sent, Some(hex::encode(made).as_str()), "{command}");
+    }
+}
+
+#[test]
 fn security_protocol_cdbs_are_those_of_other_clients() {
     for_each("cdbs", |case, bytes| {
         let (protocol, page) = (byte(case, "protocol"), number(case, "page").try_into().unwrap());

@@ -42,7 +42,10 @@ pub(super) fn run(verb: JobVerb, daemon: &DaemonAt, output: &mut Output<'_>) -> 
         },
         JobVerb::Cancel { job } => match daemon.ask(Command::JobCancel { job })? {
             Answer::Job(job) => output.answer(&job, |job| {
-                format!("job {} on {} ends; see tapekey job show {}", job.id, job.drive.name, job.id)
+                format!(
+                    "job {} on {} ends; see tapekey job show {}",
+                    job.id, job.drive.name, job.id
+                )
             }),
             other => Err(unexpected(&other)),
         },

@@ -140,7 +140,10 @@ impl Running<'_, '_> {
             self.problem(exit, &format!("{signal} came before the program was started"));
             return self.without_program(&job, exit).await;
         }
-        let name = arguments.command.first().map(|name| name.to_string_lossy().into_owned());
+        let name = arguments
+            .command
+            .first()
+            .map(|name| name.to_string_lossy().into_owned());
         let name = printable(&name.unwrap_or_default());
         let environment = [
             ("TAPEKEY_DRIVE", Some(arguments.drive.clone())),
@@ -186,7 +189,10 @@ impl Running<'_, '_> {
             }
         };
         let answer = self.ask(command).await;
-        let lost = matches!(answer, Err(ClientError::NoAnswer { .. } | ClientError::NotAReply { .. }));
+        let lost = matches!(
+            answer,
+            Err(ClientError::NoAnswer { .. } | ClientError::NotAReply { .. })
+        );
         let job = answer.map_err(|error| {
             let failure = client_failure(error);
             if !lost {
@@ -230,7 +236,10 @@ impl Running<'_, '_> {
     /// Takes the key out where the program was not started: `exit` says why not.
     async fn without_program(&mut self, job: &JobRecord, exit: u8) -> u8 {
         match self.take_key_out(job).await {
-            Ok(Some(out)) => self.note(&format!("job {}: the key is out of drive {} again", out.id, job.drive.name)),
+            Ok(Some(out)) => self.note(&format!(
+                "job {}: the key is out of drive {} again",
+                out.id, job.drive.name
+            )),
             Ok(None) => {}
             Err(text) => {
                 self.problem(exit, &known_of(job, None, &text));
@@ -370,5 +379,8 @@ fn known_of(job: &JobRecord, program: Option<&str>, text: &str) -> String {
         to_text(job.ended.unwrap_or(job.begun)),
     );
     let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-    format!("the key was not taken out of drive {}: {what}\n{known}{hint}", job.drive.name)
+    format!(
+        "the key was not taken out of drive {}: {what}\n{known}{hint}",
+        job.drive.name
+    )
 }

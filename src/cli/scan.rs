@@ -102,7 +102,10 @@ fn progress(job: &JobRecord) -> String {
     match &job.scan {
         None => format!("job {}: {volume} is rewound", job.id),
         Some(scan) => {
-            let object = scan.object.map(|object| format!(", object {object}")).unwrap_or_default();
+            let object = scan
+                .object
+                .map(|object| format!(", object {object}"))
+                .unwrap_or_default();
             format!("job {}: {volume}: {} files{object}; Ctrl-C ends it", job.id, scan.files)
         }
     }

@@ -92,14 +92,20 @@ pub(super) fn job(job: &JobRecord) -> String {
 
 fn scan_rows(table: &mut Table, job: &JobRecord) {
     let Some(scan) = &job.scan else { return };
-    let end = if scan.complete { "to the end of the data" } else { "NOT to the end of the data" };
+    let end = if scan.complete {
+        "to the end of the data"
+    } else {
+        "NOT to the end of the data"
+    };
     table.row(["files".to_owned(), format!("{}, {end}", scan.files)]);
     for found in &scan.found {
         let files = match (found.first_file, found.last_file) {
             (first, last) if first == last => format!("file {first}"),
             (first, last) => format!("files {first}-{last}"),
         };
-        let object = found.first_object.map_or("object unknown".to_owned(), |object| format!("from object {object}"));
+        let object = found
+            .first_object
+            .map_or("object unknown".to_owned(), |object| format!("from object {object}"));
         let mut text = format!("{object}: {}", found.begins_with);
         if let Some(id) = &found.key_id {
             text.push_str(&format!(", key {id}"));
@@ -112,7 +118,10 @@ fn scan_rows(table: &mut Table, job: &JobRecord) {
         table.row([files, text]);
     }
     if scan.cut_off {
-        table.row(["more".to_owned(), "there is more than is kept; it was counted".to_owned()]);
+        table.row([
+            "more".to_owned(),
+            "there is more than is kept; it was counted".to_owned(),
+        ]);
     }
 }
 

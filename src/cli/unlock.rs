@@ -8,8 +8,8 @@ use clap::Args;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::daemon::DaemonAt;
-use super::{job_failure, scan};
 use super::output::{Exit, Failure, Output};
+use super::{job_failure, scan};
 use crate::config::DEFAULT_SOCKET;
 use crate::control::messages::Command;
 use crate::control::messages::job::JobRecord;

@@ -58,7 +58,9 @@ pub fn hold_node_of(sg_node: &str) -> Result<Option<File>, NodeInUse> {
 fn beside(sg_nodes: &Path, sg_node: &Path) -> Option<String> {
     let node: PathBuf = fs::canonicalize(sg_node).ok()?;
     let folder = sg_nodes.join(node.file_name()?).join("device/scsi_tape");
-    let names = fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names = fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     // Each mode of the drive has a node of its own, such as nst0a; the one with the plain number is the default.
     let is_plain = |name: &String| {
         let number = name.strip_prefix("nst");

@@ -55,10 +55,12 @@ impl Signals {
         }
         mask.thread_block()?;
         let caught = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        Ok(Self {
-            caught: AsyncFd::with_interest(caught, Interest::READABLE)?,
-            before,
-        })
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe, for types that do not own their descriptor; this one does"
+        )]
+        let caught = AsyncFd::with_interest(caught, Interest::READABLE)?;
+        Ok(Self { caught, before })
     }
 
     /// The next one; for ever if there is none.
@@ -97,8 +99,11 @@ fn ignored(status: &str) -> u64 {
 }
 
 fn is_in(mask: u64, signal: Signal) -> bool {
-    let bit = u32::try_from(signal as i32).ok().and_then(|number| number.checked_sub(1));
-    bit.and_then(|bit| mask.checked_shr(bit)).is_some_and(|mask| mask & 1 == 1)
+    let bit = u32::try_from(signal as i32)
+        .ok()
+        .and_then(|number| number.checked_sub(1));
+    bit.and_then(|bit| mask.checked_shr(bit))
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 /// How a program ended.

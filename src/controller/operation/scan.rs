@@ -97,7 +97,11 @@ impl Operation {
     pub(super) fn scan_not_rewound(&mut self, failure: Failure) -> Step {
         self.say_failure(Level::Error, failure);
         let text = "where the tape stands is not known";
-        self.say(Level::Error, text, Some("rewind it, as with mt rewind, before it is used"));
+        self.say(
+            Level::Error,
+            text,
+            Some("rewind it, as with mt rewind, before it is used"),
+        );
         self.end(Outcome::Failed)
     }
 }

@@ -13,10 +13,11 @@ pub(super) fn add(scan: &mut JobScan, place: Place) {
     scan.files = scan.files.saturating_add(1);
     scan.object = place.object;
     let found = found(file, place);
+    let is_full = scan.found.len() >= FOUND_MAX;
     match scan.found.last_mut() {
         Some(last) if begin_alike(last, &found) && last.last_file.saturating_add(1) == file => last.last_file = file,
-        _ if scan.found.len() < FOUND_MAX => scan.found.push(found),
-        _ => scan.cut_off = true,
+        _ if is_full => scan.cut_off = true,
+        _ => scan.found.push(found),
     }
 }
 
@@ -33,7 +34,11 @@ fn found(file: u64, place: Place) -> JobFound {
             // We never write an A-KAD; some drives show a missing one as padding.
             let no_a_kad = authenticated_kad.iter().all(|byte| matches!(byte, 0x00 | 0x20));
             let ours = no_a_kad && OurKad::decode(&unauthenticated_kad).is_some();
-            let kind = if ours { BeginsWith::OurKad } else { BeginsWith::ForeignKad };
+            let kind = if ours {
+                BeginsWith::OurKad
+            } else {
+                BeginsWith::ForeignKad
+            };
             (kind, unauthenticated_kad, authenticated_kad)
         }
         Standing::OtherAlgorithm => (BeginsWith::OtherAlgorithm, Vec::new(), Vec::new()),
@@ -90,6 +95,9 @@ mod tests {
         }
         assert_eq!((scan.files, scan.found.len(), scan.cut_off), (1000, FOUND_MAX, true));
         add(&mut scan, block(1000, &255_u64.to_be_bytes()));
-        assert_eq!(scan.found[255].last_file, 255, "an entry does not swallow what was left out");
+        assert_eq!(
+            scan.found[255].last_file, 255,
+            "an entry does not swallow what was left out"
+        );
     }
 }

@@ -104,7 +104,10 @@ impl<'a> Hands<'a> {
             }
             Ask::Proof => self.drive("take the proof", Drive::proof, Event::Proof).await,
             Ask::HoldNode => self.hold_node().await.into(),
-            Ask::Rewind => self.movement("rewind the tape", Drive::rewind, |()| Event::Rewound).await,
+            Ask::Rewind => {
+                self.movement("rewind the tape", Drive::rewind, |()| Event::Rewound)
+                    .await
+            }
             Ask::LookHere => {
                 self.drive("look what stands on the tape", Drive::look_here, Event::Place)
                     .await

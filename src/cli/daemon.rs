@@ -56,6 +56,7 @@ pub(super) fn unexpected(answer: &Answer) -> Failure {
         Answer::Status(_) => "a status",
         Answer::Drives(_) => "drives",
         Answer::Libraries(_) => "libraries",
+        Answer::Examined(_) => "an examination",
         Answer::KmsHeads(_) => "heads of audit chains",
     };
     Failure::new(

@@ -5,6 +5,7 @@
 mod clear;
 pub mod config;
 mod daemon;
+mod doctor;
 mod drive;
 mod job;
 pub mod kms;
@@ -36,6 +37,7 @@ Exit codes:
   1  refused or failed; the error says why and what to do
      (status: a drive has an alarm, or what it does could not be read;
       library show: a library does not answer;
+      doctor: something will not work, or could not be found out;
       kms status: keys are in no snapshot)
   2  the command line, or a file named on it, is wrong
   3  the daemon or the KMS did not answer
@@ -63,6 +65,7 @@ enum Verb {
     Clear(clear::ClearArgs),
     Run(run::RunArgs),
     Status(status::StatusArgs),
+    Doctor(doctor::DoctorArgs),
     #[command(subcommand)]
     Drive(drive::DriveVerb),
     #[command(subcommand)]
@@ -90,6 +93,7 @@ pub async fn run(
         Verb::Unlock(arguments) => unlock::run(arguments, &daemon, &mut output).await,
         Verb::Clear(arguments) => clear::run(arguments, &daemon, &mut output),
         Verb::Run(arguments) => return run::run(arguments, &daemon, &mut output).await,
+        Verb::Doctor(arguments) => doctor::run(arguments, &daemon, &clock, &mut output).await,
         Verb::Status(arguments) => status::run(arguments, &daemon, &mut output),
         Verb::Drive(verb) => drive::run(&verb, &daemon, &mut output),
         Verb::Library(verb) => library::run(verb, &daemon, &mut output),

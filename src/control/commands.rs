@@ -52,6 +52,9 @@ async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Resul
         Command::LibraryShow { library } => {
             return Ok(Answer::Libraries(daemon.library_list(library.as_deref())?));
         }
+        Command::Doctor { drive } => {
+            return Ok(Answer::Examined(daemon.examine(drive.as_deref()).await?));
+        }
         Command::JobList { drive, limit } => {
             let mut jobs = daemon.jobs().list(drive.as_deref(), limit.min(JOBS_MAX));
             // A list of many scans in full would be longer than a reply may be.

@@ -12,7 +12,7 @@ pub use crate::controller::runtime::HeadReport;
 
 use inventory::{DriveList, LibraryList};
 use job::JobRecord;
-use report::StatusReport;
+use report::{DriveExamined, StatusReport};
 
 /// The version of these messages.
 pub const VERSION: u32 = 1;
@@ -96,6 +96,12 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         library: Option<String>,
     },
+    /// Asks whether the drives will work. No key is sent and no tape is moved; a drive that may be in use is left alone.
+    Doctor {
+        /// Only this drive.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drive: Option<String>,
+    },
     /// Asks for the newest jobs, newest first.
     JobList {
         /// Only of this drive.
@@ -175,6 +181,8 @@ pub enum Answer {
     Drives(DriveList),
     /// To `library_show`.
     Libraries(LibraryList),
+    /// To `doctor`.
+    Examined(Vec<DriveExamined>),
     /// To `kms_heads` and `accept_kms_head`.
     KmsHeads(HeadReport),
 }
@@ -309,6 +317,10 @@ mod tests {
     #[test]
     fn questions_look_like_this_on_the_wire() {
         let golden = [
+            (
+                Command::Doctor { drive: None },
+                r#"{"version":1,"id":7,"command":{"doctor":{}}}"#,
+            ),
             (
                 Command::JobList { drive: None, limit: 20 },
                 r#"{"version":1,"id":7,"command":{"job_list":{"limit":20}}}"#,

@@ -7,6 +7,7 @@
 //! What must hold whatever fails: no key is loaded for a volume that is not its own, what cannot be read back counts as not
 //! encrypted, and whoever may have left a key in a drive clears it or says that it could not.
 
+pub mod doctor;
 pub mod inventory;
 pub mod job;
 pub mod operation;

@@ -129,3 +129,42 @@ pub struct CommandInFlight {
     /// Whether that is longer than the command may take: the drive hangs.
     pub overdue: bool,
 }
+
+/// What `tapekey doctor` found about one drive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriveExamined {
+    /// Its name in the configuration.
+    pub name: String,
+    /// How it is reached.
+    pub path: String,
+    /// What was found, in the order in which it was looked at.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What it is about, in a word or two.
+    pub about: String,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was found.
+    pub text: String,
+    /// What to do, unless all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// How something is. Unknown is never fine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It works, and somebody should know.
+    Warning,
+    /// It could not be found out.
+    Unknown,
+    /// It will not work.
+    Wrong,
+}

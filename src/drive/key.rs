@@ -1,7 +1,7 @@
 //! The key on the drive: load it, clear it, and read back what the drive really does.
 
 use super::command::Meaning;
-use super::{Drive, DriveError, EncryptionOffer, LoadKeyError, Mismatch, Refusal, VolumeIdentity};
+use super::{Drive, DriveError, EncryptionOffer, LoadKeyError, Mismatch, Refusal, VolumeIdentity, offers_scope};
 use crate::kad::{BlockKads, OurKad};
 use crate::scsi::cdb::{self, PROTOCOL_TAPE_DATA_ENCRYPTION};
 use crate::scsi::sense::{Sense, SenseKey};
@@ -188,11 +188,7 @@ impl Drive {
     }
 
     fn scope_offered(&self, offer: &EncryptionOffer, scope: SetScope) -> Result<(), DriveError> {
-        let needed = match scope {
-            SetScope::AllItNexus => ManagementCapabilities::ALL_IT_NEXUS,
-            SetScope::Local => ManagementCapabilities::LOCAL,
-        };
-        if offer.management.contains(needed) {
+        if offers_scope(offer, scope) {
             Ok(())
         } else {
             Err(self.refused(Refusal::ScopeMissing))

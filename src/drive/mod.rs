@@ -7,6 +7,7 @@
 mod beginning;
 mod command;
 mod error;
+mod examine;
 mod identity;
 mod key;
 mod node;
@@ -20,14 +21,16 @@ use std::time::Duration;
 pub use beginning::Beginning;
 pub use command::{Attention, Meaning};
 pub use error::{DriveError, LoadKeyError, Mismatch, Refusal};
+pub use examine::{Examination, MediumFacts};
 pub use identity::{DriveIdentity, Readiness, VolumeIdentity};
 pub use key::{KeyCleared, KeyInForce, KeyLoaded, KeyParameters};
 pub use node::{NodeInUse, hold_node_of, st_node_of};
-pub use offer::EncryptionOffer;
+pub use offer::{EncryptionOffer, offers_scope};
 pub use proof::Proof;
 pub use trial::{Fit, Trial};
 pub use walk::{Place, Spaced, Standing};
 
+pub use crate::scsi::mode::generation;
 pub use crate::scsi::tde::set_data_encryption::{Decryption, SetScope};
 pub use crate::scsi::tde::{DecryptionMode, EncryptionMode, Scope};
 

@@ -1,6 +1,6 @@
 //! Whether a drive takes keys from us for the volume that is in it: every check before a key is sent, each with its own refusal.
 
-use super::{Drive, DriveError, Refusal};
+use super::{Drive, DriveError, Refusal, SetScope};
 use crate::kad::KAD_LENGTH;
 use crate::scsi::cdb::{self, PROTOCOL_INFORMATION, PROTOCOL_TAPE_DATA_ENCRYPTION};
 use crate::scsi::reader::DecodeError;
@@ -31,6 +31,15 @@ pub struct EncryptionOffer {
     pub management: ManagementCapabilities,
     /// KEY INSTANCE COUNTER before anything was sent.
     pub key_instance_counter: u32,
+}
+
+/// Whether keys may be set for whom `scope` says.
+#[must_use]
+pub fn offers_scope(offer: &EncryptionOffer, scope: SetScope) -> bool {
+    offer.management.contains(match scope {
+        SetScope::AllItNexus => ManagementCapabilities::ALL_IT_NEXUS,
+        SetScope::Local => ManagementCapabilities::LOCAL,
+    })
 }
 
 impl Drive {

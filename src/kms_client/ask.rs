@@ -254,7 +254,7 @@ impl KmsClient {
 }
 
 /// The whole body, never more than a KMS would send, in one buffer that is wiped.
-async fn read(mut response: Response, limit: Duration) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
+pub(super) async fn read(mut response: Response, limit: Duration) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
     let too_long = || NoAnswer::Garbage(format!("longer than {ANSWER_LENGTH_MAX} bytes"));
     let promised = response.content_length().unwrap_or(0);
     if usize::try_from(promised).is_ok_and(|length| length > ANSWER_LENGTH_MAX) {
@@ -273,7 +273,7 @@ async fn read(mut response: Response, limit: Duration) -> Result<Zeroizing<Vec<u
     Ok(body)
 }
 
-fn no_answer(error: &reqwest::Error, limit: Duration) -> NoAnswer {
+pub(super) fn no_answer(error: &reqwest::Error, limit: Duration) -> NoAnswer {
     let text = deepest(error);
     if let Some(tls) = tls_error(error) {
         NoAnswer::Tls(tls)

@@ -14,6 +14,7 @@ mod error;
 mod files;
 pub mod heads;
 mod lifecycle;
+mod look;
 pub mod renewal;
 mod requests;
 mod servers;
@@ -26,6 +27,7 @@ pub use bundle::{BundleError, NewBundle};
 pub use enroll::{EnrollError, Enrolled, enroll};
 pub use error::{KmsClientError, NoAnswer, Remedy, Unanswered};
 pub use files::SetupError;
+pub use look::{NodeLook, OwnCertificateFacts};
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};

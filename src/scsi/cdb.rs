@@ -14,6 +14,9 @@ pub const REWIND: [u8; 6] = [0x01, 0, 0, 0, 0, 0];
 /// SPACE(6) (SSC-4), CODE 001b: over one filemark towards the end, to the first object behind it.
 pub const SPACE_ONE_FILEMARK: [u8; 6] = [0x11, 0x01, 0, 0, 1, 0];
 
+/// MODE SENSE(6) (SPC-5), page 00h, twelve bytes: the header and one block descriptor, as `st` asks for them.
+pub const MODE_SENSE_HEADER: [u8; 6] = [0x1A, 0, 0, 0, 0x0C, 0];
+
 /// SECURITY PROTOCOL 00h: security protocol information.
 pub const PROTOCOL_INFORMATION: u8 = 0x00;
 

@@ -8,6 +8,7 @@ pub mod element_status;
 pub mod inquiry;
 pub mod log;
 pub mod mam;
+pub mod mode;
 pub mod position;
 pub mod reader;
 pub mod security_protocol;

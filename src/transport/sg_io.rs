@@ -77,7 +77,7 @@ impl Transport for SgNode {
                     path: self.name.clone(),
                     attempt: "SG_IO",
                     reason: error.to_string(),
-                    hint: "use the sg node of the drive, not the one of a vendor's driver",
+                    hint: hint(&error),
                 })?;
             match evaluate(&reply) {
                 Verdict::Answered => return Ok(reply.completion(&sense)),
@@ -107,6 +107,18 @@ impl Transport for SgNode {
 
     fn name(&self) -> &str {
         &self.name
+    }
+}
+
+/// What to do about an SG_IO that the system did not carry out.
+fn hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            "the system filters commands: give the daemon CAP_SYS_RAWIO, and write access to the drive's sg node"
+        }
+        Some(libc::EINVAL) => "use the sg node of the drive: a vendor's driver such as lin_tape takes no such commands",
+        Some(libc::ENODEV | libc::ENXIO) => "the drive has gone; look at its power, its cabling and the kernel's log",
+        _ => "use the sg node of the drive, not the one of a vendor's driver",
     }
 }
 

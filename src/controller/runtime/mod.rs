@@ -4,6 +4,7 @@
 //! Each drive has one job at a time; drives do not wait for each other. Whatever is waited for has a limit. Nothing is taken over
 //! from an earlier run of the daemon but the job records: what a drive holds is asked from the drive.
 
+mod examine;
 pub mod job;
 pub mod jobs;
 pub mod lane;

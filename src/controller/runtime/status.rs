@@ -280,7 +280,7 @@ fn command(call: InFlight) -> CommandInFlight {
 }
 
 /// Waits for all, side by side, and keeps their order.
-async fn join_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+pub(super) async fn join_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
     let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
     std::future::poll_fn(|context| {
         let mut all_ready = true;

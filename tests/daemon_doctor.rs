@@ -109,7 +109,7 @@ fn it_sends_no_key_and_moves_no_tape() {
 #[test]
 fn a_drive_that_the_library_manages_is_wrong_and_says_what_to_change() {
     let stage = Stage::new(1);
-    stage.sims[0].order(&json!({ "verb": "library-managed", "mode": "protocol-hidden" }));
+    stage.sims[0].order(&json!({ "verb": "library-managed", "mode": "list" }));
     let (code, found) = examine(&stage, &["d1"]);
     assert_eq!(code, 1);
     let (verdict, text) = verdict(&found, "drive d1", "encryption");

@@ -151,9 +151,10 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for its own end; returns its exit code.
+    /// Waits for its own end, and until all that it printed has been kept; returns its exit code.
     pub fn exit_code(&mut self) -> Option<i32> {
         until(|| !self.is_running());
+        while self.lines.recv_timeout(PATIENCE).is_ok() {}
         self.child.wait().unwrap().code()
     }
 

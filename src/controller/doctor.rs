@@ -106,6 +106,12 @@ fn readiness(readiness: &Result<Readiness, DriveError>) -> Finding {
             "a volume is becoming ready: what depends on it was not asked",
             Some("run it again in a minute"),
         ),
+        Ok(Readiness::CleaningCartridge) => finding(
+            Verdict::Unknown,
+            "volume",
+            "a cleaning cartridge is in the drive: what depends on a volume was not asked",
+            Some("put a volume in and run it again"),
+        ),
         Ok(Readiness::NotReady { sense }) => finding(Verdict::Wrong, "volume", sense, Some(LOOK_IT_UP)),
         Err(error) => failed("volume", error),
     }

@@ -24,7 +24,7 @@ pub use error::{DriveError, LoadKeyError, Mismatch, Refusal};
 pub use examine::{Examination, MediumFacts};
 pub use identity::{DriveIdentity, Readiness, VolumeIdentity};
 pub use key::{KeyCleared, KeyInForce, KeyLoaded, KeyParameters};
-pub use node::{NodeInUse, hold_node_of, st_node_of};
+pub use node::{NodeInUse, hold_node};
 pub use offer::{EncryptionOffer, offers_scope};
 pub use proof::Proof;
 pub use trial::{Fit, Trial};

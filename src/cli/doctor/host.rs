@@ -7,11 +7,14 @@ use std::path::Path;
 use nix::sys::stat::{major, minor};
 
 use super::finding;
-use crate::config::{DriveConfig, DrivePath};
+use crate::config::{DeviceConfig, DevicePath};
 use crate::control::messages::report::{Finding, Verdict};
 
 /// Where Linux tells of its sg nodes.
 const SG_NODES: &str = "/sys/class/scsi_generic";
+
+/// Where udev/70-tapekey.rules makes links by serial number.
+const LINKS: &str = "/dev/tapekey";
 
 /// Major numbers that Linux has for sg and for st.
 const SG_MAJOR: u64 = 21;
@@ -21,10 +24,19 @@ const ST_MAJOR: u64 = 9;
 const NO_NODE: &str =
     "is the drive on, and sg loaded (modprobe sg)? lsscsi -g lists nodes; udev/70-tapekey.rules makes the links";
 
-pub(super) fn look(drive: &DriveConfig) -> Vec<Finding> {
+pub(super) fn look(drive: &DeviceConfig) -> Vec<Finding> {
     match &drive.path {
-        DrivePath::Node(path) => node(path, Path::new(SG_NODES)),
-        DrivePath::Simulator { socket, .. } => {
+        DevicePath::Node(path) => node(path, Path::new(SG_NODES)),
+        DevicePath::Serial(serial) => {
+            let link = Path::new(LINKS).join(serial);
+            // Without udev's link only the daemon finds it.
+            if link.exists() {
+                node(&link, Path::new(SG_NODES))
+            } else {
+                Vec::new()
+            }
+        }
+        DevicePath::Simulator { socket, .. } => {
             let text = format!("{} is a simulated drive, which gets real keys", socket.display());
             vec![finding(
                 Verdict::Warning,

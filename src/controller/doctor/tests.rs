@@ -55,6 +55,7 @@ fn medium() -> MediumFacts {
             medium_serial: Some("V1".into()),
             barcode: Some("A00001L8".into()),
             pool: None,
+            cleaning: false,
         },
         write_protected: false,
         density: Some(0x5E),

@@ -8,7 +8,7 @@ use super::status::join_all;
 use super::{CommandError, Daemon, DriveUnit};
 use crate::controller::doctor::{findings, left_alone, unreached};
 use crate::controller::report::{DriveExamined, Finding};
-use crate::drive::{Drive, DriveError, Examination, NodeInUse, hold_node_of};
+use crate::drive::{Drive, DriveError, Examination, NodeInUse};
 
 /// Commands of one examination that may each take their full time.
 const SLOW_COMMANDS_MAX: u32 = 4;
@@ -49,17 +49,12 @@ impl Daemon {
             let why = format!("job {job} left its key in it, and a program may be using it");
             return left_alone(&why, "run it again after tapekey clear");
         }
-        let path = unit.path.clone();
-        let held = tokio::task::spawn_blocking(move || hold_node_of(&path)).await;
-        let _held = match held {
-            Ok(Ok(node)) => node,
-            Ok(Err(NodeInUse::Open { node })) => {
-                return left_alone(
-                    &format!("a program has {node} open"),
-                    "run it again when the program has ended",
-                );
+        let _held = match self.hold(unit).await {
+            Ok(held) => held,
+            Err(NodeInUse::Open { node, by }) => {
+                let why = format!("{} is open: {by}", node.display());
+                return left_alone(&why, "run it again when the program has ended");
             }
-            Ok(Err(error)) => return unreached(&error),
             Err(error) => return unreached(&error),
         };
         match self.ask_everything(unit).await {

@@ -13,7 +13,7 @@ use crate::controller::operation::{Operation, Wish};
 use crate::controller::record;
 use crate::controller::report::RunningJob;
 use crate::controller::step::{Ask, Change, Event, Failure, FailureKind, Next, Receipt, Step};
-use crate::drive::{Attention, Fit, Readiness, st_node_of};
+use crate::drive::{Attention, Fit, Readiness};
 use crate::secret::DataKey;
 
 /// How long a walk over a tape may take.
@@ -39,9 +39,9 @@ impl Daemon {
         }
         let place = Place::take(&self, &unit, kind, loaded_by)?;
         let id = place.id;
-        self.jobs
-            .begin(new_record(&self, &unit, id, kind, requested_by))
-            .await?;
+        let mut record = new_record(&self, &unit, id, kind, requested_by);
+        record.drive.st_node = self.st_node(&unit).await;
+        self.jobs.begin(record).await?;
         tracing::info!(job = id, drive = unit.name, %kind, uid = requested_by, "job begun");
         let began = self.clock.monotonic();
         let mut run = Run {
@@ -136,7 +136,7 @@ pub(super) fn new_record(daemon: &Daemon, unit: &DriveUnit, id: u64, kind: JobKi
         drive: JobDrive {
             name: unit.name.clone(),
             path: unit.path.clone(),
-            st_node: st_node_of(&unit.path),
+            st_node: None,
             product: None,
             serial: None,
         },

@@ -5,6 +5,7 @@
 //! from an earlier run of the daemon but the job records: what a drive holds is asked from the drive.
 
 mod examine;
+mod hold;
 pub mod job;
 pub mod jobs;
 pub mod lane;

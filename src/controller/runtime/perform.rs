@@ -14,7 +14,7 @@ use super::{Daemon, DriveUnit};
 use crate::clock::Timestamp;
 use crate::controller::operation::Wish;
 use crate::controller::step::{Ask, Event, Failure, FailureKind, Receipt};
-use crate::drive::{Attention, Drive, DriveError, KeyParameters, LoadKeyError, Readiness, Trial, hold_node_of};
+use crate::drive::{Attention, Drive, DriveError, KeyParameters, LoadKeyError, Readiness, Trial};
 use crate::kad::{BlockKads, KeyId, OurKad};
 use crate::keysource::{FetchedKey, FoundKeys, KeySourceError};
 use crate::library::Volume;
@@ -33,8 +33,8 @@ pub(super) struct Hands<'a> {
     key: Option<Arc<DataKey>>,
     candidates: Vec<Arc<DataKey>>,
     given: Option<DataKey>,
-    /// The drive's tape node, held so that no program can open it.
-    node: Option<File>,
+    /// The drive's tape nodes, held so that no program can open it.
+    held: Vec<File>,
     /// The job, which stands for a given key among those that were wrong: such a key has no id.
     job: u64,
     begun: Timestamp,
@@ -70,7 +70,7 @@ impl<'a> Hands<'a> {
             key: None,
             candidates: Vec::new(),
             given,
-            node: None,
+            held: Vec::new(),
             job,
             begun: daemon.clock.now(),
             wish,
@@ -213,13 +213,11 @@ impl<'a> Hands<'a> {
 
     /// Held until the job has ended.
     async fn hold_node(&mut self) -> Event {
-        let path = self.unit.path.clone();
-        match tokio::task::spawn_blocking(move || hold_node_of(&path)).await {
-            Ok(Ok(node)) => {
-                self.node = node;
+        match self.daemon.hold(self.unit).await {
+            Ok(held) => {
+                self.held = held;
                 Event::Held
             }
-            Ok(Err(error)) => Event::Failed(Failure::new(FailureKind::Unchanged, error)),
             Err(error) => Event::Failed(Failure::new(FailureKind::Unchanged, error)),
         }
     }

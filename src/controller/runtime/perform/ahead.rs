@@ -92,7 +92,8 @@ impl Hands<'_> {
                 ..
             }
             | Wish::UnlockWith(_)
-            | Wish::Clear => return None,
+            | Wish::Clear
+            | Wish::Scan => return None,
             Wish::Load { pool, barcode } => (pool.as_ref(), barcode.clone()),
             Wish::Unlock => (None, None),
         };

@@ -1,0 +1,63 @@
+//! Keeps programs from opening a drive for a while, and says by which node they would.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use super::surroundings::Surroundings;
+use super::{Daemon, DriveUnit};
+use crate::discovery::openers::Openers;
+use crate::drive::{NodeInUse, hold_node};
+
+impl Daemon {
+    /// The tape node of a drive, where this host has one.
+    pub(super) async fn st_node(&self, unit: &DriveUnit) -> Option<String> {
+        if unit.simulated {
+            return None;
+        }
+        let tree = self.tree.clone();
+        let devices = self.scans.run(move || tree.scan()).await.ok()?.ok()?;
+        let around = Surroundings::showing(devices);
+        let node = around.of_unit(unit).into_iter().find_map(|device| device.no_rewind())?;
+        Some(node.path.display().to_string())
+    }
+
+    /// Opens the tape nodes of a drive, one for each way to it: as long as the files are open, no program can open them. Empty where this host has none, as for
+    /// a simulated drive, and where we hold them already.
+    pub(super) async fn hold(&self, unit: &DriveUnit) -> Result<Vec<File>, NodeInUse> {
+        if unit.simulated {
+            return Ok(Vec::new());
+        }
+        let around = self.surroundings().await;
+        let devices = around.of_unit(unit);
+        let nodes = devices.iter().filter_map(|device| device.no_rewind());
+        let nodes: Vec<PathBuf> = nodes.map(|node| node.path.clone()).collect();
+        if let (Some(by), Some(node)) = (self.program_in(unit, &around), nodes.first()) {
+            let node = node.clone();
+            return Err(NodeInUse::Open { node, by });
+        }
+        // Where nobody else has it open, whoever keeps us out is ourselves.
+        let is_ours = around.openers_of(&devices) == Openers::Nobody;
+        let held = tokio::task::spawn_blocking(move || hold_all(nodes, is_ours)).await;
+        held.unwrap_or_else(|error| {
+            Err(NodeInUse::System {
+                node: PathBuf::from(&unit.path),
+                source: std::io::Error::other(error),
+            })
+        })
+    }
+}
+
+fn hold_all(nodes: Vec<PathBuf>, is_ours: bool) -> Result<Vec<File>, NodeInUse> {
+    let mut held = Vec::new();
+    for node in nodes {
+        match hold_node(&node)? {
+            Some(file) => held.push(file),
+            None if is_ours => {}
+            None => {
+                let by = "a program that the daemon cannot see".to_owned();
+                return Err(NodeInUse::Open { node, by });
+            }
+        }
+    }
+    Ok(held)
+}

@@ -31,7 +31,9 @@ complete -c tapekey -n "__fish_tapekey_needs_command" -s V -l version -d 'Print 
 complete -c tapekey -n "__fish_tapekey_needs_command" -f -a "load" -d 'Load the key for writing the volume in a drive'
 complete -c tapekey -n "__fish_tapekey_needs_command" -f -a "unlock" -d 'Load the key that the volume in a drive is encrypted under, to read it'
 complete -c tapekey -n "__fish_tapekey_needs_command" -f -a "clear" -d 'Take the key out of a drive, after the proof of what is on the volume'
+complete -c tapekey -n "__fish_tapekey_needs_command" -f -a "run" -d 'Run a program with the key of the volume in a drive, and take the key out again'
 complete -c tapekey -n "__fish_tapekey_needs_command" -f -a "status" -d 'Show what the drives do now, as just read from them'
+complete -c tapekey -n "__fish_tapekey_needs_command" -f -a "doctor" -d 'Find out whether drives, media, permissions and KMS will work, and what to change'
 complete -c tapekey -n "__fish_tapekey_needs_command" -f -a "drive" -d 'Show the drives of this host'
 complete -c tapekey -n "__fish_tapekey_needs_command" -f -a "library" -d 'Show the libraries of this host'
 complete -c tapekey -n "__fish_tapekey_needs_command" -f -a "job" -d 'Show what was done, and how it went'
@@ -46,6 +48,7 @@ complete -c tapekey -n "__fish_tapekey_using_subcommand load" -s h -l help -d 'P
 complete -c tapekey -n "__fish_tapekey_using_subcommand load" -s V -l version -d 'Print version'
 complete -c tapekey -n "__fish_tapekey_using_subcommand unlock" -l key-fd -d 'Do not ask the KMS: take the key out of the pipe at this file descriptor, as tapekey-kms recover gives it' -r
 complete -c tapekey -n "__fish_tapekey_using_subcommand unlock" -l socket -d 'Control socket of tapekeyd' -r -F
+complete -c tapekey -n "__fish_tapekey_using_subcommand unlock" -l scan -d 'Load no key: walk over the whole tape and list which KADs stand where. It moves the tape, which is rewound at the end'
 complete -c tapekey -n "__fish_tapekey_using_subcommand unlock" -l json -d 'Print JSON instead of text'
 complete -c tapekey -n "__fish_tapekey_using_subcommand unlock" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tapekey -n "__fish_tapekey_using_subcommand unlock" -s V -l version -d 'Print version'
@@ -53,11 +56,25 @@ complete -c tapekey -n "__fish_tapekey_using_subcommand clear" -l socket -d 'Con
 complete -c tapekey -n "__fish_tapekey_using_subcommand clear" -l json -d 'Print JSON instead of text'
 complete -c tapekey -n "__fish_tapekey_using_subcommand clear" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tapekey -n "__fish_tapekey_using_subcommand clear" -s V -l version -d 'Print version'
+complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l drive -d 'The drive\'s name in the daemon\'s configuration' -r
+complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l pool -d 'The volume\'s pool; needed for a blank volume. With --restore, the pool that the volume must belong to' -r
+complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l barcode -d 'The barcode that the volume must have' -r
+complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l outcome -d 'Write what came of it to this file as JSON; /dev/fd/N names a descriptor. Needed with --json' -r -F
+complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l socket -d 'Control socket of tapekeyd' -r -F
+complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l restore -d 'Load the key that the volume is encrypted under, as tapekey unlock does'
+complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l json -d 'Print JSON instead of text'
+complete -c tapekey -n "__fish_tapekey_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c tapekey -n "__fish_tapekey_using_subcommand run" -s V -l version -d 'Print version'
 complete -c tapekey -n "__fish_tapekey_using_subcommand status" -l socket -d 'Control socket of tapekeyd' -r -F
 complete -c tapekey -n "__fish_tapekey_using_subcommand status" -l look -d 'Ask also drives that hold a key: only while no program writes on them'
 complete -c tapekey -n "__fish_tapekey_using_subcommand status" -l json -d 'Print JSON instead of text'
 complete -c tapekey -n "__fish_tapekey_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tapekey -n "__fish_tapekey_using_subcommand status" -s V -l version -d 'Print version'
+complete -c tapekey -n "__fish_tapekey_using_subcommand doctor" -l config -d 'Configuration file of the daemon' -r -F
+complete -c tapekey -n "__fish_tapekey_using_subcommand doctor" -l socket -d 'Control socket of tapekeyd' -r -F
+complete -c tapekey -n "__fish_tapekey_using_subcommand doctor" -l json -d 'Print JSON instead of text'
+complete -c tapekey -n "__fish_tapekey_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c tapekey -n "__fish_tapekey_using_subcommand doctor" -s V -l version -d 'Print version'
 complete -c tapekey -n "__fish_tapekey_using_subcommand drive; and not __fish_seen_subcommand_from list help" -l socket -d 'Control socket of tapekeyd' -r -F
 complete -c tapekey -n "__fish_tapekey_using_subcommand drive; and not __fish_seen_subcommand_from list help" -l json -d 'Print JSON instead of text'
 complete -c tapekey -n "__fish_tapekey_using_subcommand drive; and not __fish_seen_subcommand_from list help" -s h -l help -d 'Print help'
@@ -83,13 +100,14 @@ complete -c tapekey -n "__fish_tapekey_using_subcommand library; and __fish_seen
 complete -c tapekey -n "__fish_tapekey_using_subcommand library; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
 complete -c tapekey -n "__fish_tapekey_using_subcommand library; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show what is in which place, as the library last said'
 complete -c tapekey -n "__fish_tapekey_using_subcommand library; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show help" -l socket -d 'Control socket of tapekeyd' -r -F
-complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show help" -l json -d 'Print JSON instead of text'
-complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show help" -s h -l help -d 'Print help'
-complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show help" -s V -l version -d 'Print version'
-complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show help" -f -a "list" -d 'List the newest jobs, newest first'
-complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show help" -f -a "show" -d 'Show everything about one job'
-complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show cancel help" -l socket -d 'Control socket of tapekeyd' -r -F
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show cancel help" -l json -d 'Print JSON instead of text'
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show cancel help" -s h -l help -d 'Print help'
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show cancel help" -s V -l version -d 'Print version'
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show cancel help" -f -a "list" -d 'List the newest jobs, newest first'
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show cancel help" -f -a "show" -d 'Show everything about one job'
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show cancel help" -f -a "cancel" -d 'Have a running scan end where it is; the tape is rewound'
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and not __fish_seen_subcommand_from list show cancel help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from list" -l drive -d 'Only jobs of this drive' -r
 complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from list" -l limit -d 'At most this many' -r
 complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from list" -l socket -d 'Control socket of tapekeyd' -r -F
@@ -100,8 +118,13 @@ complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_sub
 complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from show" -l json -d 'Print JSON instead of text'
 complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from cancel" -l socket -d 'Control socket of tapekeyd' -r -F
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from cancel" -l json -d 'Print JSON instead of text'
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from cancel" -s h -l help -d 'Print help'
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from cancel" -s V -l version -d 'Print version'
 complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the newest jobs, newest first'
 complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show everything about one job'
+complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "cancel" -d 'Have a running scan end where it is; the tape is rewound'
 complete -c tapekey -n "__fish_tapekey_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c tapekey -n "__fish_tapekey_using_subcommand config; and not __fish_seen_subcommand_from check help" -l socket -d 'Control socket of tapekeyd' -r -F
 complete -c tapekey -n "__fish_tapekey_using_subcommand config; and not __fish_seen_subcommand_from check help" -l json -d 'Print JSON instead of text'
@@ -307,20 +330,23 @@ complete -c tapekey -n "__fish_tapekey_using_subcommand kms; and __fish_seen_sub
 complete -c tapekey -n "__fish_tapekey_using_subcommand kms; and __fish_seen_subcommand_from help" -f -a "quiesce" -d 'Refuse changes of groups and keys until it is taken back; keys are given out all the same'
 complete -c tapekey -n "__fish_tapekey_using_subcommand kms; and __fish_seen_subcommand_from help" -f -a "unquiesce" -d 'Take one quiesce back; with the last one, changes are allowed again'
 complete -c tapekey -n "__fish_tapekey_using_subcommand kms; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear status drive library job config kms help" -f -a "load" -d 'Load the key for writing the volume in a drive'
-complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear status drive library job config kms help" -f -a "unlock" -d 'Load the key that the volume in a drive is encrypted under, to read it'
-complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear status drive library job config kms help" -f -a "clear" -d 'Take the key out of a drive, after the proof of what is on the volume'
-complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear status drive library job config kms help" -f -a "status" -d 'Show what the drives do now, as just read from them'
-complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear status drive library job config kms help" -f -a "drive" -d 'Show the drives of this host'
-complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear status drive library job config kms help" -f -a "library" -d 'Show the libraries of this host'
-complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear status drive library job config kms help" -f -a "job" -d 'Show what was done, and how it went'
-complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear status drive library job config kms help" -f -a "config" -d 'Check configuration files'
-complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear status drive library job config kms help" -f -a "kms" -d 'Key groups, keys and snapshots of a running KMS'
-complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear status drive library job config kms help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear run status doctor drive library job config kms help" -f -a "load" -d 'Load the key for writing the volume in a drive'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear run status doctor drive library job config kms help" -f -a "unlock" -d 'Load the key that the volume in a drive is encrypted under, to read it'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear run status doctor drive library job config kms help" -f -a "clear" -d 'Take the key out of a drive, after the proof of what is on the volume'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear run status doctor drive library job config kms help" -f -a "run" -d 'Run a program with the key of the volume in a drive, and take the key out again'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear run status doctor drive library job config kms help" -f -a "status" -d 'Show what the drives do now, as just read from them'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear run status doctor drive library job config kms help" -f -a "doctor" -d 'Find out whether drives, media, permissions and KMS will work, and what to change'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear run status doctor drive library job config kms help" -f -a "drive" -d 'Show the drives of this host'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear run status doctor drive library job config kms help" -f -a "library" -d 'Show the libraries of this host'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear run status doctor drive library job config kms help" -f -a "job" -d 'Show what was done, and how it went'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear run status doctor drive library job config kms help" -f -a "config" -d 'Check configuration files'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear run status doctor drive library job config kms help" -f -a "kms" -d 'Key groups, keys and snapshots of a running KMS'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and not __fish_seen_subcommand_from load unlock clear run status doctor drive library job config kms help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c tapekey -n "__fish_tapekey_using_subcommand help; and __fish_seen_subcommand_from drive" -f -a "list" -d 'List all drives that the kernel shows or the configuration names, where they are and what is in them'
 complete -c tapekey -n "__fish_tapekey_using_subcommand help; and __fish_seen_subcommand_from library" -f -a "show" -d 'Show what is in which place, as the library last said'
 complete -c tapekey -n "__fish_tapekey_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "list" -d 'List the newest jobs, newest first'
 complete -c tapekey -n "__fish_tapekey_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "show" -d 'Show everything about one job'
+complete -c tapekey -n "__fish_tapekey_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "cancel" -d 'Have a running scan end where it is; the tape is rewound'
 complete -c tapekey -n "__fish_tapekey_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Check the configuration of tapekeyd, and the files that it names'
 complete -c tapekey -n "__fish_tapekey_using_subcommand help; and __fish_seen_subcommand_from kms" -f -a "join" -d 'On a new host: make a private key here, get a certificate for it with a token, and write a client bundle'
 complete -c tapekey -n "__fish_tapekey_using_subcommand help; and __fish_seen_subcommand_from kms" -f -a "group" -d 'Key groups: one for each pool of encrypted volumes, named like it'

@@ -12,6 +12,7 @@ pub mod controller;
 pub mod discovery;
 pub mod drive;
 pub mod entropy;
+pub mod gate;
 pub mod journal;
 pub mod kad;
 pub mod keysource;

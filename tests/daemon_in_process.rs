@@ -101,6 +101,7 @@ impl House {
             rules,
             command_timeout,
             opener,
+            hold: None,
         };
         let path = state.path().join("kms-heads.json");
         if !heads.is_empty() {

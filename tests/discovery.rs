@@ -202,6 +202,7 @@ fn by_serial(name: &str, serial: &str, opener: Opener) -> GivenDrive {
         },
         command_timeout: Duration::from_secs(20),
         opener,
+        hold: None,
     }
 }
 

@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("transport", &[]),
     ("discovery", &["scsi"]),
     ("drive", &["scsi", "transport"]),
+    ("gate", &["transport"]),
     ("library", &["scsi", "transport"]),
     ("kms_api", &[]),
     ("kms_client", &["kms_api", "clock"]),
@@ -42,7 +43,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("config", &[]),
-    ("controller", &["discovery", "drive", "library", "keysource", "clock"]),
+    (
+        "controller",
+        &["discovery", "drive", "library", "gate", "keysource", "clock"],
+    ),
     ("control", &["controller"]),
     (
         "cli",

@@ -235,6 +235,7 @@ fn given_drive(shelf: &Shelf, name: &str, unit: usize, before: Before) -> GivenD
             let meddle: Before = Box::new(move |cdb| (before.lock().unwrap())(cdb));
             Ok(Drive::new(Box::new(shelf.path(unit).before(meddle)), TIMEOUT))
         }),
+        hold: None,
     }
 }
 

@@ -116,12 +116,17 @@ async fn serve(daemon: Arc<Daemon>, config: &Config, client: Option<Arc<KmsClien
         group,
     };
     tracing::info!(socket = %config.control.socket.display(), drives = config.drives.len(), "tapekeyd is ready");
-    systemd::ready(&format!("drives configured: {}", config.drives.len()));
+    let watch = tokio::spawn(daemon.clone().watch());
+    let drives = config.drives.len();
     let first_look = tokio::spawn({
         let daemon = daemon.clone();
-        async move { daemon.look_at_all().await }
+        async move {
+            // Before a drive is asked anything, programs are kept off it where that is wanted.
+            daemon.looked_around().await;
+            systemd::ready(&format!("drives configured: {drives}"));
+            daemon.look_at_all().await;
+        }
     });
-    let watch = tokio::spawn(daemon.clone().watch());
     let fresh = client.map(|client| tokio::spawn(keep_fresh(client)));
     tokio::select! {
         () = systemd::keep_alive() => {}
@@ -157,6 +162,7 @@ fn given(config: &Config, drive: &DeviceConfig, tree: &Tree) -> GivenDrive {
         rules: rules(config, drive),
         command_timeout: drive.command_timeout,
         opener: real::drives::opener(drive, tree),
+        hold: drive.hold.then(real::drives::tape_nodes),
     }
 }
 

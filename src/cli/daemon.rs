@@ -78,6 +78,7 @@ pub(super) fn client_failure(error: ClientError) -> Failure {
             RefusalCode::BadRequest
             | RefusalCode::NoSuchDrive
             | RefusalCode::NoSuchLibrary
+            | RefusalCode::NotGated
             | RefusalCode::NoSuchJob
             | RefusalCode::NoSuchAlarm => Exit::Usage,
             _ => Exit::Failed,

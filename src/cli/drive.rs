@@ -1,15 +1,18 @@
 //! `tapekey drive`: the drives of this host.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 
 use super::daemon::{DaemonAt, unexpected};
 use super::output::{Failure, Output, Table, printable};
+use super::show::gate;
 use crate::control::messages::inventory::{
     Activity, BayName, DriveList, DriveNodes, InUse, Knowledge, ListedDrive, ListedMedium, Program, Source,
 };
 use crate::control::messages::{Answer, Command};
 
-/// Show the drives of this host
+/// Show the drives of this host, and keep programs off them
 #[derive(Debug, Subcommand)]
 pub(super) enum DriveVerb {
     /// List all drives that the kernel shows or the configuration names, where they are and what is in them
@@ -17,14 +20,66 @@ pub(super) enum DriveVerb {
     /// No drive is sent a command for this. Drives are named by their serial numbers: nodes such as /dev/sg3 may belong to another drive after the
     /// next restart.
     List,
+    /// Keep programs off a drive until a key is in it
+    ///
+    /// tapekeyd does that by itself for drives that its configuration says are to be held. This ends a release before its time, or takes back a drive
+    /// that was let go for a volume; tapekey load makes it ready again. Refused while a program has the drive open.
+    Hold {
+        /// Name of the drive
+        drive: String,
+    },
+    /// Let programs use a drive for a time, whatever is in it
+    ///
+    /// For firmware, cleaning by hand and emergencies. What programs write meanwhile may be plain. Reason, user and time are on record (tapekey job list), and the
+    /// drive is held again by itself.
+    Release {
+        /// Name of the drive
+        drive: String,
+        /// Why, for those who read the records later
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// For how long: seconds, minutes, hours or days, as in 30m, 4h or 2d; at most 7d
+        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = time)]
+        time: Duration,
+    },
 }
 
 pub(super) fn run(verb: &DriveVerb, daemon: &DaemonAt, output: &mut Output<'_>) -> Result<(), Failure> {
-    let DriveVerb::List = verb;
-    match daemon.ask(Command::DriveList {})? {
-        Answer::Drives(list) => output.answer(&list, table),
-        other => Err(unexpected(&other)),
+    match verb {
+        DriveVerb::List => match daemon.ask(Command::DriveList {})? {
+            Answer::Drives(list) => output.answer(&list, table),
+            other => Err(unexpected(&other)),
+        },
+        DriveVerb::Hold { drive } => daemon.job(Command::DriveHold { drive: drive.clone() }, output),
+        DriveVerb::Release { drive, reason, time } => {
+            let command = Command::DriveRelease {
+                drive: drive.clone(),
+                reason: reason.clone(),
+                seconds: time.as_secs(),
+            };
+            daemon.job(command, output)
+        }
     }
+}
+
+/// A number and a unit.
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time; write seconds, minutes, hours or days, as in 30m, 4h or 2d");
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number = text.strip_suffix(unit).ok_or_else(wrong)?;
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = number
+        .checked_mul(seconds)
+        .filter(|seconds| *seconds > 0)
+        .ok_or_else(wrong)?;
+    Ok(Duration::from_secs(seconds))
 }
 
 fn table(list: &DriveList) -> String {
@@ -36,6 +91,7 @@ fn table(list: &DriveList) -> String {
         "nodes",
         "volume",
         "known by",
+        "gate",
         "in use by",
     ]);
     for drive in &list.drives {
@@ -48,6 +104,7 @@ fn table(list: &DriveList) -> String {
             nodes(drive),
             volume,
             known_by,
+            drive.gate.as_ref().map_or_else(|| "-".into(), gate),
             in_use(drive),
         ]);
     }
@@ -159,6 +216,7 @@ fn remark(drive: &ListedDrive) -> Option<String> {
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
+    use crate::control::messages::report::GateStatus;
 
     fn drive(name: Option<&str>, serial: &str) -> ListedDrive {
         ListedDrive {
@@ -188,6 +246,7 @@ mod tests {
                 source: Source::Library,
                 at: Timestamp::UNIX_EPOCH,
             },
+            gate: Some(GateStatus::Free),
             in_use: InUse::By(vec![Program {
                 pid: 712,
                 name: Some("bacula-sd".into()),
@@ -211,10 +270,33 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "DRIVE  SERIAL      MODEL            BAY         NODES               VOLUME    KNOWN BY                         IN USE BY",
-                "d0     1013000301  IBM ULT3580-TD8  main bay 0  /dev/sg0 /dev/nst0  A00001L8  library at 1970-01-01T00:00:00Z  bacula-sd (712), writing"
+                "DRIVE  SERIAL      MODEL            BAY         NODES               VOLUME    KNOWN BY                         GATE  IN USE BY",
+                "d0     1013000301  IBM ULT3580-TD8  main bay 0  /dev/sg0 /dev/nst0  A00001L8  library at 1970-01-01T00:00:00Z  free  bacula-sd (712), writing"
             ]
         );
+    }
+
+    #[test]
+    fn a_time_has_a_unit_and_is_more_than_nothing() {
+        let seconds = |text| time(text).map(|time| time.as_secs());
+        assert_eq!(
+            (seconds("30m"), seconds("4h"), seconds("2d")),
+            (Ok(1800), Ok(14_400), Ok(172_800))
+        );
+        for wrong in [
+            "",
+            "1",
+            "h",
+            "0m",
+            "-1h",
+            "1.5h",
+            "1w",
+            "1hh",
+            "99999999999999999999d",
+            "9999999999999999999m",
+        ] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use time::format_description::well_known::Rfc3339;
 use super::output::{Table, printable};
 use crate::clock::Timestamp;
 use crate::control::messages::job::{JobKind, JobKms, JobMessage, JobRecord, JobServer};
-use crate::control::messages::report::{DriveStatus, MediumStatus, ModesStatus, Reading, StatusReport};
+use crate::control::messages::report::{DriveStatus, GateStatus, MediumStatus, ModesStatus, Reading, StatusReport};
 
 /// Jobs, one a line.
 pub(super) fn jobs(jobs: &[JobRecord]) -> String {
@@ -56,6 +56,10 @@ pub(super) fn job(job: &JobRecord) -> String {
     optional(&mut table, "KAD on the tape", job.volume.kad.clone());
     optional(&mut table, "A-KAD on the tape", job.volume.a_kad.clone());
     optional(&mut table, "pool", job.pool.clone());
+    if let Some(maintenance) = &job.maintenance {
+        table.row(["reason".to_owned(), maintenance.reason.clone()]);
+        table.row(["until".to_owned(), shown(maintenance.until)]);
+    }
     key_rows(&mut table, job);
     optional(&mut table, "KMS", job.kms.as_ref().map(kms));
     let identifier = job.kms.as_ref().and_then(|kms| kms.identifier.clone());
@@ -141,7 +145,7 @@ fn key_rows(table: &mut Table, job: &JobRecord) {
     let origin = match (job.kind, key.new) {
         (JobKind::Load, true) => ", new for this volume",
         (JobKind::Load | JobKind::Unlock, _) => ", as the volume is encrypted",
-        (JobKind::Clear | JobKind::Scan, _) => "",
+        (JobKind::Clear | JobKind::Scan | JobKind::Hold | JobKind::Release, _) => "",
     };
     if let (Some(name), Some(group)) = (&key.name, &key.group) {
         let state = key.state.as_deref().unwrap_or("unknown state");
@@ -195,6 +199,7 @@ pub(super) fn status(report: &StatusReport) -> String {
         "kic",
         "key id",
         "loaded by",
+        "gate",
         "job",
     ]);
     for drive in &report.drives {
@@ -206,7 +211,7 @@ pub(super) fn status(report: &StatusReport) -> String {
     format!("{table}{more}{of_kms}")
 }
 
-fn status_row(drive: &DriveStatus) -> [String; 8] {
+fn status_row(drive: &DriveStatus) -> [String; 9] {
     let [encryption, decryption, counter, key] = match &drive.modes {
         Reading::Known(modes) => modes_cells(modes),
         Reading::Unknown(_) => ["UNKNOWN".into(), "UNKNOWN".into(), "-".into(), "-".into()],
@@ -220,11 +225,34 @@ fn status_row(drive: &DriveStatus) -> [String; 8] {
         counter,
         key,
         drive.loaded_by.map_or("-".into(), |job| format!("job {job}")),
+        drive.gate.as_ref().map_or("-".into(), gate),
         drive
             .job
             .as_ref()
             .map_or("-".into(), |job| format!("{} ({})", job.id, job.kind)),
     ]
+}
+
+/// Whether programs are kept off a drive.
+pub(super) fn gate(gate: &GateStatus) -> String {
+    match gate {
+        GateStatus::Absent => "no node".into(),
+        GateStatus::Held => "held".into(),
+        GateStatus::Free => "free".into(),
+        GateStatus::Lost(_) => "LOST".into(),
+        GateStatus::Released { until, .. } => format!("RELEASED until {}", shown(*until)),
+    }
+}
+
+fn gate_remark(gate: &GateStatus) -> Option<String> {
+    match gate {
+        GateStatus::Absent | GateStatus::Held | GateStatus::Free => None,
+        GateStatus::Lost(why) => Some(format!("it should be held, and is not: {why}")),
+        GateStatus::Released { until, reason, job } => Some(format!(
+            "released until {} by job {job}: {reason}; what is written meanwhile may be plain",
+            shown(*until)
+        )),
+    }
 }
 
 fn modes_cells(modes: &ModesStatus) -> [String; 4] {
@@ -274,6 +302,7 @@ fn remarks(drive: &DriveStatus) -> String {
             command.seconds
         ));
     }
+    lines.extend(drive.gate.as_ref().and_then(gate_remark));
     lines.extend(drive.alarms.iter().map(alarm));
     lines
         .iter()
@@ -333,6 +362,7 @@ mod tests {
             key_gone: None,
             wrong_keys: Vec::new(),
             scan: None,
+            maintenance: None,
             messages: vec![message],
         }
     }
@@ -416,6 +446,7 @@ mod tests {
                 overdue: true,
             }),
             loaded_by: None,
+            gate: None,
             alarms: Vec::new(),
         };
         let text = status(&StatusReport {

@@ -34,10 +34,13 @@ pub(super) fn check(file: &Path, raw: RawConfig) -> Result<Config, ConfigError> 
         .state_directory
         .unwrap_or_else(|| PathBuf::from(DEFAULT_STATE_DIRECTORY));
     files::private_directory(&mut problems, "state_directory", &state_directory);
+    let allow_simulated = raw.allow_simulated_drives;
+    // Sections are of ENCR_ pools alone.
+    let hold = !raw.pool.is_empty();
     let config = Config {
         state_directory,
-        drives: devices(&mut problems, DRIVE, raw.drive, raw.allow_simulated_drives),
-        libraries: devices(&mut problems, LIBRARY, raw.library, raw.allow_simulated_drives),
+        drives: devices(&mut problems, DRIVE, raw.drive, allow_simulated, hold),
+        libraries: devices(&mut problems, LIBRARY, raw.library, allow_simulated, false),
         kms: raw.kms.map(|raw| kms(&mut problems, raw)),
         control: control(&mut problems, raw.control),
         policy: policy(&mut problems, &raw.policy, raw.pool),
@@ -54,6 +57,7 @@ fn devices(
     kind: &'static str,
     raw: Vec<RawDevice>,
     allow_simulated: bool,
+    hold: bool,
 ) -> Vec<DeviceConfig> {
     if raw.len() > DEVICES_MAX {
         problems.add(
@@ -97,7 +101,13 @@ fn devices(
             ),
             "name each once",
         );
-        devices.extend(device(problems, kind, &key, section, allow_simulated));
+        let wants_hold = section.hold;
+        let simulated = section.socket.is_some();
+        let mut found = device(problems, kind, &key, section, allow_simulated);
+        if let Some(device) = &mut found {
+            device.hold = held(problems, kind, &key, wants_hold, simulated).unwrap_or(hold && !simulated);
+        }
+        devices.extend(found);
     }
     devices
 }
@@ -158,7 +168,19 @@ fn device(
         path,
         serial: raw.serial,
         command_timeout: Duration::from_millis(timeout_ms),
+        hold: false,
     })
+}
+
+/// Whether the section itself says if the drive is held.
+fn held(problems: &mut Problems, kind: &str, key: &str, wanted: Option<bool>, simulated: bool) -> Option<bool> {
+    if wanted.is_some() && kind == LIBRARY {
+        problems.add(format!("{key}: hold"), "only drives are held", "remove it");
+    } else if wanted == Some(true) && simulated {
+        let what = "a simulated drive has no tape node of the kernel that could be held";
+        problems.add(format!("{key}: hold"), what, "remove it");
+    }
+    wanted
 }
 
 fn by_serial(problems: &mut Problems, key: &str, serial: Option<String>, nexus: Option<String>) -> Option<DevicePath> {

@@ -53,6 +53,8 @@ pub struct DeviceConfig {
     pub serial: Option<String>,
     /// How long it may take to answer one command.
     pub command_timeout: Duration,
+    /// Whether programs are kept off it until it is ready; never of a library or a simulated drive.
+    pub hold: bool,
 }
 
 /// How to reach a drive or library.

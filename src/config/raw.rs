@@ -33,6 +33,7 @@ pub(super) struct RawDevice {
     pub(super) nexus: Option<String>,
     pub(super) serial: Option<String>,
     pub(super) command_timeout_ms: Option<u64>,
+    pub(super) hold: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]

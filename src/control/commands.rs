@@ -49,6 +49,9 @@ async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Resul
             return Ok(Answer::Status(daemon.status(drive.as_deref(), look).await?));
         }
         Command::DriveList {} => return Ok(Answer::Drives(daemon.drive_list().await)),
+        Command::DriveHold { .. } | Command::DriveRelease { .. } => {
+            return at_gate(&daemon, command, caller.peer.uid).await;
+        }
         Command::LibraryShow { library } => {
             return Ok(Answer::Libraries(daemon.library_list(library.as_deref())?));
         }
@@ -87,6 +90,26 @@ async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Resul
     )))
 }
 
+/// What a person wants of a drive's gate.
+async fn at_gate(daemon: &Arc<Daemon>, command: Command, uid: u32) -> Result<Answer, Refusal> {
+    let job = match command {
+        Command::DriveHold { drive } => daemon.hold(&drive, uid).await?,
+        Command::DriveRelease { drive, reason, seconds } => {
+            daemon
+                .release(&drive, &reason, Duration::from_secs(seconds), uid)
+                .await?
+        }
+        _ => {
+            return Err(Refusal::new(
+                RefusalCode::BadRequest,
+                "this is no command for a gate",
+                "see tapekey drive --help",
+            ));
+        }
+    };
+    Ok(Answer::Job(Box::new(job)))
+}
+
 fn load(pool: Option<&str>, barcode: Option<String>) -> Result<Wish, Refusal> {
     let bad = |error: &dyn Display| refusal(RefusalCode::BadRequest, error, "see tapekey load --help");
     let pool = pool.map(Pool::parse).transpose().map_err(|error| bad(&error))?;
@@ -102,6 +125,8 @@ impl From<CommandError> for Refusal {
         let code = match &error {
             CommandError::NoSuchDrive { .. } => RefusalCode::NoSuchDrive,
             CommandError::NoSuchLibrary { .. } => RefusalCode::NoSuchLibrary,
+            CommandError::NotGated { .. } => RefusalCode::NotGated,
+            CommandError::BadRelease { .. } => RefusalCode::BadRequest,
             CommandError::Busy { .. } => RefusalCode::Busy,
             CommandError::NotItsKey { .. } => RefusalCode::NotItsKey,
             CommandError::MayBeInUse { .. } => RefusalCode::Busy,

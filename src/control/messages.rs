@@ -90,6 +90,20 @@ pub enum Command {
     },
     /// Asks which drives there are, and what is known of them without asking one.
     DriveList {},
+    /// Keeps programs off a drive. Answered by the job.
+    DriveHold {
+        /// Name of the drive.
+        drive: String,
+    },
+    /// Lets a drive go for a time, whatever is in it. Answered by the job.
+    DriveRelease {
+        /// Name of the drive.
+        drive: String,
+        /// Why.
+        reason: String,
+        /// For how long, in seconds.
+        seconds: u64,
+    },
     /// Asks what the libraries last said is where.
     LibraryShow {
         /// Only this library, by its name or serial number.
@@ -171,7 +185,7 @@ pub enum Body {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// To `load`, `unlock`, `clear`, `scan`, `job_show` and `job_cancel`.
+    /// To `load`, `unlock`, `clear`, `scan`, `drive_hold`, `drive_release`, `job_show` and `job_cancel`.
     Job(Box<JobRecord>),
     /// To `job_list`.
     Jobs(Vec<JobRecord>),
@@ -224,6 +238,8 @@ pub enum RefusalCode {
     NoSuchDrive,
     /// No library has that name.
     NoSuchLibrary,
+    /// The configuration does not want that drive to be held.
+    NotGated,
     /// No job has that number.
     NoSuchJob,
     /// No alarm is about that audit chain of the KMS.
@@ -328,6 +344,18 @@ mod tests {
             (
                 Command::DriveList {},
                 r#"{"version":1,"id":7,"command":{"drive_list":{}}}"#,
+            ),
+            (
+                Command::DriveHold { drive: "d0".into() },
+                r#"{"version":1,"id":7,"command":{"drive_hold":{"drive":"d0"}}}"#,
+            ),
+            (
+                Command::DriveRelease {
+                    drive: "d0".into(),
+                    reason: "firmware".into(),
+                    seconds: 3600,
+                },
+                r#"{"version":1,"id":7,"command":{"drive_release":{"drive":"d0","reason":"firmware","seconds":3600}}}"#,
             ),
             (
                 Command::LibraryShow { library: None },

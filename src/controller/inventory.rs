@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::report::GateStatus;
 use crate::clock::Timestamp;
 
 /// The drives of this host: those of the configuration in its order, then the others that the kernel shows.
@@ -43,7 +44,10 @@ pub struct ListedDrive {
     pub nodes: Vec<DriveNodes>,
     /// What is in it.
     pub volume: Knowledge<ListedMedium>,
-    /// Who has it open.
+    /// Whether programs are kept off it; absent if the configuration does not want that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateStatus>,
+    /// Who has it open, beside the daemon.
     pub in_use: InUse,
     /// What programs last did with it, by the kernel's counters; absent where it keeps none.
     pub activity: Option<Activity>,

@@ -61,6 +61,9 @@ pub struct JobRecord {
     /// What a scan found; in lists of jobs without what stands where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan: Option<JobScan>,
+    /// For what a person let the drive go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<JobMaintenance>,
     /// What happened, in order.
     #[serde(default)]
     pub messages: Vec<JobMessage>,
@@ -78,6 +81,10 @@ pub enum JobKind {
     Clear,
     /// Which KADs stand where on the tape.
     Scan,
+    /// Programs are to be kept off the drive.
+    Hold,
+    /// The drive is let go without a key, for a time.
+    Release,
 }
 
 /// How a job went.
@@ -94,6 +101,10 @@ pub enum Outcome {
     Cleared,
     /// What stands on the tape was listed, and the tape is rewound.
     Scanned,
+    /// No program can open the drive.
+    Held,
+    /// Programs can open the drive, whatever is in it.
+    Released,
     /// Not done, for a reason that an operator can change. No key was sent.
     Refused,
     /// Begun and not finished; the messages say what the drive holds now.
@@ -106,7 +117,10 @@ impl Outcome {
     /// Whether what was asked has been done.
     #[must_use]
     pub fn is_success(self) -> bool {
-        matches!(self, Self::KeyLoaded | Self::Plain | Self::Cleared | Self::Scanned)
+        matches!(
+            self,
+            Self::KeyLoaded | Self::Plain | Self::Cleared | Self::Scanned | Self::Held | Self::Released
+        )
     }
 }
 
@@ -312,6 +326,16 @@ pub enum BeginsWith {
     NotTold,
 }
 
+/// For what a person let a drive go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobMaintenance {
+    /// Why, as that person said.
+    pub reason: String,
+    /// When it is to be held again.
+    #[serde(with = "time::serde::rfc3339")]
+    pub until: Timestamp,
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobMessage {
@@ -350,13 +374,22 @@ macro_rules! words {
 }
 
 words! {
-    JobKind { Load => "load", Unlock => "unlock", Clear => "clear", Scan => "scan" }
+    JobKind {
+        Load => "load",
+        Unlock => "unlock",
+        Clear => "clear",
+        Scan => "scan",
+        Hold => "hold",
+        Release => "release",
+    }
     Outcome {
         Running => "running",
         KeyLoaded => "key loaded",
         Plain => "plain",
         Cleared => "cleared",
         Scanned => "scanned",
+        Held => "held",
+        Released => "released",
         Refused => "refused",
         Failed => "failed",
         Interrupted => "interrupted",

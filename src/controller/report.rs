@@ -39,8 +39,35 @@ pub struct DriveStatus {
     pub command: Option<CommandInFlight>,
     /// The job that loaded the key that is in the drive.
     pub loaded_by: Option<u64>,
+    /// Whether programs are kept off it; absent if the configuration does not want that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateStatus>,
     /// What somebody has to look at since the last load.
     pub alarms: Vec<JobMessage>,
+}
+
+/// Whether programs are kept off a drive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateStatus {
+    /// The kernel shows no tape node of it.
+    Absent,
+    /// No program can open it.
+    Held,
+    /// Programs may use it until its volume leaves.
+    Free,
+    /// It should be held and is not, for this reason.
+    Lost(String),
+    /// A person let it go.
+    Released {
+        /// Until then.
+        #[serde(with = "time::serde::rfc3339")]
+        until: Timestamp,
+        /// Why.
+        reason: String,
+        /// The job that says who.
+        job: u64,
+    },
 }
 
 /// Something that is read from a drive.

@@ -4,6 +4,7 @@
 //! (VPD page 80h, else the T10 designator of page 83h, both as the kernel read them when it found the device, or else what somebody learnt from it); `sgN` and `nstN` are only where
 //! it happens to be now. What sysfs does not say is absent, never guessed.
 
+pub mod closes;
 mod device;
 mod file;
 mod learned;

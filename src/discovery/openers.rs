@@ -15,6 +15,9 @@ use super::tree::Tree;
 /// Most processes, and most descriptors of one, that are looked at.
 const ENTRIES_MAX: usize = 1 << 20;
 
+/// How often the kernel counts one open of a character device, at most: its driver and its file operations (Linux 6.1).
+const USES_OF_AN_OPEN: u64 = 2;
+
 /// A process that has a node of a drive open.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Opener {
@@ -41,6 +44,8 @@ pub struct Look {
     by_node: BTreeMap<DeviceNumber, Vec<Opener>>,
     /// Whether the descriptors of every process could be read.
     complete: bool,
+    /// Descriptors of tape nodes that were seen.
+    seen: u64,
     /// How often st is in use; absent if the kernel does not count (st is built in).
     users_of_st: Option<u64>,
 }
@@ -84,11 +89,11 @@ impl Look {
     }
 
     /// Whether nobody can have a tape open without being in the look: st is not in use, or every process was looked at and, where st counts
-    /// its users, there is one to be seen. Whoever is counted and not seen may be in a container with nodes of its own.
+    /// its users, enough are seen. Whoever is counted and not seen may be in a container with nodes of its own, or be hidden from us.
     fn all_are_seen(&self) -> bool {
         match self.users_of_st {
             Some(0) => true,
-            Some(_) => self.complete && !self.by_node.is_empty(),
+            Some(users) => self.complete && self.seen.saturating_mul(USES_OF_AN_OPEN) >= users,
             None => self.complete,
         }
     }
@@ -126,6 +131,7 @@ impl Look {
                 pid,
                 program: file::text(&folder.join("comm")),
             };
+            self.seen = self.seen.saturating_add(1);
             self.by_node.entry(number).or_default().push(opener);
         }
     }

@@ -1,10 +1,11 @@
-//! How a command reaches a drive and how its answer comes back: the one trait, and its two real ends.
+//! How a command reaches a drive and how its answer comes back: the one trait, and its two real ends; and how programs are kept from the drive.
 //!
-//! [`sg_io`] talks to a real drive through Linux's `sg` node, [`sim`] to the simulator's socket. A transport knows SCSI's outer shape
+//! [`sg_io`] talks to a real drive through Linux's `sg` node, [`sim`] to the simulator's socket; [`st_node`] holds the node that programs use. A transport knows SCSI's outer shape
 //! (command, status, sense, data) and nothing of what is inside: it never interprets sense.
 
 pub mod sg_io;
 pub mod sim;
+pub mod st_node;
 
 use std::time::Duration;
 

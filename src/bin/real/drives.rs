@@ -1,5 +1,6 @@
 //! How drives and libraries are really reached: the transports that only a program may make.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tapekey::config::{DeviceConfig, DevicePath};
@@ -10,6 +11,7 @@ use tapekey::drive::{Drive, DriveError};
 use tapekey::library::{Changer, LibraryError};
 use tapekey::transport::sg_io::SgNode;
 use tapekey::transport::sim::SimSocket;
+use tapekey::transport::st_node::{StDriver, TapeNodes};
 use tapekey::transport::{Transport, TransportError};
 
 /// Opens `drive` whenever it is needed.
@@ -39,6 +41,11 @@ pub(crate) fn unit_serial_number(node: &Node) -> Result<String, DriveError> {
         source,
     })?;
     Drive::new(Box::new(node), INQUIRY_TIMEOUT).unit_serial_number()
+}
+
+/// The tape nodes of the kernel's own driver.
+pub(crate) fn tape_nodes() -> Arc<dyn TapeNodes> {
+    Arc::new(StDriver)
 }
 
 /// Opens the library `changer` whenever it is needed.

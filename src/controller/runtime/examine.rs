@@ -49,7 +49,7 @@ impl Daemon {
             let why = format!("job {job} left its key in it, and a program may be using it");
             return left_alone(&why, "run it again after tapekey clear");
         }
-        let _held = match self.hold(unit).await {
+        let _held = match self.keep_out(unit).await {
             Ok(held) => held,
             Err(NodeInUse::Open { node, by }) => {
                 let why = format!("{} is open: {by}", node.display());

@@ -23,8 +23,8 @@ impl Daemon {
 
     /// Opens the tape nodes of a drive, one for each way to it: as long as the files are open, no program can open them. Empty where this host has none, as for
     /// a simulated drive, and where we hold them already.
-    pub(super) async fn hold(&self, unit: &DriveUnit) -> Result<Vec<File>, NodeInUse> {
-        if unit.simulated {
+    pub(super) async fn keep_out(&self, unit: &DriveUnit) -> Result<Vec<File>, NodeInUse> {
+        if unit.simulated || unit.is_held() {
             return Ok(Vec::new());
         }
         let around = self.surroundings().await;

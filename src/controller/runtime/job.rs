@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::gate::{AtGate, Note, PlainMount};
 use super::lane::{InFlight, LaneError};
 use super::mount::{Mount, Seen};
 use super::perform::{Hands, Performed};
 use super::{CommandError, Daemon, DriveUnit};
 use crate::controller::job::{JobDrive, JobKind, JobMessage, JobRecord, JobVolume, Level, Outcome};
 use crate::controller::operation::{Operation, Wish};
+use crate::controller::pool::Pool;
 use crate::controller::record;
 use crate::controller::report::RunningJob;
 use crate::controller::step::{Ask, Change, Event, Failure, FailureKind, Next, Receipt, Step};
@@ -44,7 +46,16 @@ impl Daemon {
         self.jobs.begin(record).await?;
         tracing::info!(job = id, drive = unit.name, %kind, uid = requested_by, "job begun");
         let began = self.clock.monotonic();
+        let plain_pool = matches!(
+            &wish,
+            Wish::Load {
+                pool: Some(Pool::Plain(_)),
+                ..
+            }
+        );
         let mut run = Run {
+            at_gate: AtGate::new(&self, &unit),
+            plain_pool,
             hands: Hands::new(&self, &unit, id, (wish.clone(), given)),
             daemon: &self,
             unit: &unit,
@@ -57,25 +68,38 @@ impl Daemon {
             before: unit.state().mount.clone(),
             began,
         };
-        let outcome = run.run_to_the_end(Operation::new(wish, unit.rules.clone())).await;
+        let outcome = match self.enter_gate(&unit, kind).await {
+            Ok(note) => {
+                run.note(note);
+                run.run_to_the_end(Operation::new(wish, unit.rules.clone())).await
+            }
+            Err(why) => {
+                run.note(Some(why));
+                Outcome::Refused
+            }
+        };
         run.finish(outcome).await
     }
 }
+
+/// Why a key is not taken out.
+const KEPT: &str = "the key was left in the drive, since a program has it open: what that wrote without the key would be plain\n\
+    hint: end that program, then run tapekey clear";
 
 /// The KMS's audit log shows that key too, and whoever compares the two should not have to wonder.
 const UNUSED_KEY: &str =
     "a key that was asked for while the volume was becoming ready was not the one that it needed: it was wiped";
 
 /// The one place that a drive has for a job; given back when dropped.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     daemon: &'a Daemon,
     unit: &'a DriveUnit,
-    id: u64,
+    pub(super) id: u64,
 }
 
 impl<'a> Place<'a> {
     /// Takes it, unless the key in the drive is of another job than `loaded_by` says.
-    fn take(
+    pub(super) fn take(
         daemon: &'a Daemon,
         unit: &'a DriveUnit,
         kind: JobKind,
@@ -152,11 +176,15 @@ pub(super) fn new_record(daemon: &Daemon, unit: &DriveUnit, id: u64, kind: JobKi
         key_gone: None,
         wrong_keys: Vec::new(),
         scan: None,
+        maintenance: None,
         messages: Vec::new(),
     }
 }
 
 struct Run<'a> {
+    at_gate: AtGate,
+    /// Whether a plain pool was wished for.
+    plain_pool: bool,
     hands: Hands<'a>,
     daemon: &'a Daemon,
     unit: &'a DriveUnit,
@@ -230,6 +258,16 @@ impl Run<'_> {
         });
     }
 
+    /// What the gate has to say.
+    fn note(&self, note: Option<Note>) {
+        let message = note.map(|Note { level, text, hint }| Change::Message {
+            level,
+            text,
+            hint: hint.map(str::to_owned),
+        });
+        self.record(message.into_iter().collect());
+    }
+
     fn log(&self, level: Level, text: &str, hint: Option<&str>) {
         let (job, drive) = (self.id, &self.unit.name);
         match level {
@@ -247,6 +285,9 @@ impl Run<'_> {
         }
         let sends_key = matches!(ask, Ask::LoadKey(_) | Ask::TryKey { .. });
         let changes_key = sends_key || ask == Ask::ClearKey;
+        if ask == Ask::ClearKey && !self.unit.may_lose_key().load(Ordering::SeqCst) {
+            return Event::Failed(Failure::new(FailureKind::Unchanged, KEPT));
+        }
         if changes_key {
             self.conclude_before().await;
             // Which key went where must survive us from the moment it may be in the drive.
@@ -357,6 +398,17 @@ impl Run<'_> {
             job.ended = Some(now);
         });
         self.daemon.jobs.save(self.id).await?;
+        // Once it is on disk what is in the drive, and not before: a later run must know for what the drive was let go.
+        let wanted = (self.kind, self.plain_pool);
+        let left = self
+            .daemon
+            .leave_gate(self.unit, wanted, outcome, self.receipt.as_ref());
+        let left = left.await;
+        self.at_gate.told = true;
+        if left.is_some() {
+            self.note(left);
+            self.daemon.jobs.save(self.id).await?;
+        }
         tracing::info!(job = self.id, drive = self.unit.name, %outcome, "job ended");
         let job = self.daemon.jobs.show(self.id).ok_or(CommandError::Bug)?;
         // Those about the KMS are not the drive's, and the status shows them by themselves.
@@ -386,7 +438,15 @@ impl Run<'_> {
             }
             // Whatever key was in the drive before, it was cleared, or cannot be relied upon any more.
             Outcome::Plain => {
-                let former = self.unit.state().begin_anew();
+                let former = {
+                    let mut state = self.unit.state();
+                    let former = state.begin_anew();
+                    state.plain = Some(PlainMount {
+                        job: self.id,
+                        medium_serial: job.volume.serial.clone(),
+                    });
+                    former
+                };
                 self.daemon.key_is_gone(former).await;
             }
             Outcome::Failed if self.key_sent => {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::lane::{Heard, Lane, LaneError, Opener};
 use super::{Daemon, DriveUnit};
 use crate::clock::{Clock, Timestamp};
+use crate::discovery::openers::Openers;
 use crate::discovery::{Device, Kind};
 use crate::library::{Bay, Changer, ChangerIdentity, Inventory, LibraryError, Volume};
 
@@ -273,10 +274,13 @@ impl Daemon {
 
     /// The volume of a drive is not there any more: if a key of ours was in it, the drive is asked whether the key went too.
     async fn mind_move(&self, unit: &Arc<DriveUnit>, moved: &Move) {
+        self.gate_hears_of_move(unit, moved).await;
         let volume_is_gone = moved.before.is_some() || moved.now.is_none();
         if volume_is_gone && unit.state().mount.is_some() {
             let around = self.surroundings().await;
-            if self.program_in(unit, &around).is_none() {
+            let devices = around.of_unit(unit);
+            let nobody = devices.is_empty() || around.openers_of(&devices) == Openers::Nobody;
+            if unit.is_held() || (unit.gate.is_none() && nobody) {
                 self.look_at(vec![unit.clone()], true).await;
             }
         }

@@ -64,7 +64,10 @@ impl Daemon {
             volume: self.volume_in(unit, bay.as_ref()),
             bay: bay.map(|seen| seen.name()),
             nodes: nodes(devices),
-            in_use: if unit.simulated {
+            gate: unit.gate_status(),
+            in_use: if unit.is_held() {
+                InUse::Free
+            } else if unit.simulated {
                 InUse::Unknown("programs reach a simulated drive past the kernel".into())
             } else {
                 in_use(around, devices)
@@ -91,6 +94,7 @@ impl Daemon {
                 SeenBay::volume,
             ),
             bay: bay.map(|seen| seen.name()),
+            gate: None,
             in_use: in_use(around, devices),
             activity: self.activity_of(devices).map(activity),
         }

@@ -5,6 +5,7 @@
 //! from an earlier run of the daemon but the job records: what a drive holds is asked from the drive.
 
 mod examine;
+mod gate;
 mod hold;
 pub mod job;
 pub mod jobs;
@@ -12,6 +13,7 @@ pub mod lane;
 pub mod libraries;
 mod library_list;
 mod list;
+mod maintenance;
 pub mod mount;
 mod perform;
 pub mod serials;
@@ -27,6 +29,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Notify;
 
+use self::gate::{GateUnit, PlainMount};
 use self::jobs::{JobBook, JobsError};
 use self::lane::{Lane, LaneError};
 use self::libraries::{FoundLibraries, LibraryUnit};
@@ -58,6 +61,9 @@ pub struct Daemon {
     scans: Scans,
     inquirer: Inquirer,
     watched: Mutex<Watched>,
+    looked_around: tokio::sync::watch::Sender<bool>,
+    /// More is known than sysfs shows.
+    look_again: Notify,
     libraries: Mutex<Vec<Arc<LibraryUnit>>>,
     found_libraries: FoundLibraries,
     clock: Arc<dyn Clock>,
@@ -81,6 +87,7 @@ pub struct DriveUnit {
     pub command_timeout: Duration,
     /// Its thread.
     pub lane: Lane,
+    gate: Option<GateUnit>,
     state: Mutex<UnitState>,
 }
 
@@ -90,6 +97,8 @@ struct UnitState {
     /// The user who wants the running job to end early.
     cancelled: Option<u32>,
     mount: Option<Mount>,
+    /// The volume for which it was let go without a key.
+    plain: Option<PlainMount>,
     wrong_keys: WrongKeys,
     last_look: Option<LastLook>,
     /// Since the last load or clear, the newest [`ALARMS_MAX`].
@@ -109,6 +118,7 @@ impl UnitState {
     fn begin_anew(&mut self) -> Option<Mount> {
         self.alarms.clear();
         self.told.clear();
+        self.plain = None;
         self.mount.take()
     }
 }
@@ -221,12 +231,17 @@ impl Daemon {
 
     /// Records that the key of `former` is not in the drive any more, so that no later run of the daemon looks for it there.
     async fn key_is_gone(&self, former: Option<Mount>) {
-        let Some(mount) = former else { return };
+        if let Some(mount) = former {
+            self.note_gone(mount.job).await;
+        }
+    }
+
+    /// Records that what this job left in a drive is not there any more.
+    async fn note_gone(&self, job: u64) {
         let now = self.clock.now();
-        self.jobs
-            .change(mount.job, |job| job.key_gone = job.key_gone.or(Some(now)));
-        if let Err(error) = self.jobs.save(mount.job).await {
-            tracing::error!(job = mount.job, %error, "a job record could not be saved");
+        self.jobs.change(job, |job| job.key_gone = job.key_gone.or(Some(now)));
+        if let Err(error) = self.jobs.save(job).await {
+            tracing::error!(job, %error, "a job record could not be saved");
         }
     }
 
@@ -420,6 +435,20 @@ pub enum CommandError {
     CannotCancel {
         /// The job.
         job: u64,
+    },
+    /// The configuration does not want the drive to be held.
+    #[error("drive {drive} is not held by tapekeyd\nhint: say hold = true in its section, and restart tapekeyd")]
+    NotGated {
+        /// The drive.
+        drive: String,
+    },
+    /// Nobody said why, or for how long.
+    #[error("{what}\nhint: {hint}")]
+    BadRelease {
+        /// What is wrong.
+        what: String,
+        /// What to say instead.
+        hint: &'static str,
     },
     /// The drive has not answered an earlier call.
     #[error("drive {drive}: {error}")]

@@ -6,6 +6,7 @@ mod ahead;
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use self::ahead::Ahead;
@@ -213,7 +214,7 @@ impl<'a> Hands<'a> {
 
     /// Held until the job has ended.
     async fn hold_node(&mut self) -> Event {
-        match self.daemon.hold(self.unit).await {
+        match self.daemon.keep_out(self.unit).await {
             Ok(held) => {
                 self.held = held;
                 Event::Held
@@ -312,9 +313,15 @@ impl<'a> Hands<'a> {
         let drive_name = self.unit.name.clone();
         let work = move |drive: &mut Drive| send(drive, &key, &parameters);
         // Nobody waits any more, the job has failed: its key must not stay.
+        let may_lose_key = self.unit.may_lose_key();
         let unheard = move |drive: &mut Drive, answer: Result<T, LoadKeyError>| {
             let may_hold_it = answer.map_or_else(|error| error.may_have_loaded(), |_| true);
-            if may_hold_it {
+            if may_hold_it && !may_lose_key.load(Ordering::SeqCst) {
+                tracing::error!(
+                    drive = drive_name,
+                    "ALARM: a key may have gone in after its job had been given up; it was left there, since a program has the drive open"
+                );
+            } else if may_hold_it {
                 let cleared = drive.clear_key();
                 tracing::warn!(
                     drive = drive_name,

@@ -44,7 +44,8 @@ impl Daemon {
         let problem = match answer {
             Ok(Ok(serial)) if !serial.is_empty() => {
                 tracing::info!(address = %device.address, serial, "the drive said its serial number, which the kernel does not show");
-                return self.tree.learn_serial(device, Some(serial));
+                self.tree.learn_serial(device, Some(serial));
+                return self.look_again.notify_one();
             }
             Ok(Ok(_)) => "it has none".into(),
             Ok(Err(error)) => error.to_string().replace('\n', " "),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Notify;
 
+use super::gate::{Claims, GateUnit, Maintenance, PlainMount};
 use super::jobs::{JobBook, JobsError};
 use super::lane::{Lane, Opener};
 use super::libraries::{FoundLibraries, GivenLibrary, LibraryUnit};
@@ -15,11 +16,12 @@ use super::mount::{Mount, WrongKeys};
 use super::serials::Inquirer;
 use super::surroundings::Scans;
 use super::{Daemon, DriveUnit, UnitState};
-use crate::clock::Clock;
-use crate::controller::job::{JobRecord, Level, Outcome};
+use crate::clock::{Clock, Timestamp};
+use crate::controller::job::{JobKind, JobRecord, Level, Outcome};
 use crate::controller::operation::Rules;
 use crate::controller::report::{DriveStatus, MediumStatus, Reading};
 use crate::discovery::Tree;
+use crate::gate::{Pass, TapeNodes};
 use crate::kad::{BlockKads, KeyId};
 use crate::keysource::{HeadBook, KeySource};
 
@@ -77,6 +79,8 @@ pub struct GivenDrive {
     pub command_timeout: Duration,
     /// How to open it.
     pub opener: Opener,
+    /// How to open its tape nodes, if programs are to be kept off it until it is ready.
+    pub hold: Option<Arc<dyn TapeNodes>>,
 }
 
 impl Daemon {
@@ -103,6 +107,8 @@ impl Daemon {
             scans: Scans::default(),
             inquirer: given.inquirer,
             watched: Mutex::default(),
+            looked_around: tokio::sync::watch::Sender::new(false),
+            look_again: Notify::new(),
             clock: given.clock,
             running: AtomicU64::new(0),
             one_ended: Notify::new(),
@@ -137,6 +143,7 @@ fn unit(given: GivenDrive, clock: &Arc<dyn Clock>, jobs: &JobBook) -> Result<Arc
         rules,
         command_timeout,
         opener,
+        hold,
     } = given;
     if simulated {
         tracing::warn!(
@@ -145,13 +152,31 @@ fn unit(given: GivenDrive, clock: &Arc<dyn Clock>, jobs: &JobBook) -> Result<Arc
             "THIS IS A SIMULATED DRIVE: it gets real keys, because the configuration allows simulated drives"
         );
     }
-    let lane = Lane::start(&format!("drive {name}"), opener, clock.clone()).map_err(|source| StartError::Thread {
+    let no_thread = |source| StartError::Thread {
         drive: name.clone(),
         source,
-    })?;
+    };
+    let lane = Lane::start(&format!("drive {name}"), opener, clock.clone()).map_err(no_thread)?;
     let of_drive = jobs.list(Some(&name), usize::MAX);
+    let (mount, plain) = (of_drive.iter().find_map(left_by), plain_left_by(&of_drive));
+    // A person who had it held since wants another load first.
+    let held = of_drive
+        .iter()
+        .find(|job| job.outcome == Outcome::Held)
+        .map_or(0, |job| job.id);
+    let claims = Claims {
+        pass: match (&mount, &plain) {
+            (Some(mount), _) if mount.job > held => Some(Pass::KeyLoaded),
+            (None, Some(plain)) if plain.job > held => Some(Pass::Plain),
+            _ => None,
+        },
+        maintenance: maintenance_left_by(&of_drive, clock.now()),
+    };
+    let gate = hold.map(|nodes| GateUnit::start(&name, nodes, claims, clock));
+    let gate = gate.transpose().map_err(no_thread)?;
     let state = UnitState {
-        mount: of_drive.iter().find_map(left_by),
+        mount,
+        plain,
         wrong_keys: of_drive.iter().find_map(refused_by).unwrap_or_default(),
         ..UnitState::default()
     };
@@ -163,6 +188,7 @@ fn unit(given: GivenDrive, clock: &Arc<dyn Clock>, jobs: &JobBook) -> Result<Arc
         rules,
         command_timeout,
         lane,
+        gate,
         state: Mutex::new(state),
     }))
 }
@@ -198,6 +224,32 @@ fn left_by(job: &JobRecord) -> Option<Mount> {
         },
         key_instance_counter: job.in_force.as_ref()?.key_instance_counter,
         medium_serial: job.volume.serial.clone(),
+    })
+}
+
+/// The plain volume for which the last job about a volume let the drive go.
+fn plain_left_by(of_drive: &[JobRecord]) -> Option<PlainMount> {
+    let about_volumes = |job: &&JobRecord| !matches!(job.kind, JobKind::Hold | JobKind::Release);
+    let newest = of_drive.iter().find(about_volumes)?;
+    (newest.outcome == Outcome::Plain && newest.key_gone.is_none()).then(|| PlainMount {
+        job: newest.id,
+        medium_serial: newest.volume.serial.clone(),
+    })
+}
+
+/// The maintenance for which a person let the drive go, unless it was held again or is over.
+fn maintenance_left_by(of_drive: &[JobRecord], now: Timestamp) -> Option<Maintenance> {
+    let newest = of_drive
+        .iter()
+        .find(|job| matches!(job.outcome, Outcome::Held | Outcome::Released))?;
+    let maintenance = newest
+        .maintenance
+        .as_ref()
+        .filter(|maintenance| maintenance.until > now)?;
+    Some(Maintenance {
+        job: newest.id,
+        until: maintenance.until,
+        reason: maintenance.reason.clone(),
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::lane::{Heard, InFlight, LaneError, Patience};
 use super::list::LastLook;
-use super::mount::Seen;
+use super::mount::{Judgement, Seen, judge};
 use super::surroundings::Surroundings;
 use super::{Daemon, DriveUnit};
 use crate::clock::Timestamp;
@@ -17,10 +17,14 @@ use crate::controller::report::{
 };
 use crate::discovery::openers::{Opener, Openers};
 use crate::drive::{Drive, DriveError, DriveIdentity, KeyInForce, Readiness, VolumeIdentity};
+use crate::gate::Event;
 use crate::keysource::HeadAlarm;
 
 /// How long a status waits for a drive.
 const LOOK_MAX: Duration = Duration::from_secs(5);
+
+/// What people are shown of a drive.
+type Shown = (Reading<IdentityStatus>, Reading<MediumStatus>, Reading<ModesStatus>);
 
 /// What a look at a drive shows.
 struct Look {
@@ -94,13 +98,23 @@ impl Daemon {
 
     async fn look_at_one(&self, unit: &DriveUnit, around: &Surroundings, also_in_use: bool) -> DriveStatus {
         let running = unit.state().running.clone();
+        // A drive that is held is asked without fear of a program, so it must stay so until it has answered.
+        let stands_still = unit.gate_stands_still().await;
         let (identity, medium, modes) = match (&running, self.why_not_to_ask(unit, around)) {
             (Some(job), _) => unread(&Reading::Unknown(format!("not read: job {} is running on it", job.id))),
             (None, Some(why)) if !also_in_use => {
                 unread(&Reading::NotAsked(format!("{why}; tapekey status --look asks it")))
             }
+            (None, _) if stands_still.is_none() => unread(&Reading::Unknown("its gate is busy; ask again".into())),
             (None, _) => match look_through(unit).await {
-                Ok(Heard { answer, attentions }) => self.shown(unit, answer, attentions).await,
+                Ok(Heard { answer, attentions }) => {
+                    let (shown, key_stands) = self.shown(unit, answer, attentions).await;
+                    drop(stands_still);
+                    if !key_stands {
+                        self.at_gate(unit, Event::KeyLost).await;
+                    }
+                    shown
+                }
                 Err(error) => unread(&Reading::Unknown(one_line(&error))),
             },
         };
@@ -115,14 +129,25 @@ impl Daemon {
             job: running,
             command: unit.lane.in_flight().map(command),
             loaded_by: state.mount.as_ref().map(|mount| mount.job),
+            gate: unit.gate_status(),
             alarms: state.alarms.clone(),
         }
     }
 
     /// Why a program may be using the drive, so that a command of ours could take a unit attention from it.
     fn why_not_to_ask(&self, unit: &DriveUnit, around: &Surroundings) -> Option<String> {
+        if unit.is_held() {
+            return None;
+        }
         if let Some(programs) = self.program_in(unit, around) {
             return Some(format!("{programs} has its tape node open"));
+        }
+        if unit.gate.is_some() {
+            return Some("it is not held, and a program may be using it".to_owned());
+        }
+        let devices = around.of_unit(unit);
+        if !devices.is_empty() && around.openers_of(&devices) == Openers::Unknown {
+            return Some("a program may have its tape node open, and the daemon may not see whose is open".to_owned());
         }
         let job = self.may_be_written_on(unit)?;
         Some(format!("job {job} left its key in it, and a program may be writing"))
@@ -148,36 +173,36 @@ impl Daemon {
             .filter(|_| !interrupted)
     }
 
+    /// Looks at a drive whose nodes are held, and draws the conclusions. What it showed, or why it did not say.
+    pub(super) async fn look_under_hold(&self, unit: &DriveUnit) -> Result<Seen, String> {
+        let Heard { answer, attentions } = look_through(unit).await.map_err(|error| one_line(&error))?;
+        let seen = seen(&answer, attentions.clone());
+        self.shown(unit, answer, attentions).await;
+        Ok(seen)
+    }
+
+    /// What a look showed, and whether nothing in it speaks against the key that a job left.
     async fn shown(
         &self,
         unit: &DriveUnit,
         answer: Result<Look, DriveError>,
         attentions: Vec<crate::drive::Attention>,
-    ) -> (Reading<IdentityStatus>, Reading<MediumStatus>, Reading<ModesStatus>) {
-        let mut seen = Seen {
-            attentions,
-            ..Seen::default()
-        };
+    ) -> (Shown, bool) {
+        let seen = seen(&answer, attentions);
         let shown = match answer {
             Err(error) => unread(&Reading::Unknown(one_line(&error))),
-            Ok(look) => {
-                seen.medium = match &look.medium {
-                    Ok((Readiness::NoMedium | Readiness::CleaningCartridge, _)) => Some(None),
-                    Ok((Readiness::Ready, volume)) => Some(volume.clone()),
-                    _ => None,
-                };
-                seen.in_force = look.in_force.as_ref().ok().cloned();
-                (
-                    reading(look.identity.map(identity)),
-                    medium_reading(look.medium),
-                    reading(look.in_force.map(modes)),
-                )
-            }
+            Ok(look) => (
+                reading(look.identity.map(identity)),
+                medium_reading(look.medium),
+                reading(look.in_force.map(modes)),
+            ),
         };
         unit.remember(self.clock.now(), &shown.0, &shown.1);
         unit.state().wrong_keys.keep_while_mounted(&seen);
+        let mount = unit.state().mount.clone();
+        let key_stands = mount.is_none_or(|mount| judge(&mount, &seen) == Judgement::Intact);
         self.conclude(unit, &seen).await;
-        shown
+        (shown, key_stands)
     }
 }
 
@@ -197,8 +222,27 @@ impl DriveUnit {
     }
 }
 
+/// What a look means for the key that was left in the drive.
+fn seen(answer: &Result<Look, DriveError>, attentions: Vec<crate::drive::Attention>) -> Seen {
+    let Ok(look) = answer else {
+        return Seen {
+            attentions,
+            ..Seen::default()
+        };
+    };
+    Seen {
+        attentions,
+        medium: match &look.medium {
+            Ok((Readiness::NoMedium | Readiness::CleaningCartridge, _)) => Some(None),
+            Ok((Readiness::Ready, volume)) => Some(volume.clone()),
+            _ => None,
+        },
+        in_force: look.in_force.as_ref().ok().cloned(),
+    }
+}
+
 /// The same `why` for everything that a look would have shown.
-fn unread(why: &Reading<Infallible>) -> (Reading<IdentityStatus>, Reading<MediumStatus>, Reading<ModesStatus>) {
+fn unread(why: &Reading<Infallible>) -> Shown {
     (why.of_another(), why.of_another(), why.of_another())
 }
 

@@ -7,11 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
+use super::gate::ClosesHeard;
 use super::surroundings::Surroundings;
 use super::{Daemon, DriveUnit};
 use crate::discovery::statistics::{Activity, IDLE_AFTER, Statistics};
 use crate::discovery::uevent::Uevents;
 use crate::discovery::{Device, Kind, Node, ScsiAddress};
+use crate::gate::Event;
 
 /// How often the counters are read.
 const TICK: Duration = Duration::from_secs(1);
@@ -69,6 +73,12 @@ impl Watched {
         difference
     }
 
+    /// The device at this address.
+    pub(super) fn devices_at(&self, address: ScsiAddress) -> Vec<Device> {
+        let there = self.devices.iter().filter(|device| device.address == address);
+        there.cloned().collect()
+    }
+
     fn tapes(&self) -> Vec<(ScsiAddress, Node)> {
         let tape = |device: &Device| Some((device.address, device.no_rewind()?.clone()));
         self.devices.iter().filter_map(tape).collect()
@@ -99,23 +109,37 @@ impl Daemon {
     /// Watches for ever. It fails at nothing: what it cannot see it says in the log, and tries again.
     pub async fn watch(self: Arc<Self>) {
         let uevents = Uevents::listen().inspect_err(|error| tracing::warn!("{error}")).ok();
+        let mut closes = ClosesHeard::begin();
         let mut next_look = Duration::ZERO;
         loop {
             let now = self.clock.monotonic();
             if now >= next_look {
-                self.look_around().await;
-                next_look = now.saturating_add(LOOK_EVERY);
+                let looked = self.look_around(&mut closes).await;
+                let nothing_to_hold = self.drives.iter().all(|unit| unit.gate.is_none());
+                let is_done = looked || nothing_to_hold;
+                next_look = now.saturating_add(if is_done { LOOK_EVERY } else { TICK });
+                if is_done {
+                    self.looked_around.send_replace(true);
+                }
             }
             self.count_use().await;
             self.ask_libraries();
+            self.mind_gates(&mut closes);
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
+                () = self.look_again.notified() => next_look = Duration::ZERO,
                 () = changed(uevents.as_ref()) => {
                     tokio::time::sleep(NODES_COME_WITHIN).await;
                     next_look = Duration::ZERO;
                 }
             }
         }
+    }
+
+    /// Waits until the watch has looked around once, and drives that are to be held are.
+    pub async fn looked_around(&self) {
+        // The sender is ours, so it does not go.
+        let _ = self.looked_around.subscribe().wait_for(|looked| *looked).await;
     }
 
     /// What programs last did with a drive; nothing if the kernel does not count.
@@ -127,12 +151,12 @@ impl Daemon {
         activities.into_iter().next()
     }
 
-    /// Looks through sysfs, says what came and went, and draws the conclusions.
-    async fn look_around(self: &Arc<Self>) {
+    /// Looks through sysfs, says what came and went, and draws the conclusions. Whether it could look.
+    async fn look_around(self: &Arc<Self>, closes: &mut ClosesHeard) -> bool {
         let around = self.surroundings().await;
         if let Some(problem) = &around.problem {
             tracing::warn!("{problem}");
-            return;
+            return false;
         }
         self.adopt(&around.devices);
         self.ask_for_serials(&around);
@@ -143,13 +167,31 @@ impl Daemon {
         for device in &difference.came {
             tracing::info!(address = %device.address, "{} is there", in_words(device));
         }
-        for unit in &self.drives {
-            self.mind(unit, &around, &difference).await;
+        let gated = self.drives.iter().filter(|unit| unit.gate.is_some());
+        let gated: Vec<Device> = gated.flat_map(|unit| around.of_unit(unit)).cloned().collect();
+        if closes.follow(&gated) {
+            self.forget_own_closes();
         }
+        let mut begun = Vec::new();
+        for unit in &self.drives {
+            begun.extend(self.mind(unit, &around, &difference).await);
+        }
+        if difference.first {
+            for held in begun {
+                // A bug in one must not keep the others from being held.
+                let _ = held.await;
+            }
+        }
+        true
     }
 
-    /// What it means for a drive of ours that devices came or went.
-    async fn mind(&self, unit: &Arc<DriveUnit>, around: &Surroundings, difference: &Difference) {
+    /// What it means for a drive of ours that devices came or went. What it began and did not wait for.
+    async fn mind(
+        self: &Arc<Self>,
+        unit: &Arc<DriveUnit>,
+        around: &Surroundings,
+        difference: &Difference,
+    ) -> Option<JoinHandle<()>> {
         let part = |devices: &[Device]| {
             let part = Surroundings::showing(devices.to_vec());
             !part.of_unit(unit).is_empty()
@@ -165,8 +207,18 @@ impl Daemon {
                 let hint = "look at its power and cabling; when it is back, see tapekey status, and load again";
                 self.raise(unit, &mount, vec![what.clone()], &what, hint).await;
             }
-        } else if part(&difference.came) && unit.by_serial && !difference.first {
-            self.look_at(vec![unit.clone()], false).await;
+            Some(self.tell_gate(unit, vec![Event::Went]))
+        } else if part(&difference.came) {
+            let (daemon, unit) = (self.clone(), unit.clone());
+            let looks = unit.by_serial && !difference.first;
+            Some(tokio::spawn(async move {
+                daemon.at_gate(&unit, Event::Came).await;
+                if looks {
+                    daemon.look_at(vec![unit], false).await;
+                }
+            }))
+        } else {
+            None
         }
     }
 

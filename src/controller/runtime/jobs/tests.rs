@@ -48,6 +48,7 @@ fn record(book: &JobBook, drive: &str, volume: &str, kad: Option<OurKad>) -> Job
         key_gone: None,
         wrong_keys: Vec::new(),
         scan: None,
+        maintenance: None,
         messages: Vec::new(),
     }
 }

@@ -44,6 +44,7 @@ fn daemon(keys: MockKeySource) -> (tempfile::TempDir, Arc<Daemon>) {
                 status: 8,
             })
         }),
+        hold: None,
     };
     let given = Given {
         state_directory: directory.path().into(),

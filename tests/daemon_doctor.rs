@@ -144,7 +144,7 @@ fn a_drive_that_may_be_in_use_is_left_alone() {
     let (verdict, text) = verdict(&found, "drive d1", "reached");
     assert_eq!((code, verdict), (1, "unknown"));
     assert!(
-        text.contains(&format!("job {} left its key in it", load["id"])),
+        text.contains(&format!("job {} left its key in drive d1", load["id"])),
         "{text}"
     );
     let sense = tape.write(b"a block that would be plain").unwrap_err();

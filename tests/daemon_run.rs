@@ -326,6 +326,33 @@ fn a_key_that_somebody_else_put_in_meanwhile_is_left_alone() {
 }
 
 #[test]
+fn a_second_run_on_the_drive_is_refused_and_leaves_the_first_ones_key_in() {
+    let scene = Scene::new();
+    let mut first = scene.running("true");
+    for options in [["--pool", "ENCR_a"].as_slice(), &["--pool", "Scratch"], &["--restore"]] {
+        let line = [&["run", "--drive", "d1"], options, &["--", "echo", "it-runs"]].concat();
+        let second = scene.stage.tapekey(&line);
+        assert_eq!((second.code, second.out.as_str()), (125, ""), "{}", second.err);
+        assert!(second.err.contains("job 1 left its key in drive d1"), "{}", second.err);
+        assert_eq!(scene.encryption(), "encrypt");
+    }
+    scene.write_blocks(1);
+    scene.let_go();
+    assert_eq!(first.exit_code(), Some(0), "{}", said(&first));
+}
+
+#[test]
+fn children_of_the_program_hear_of_signals_too() {
+    let scene = Scene::new();
+    let script = "sh -c 'trap \"exit 0\" TERM; echo \"runs with $TAPEKEY_DRIVE\"; while :; do sleep 0.1; done'; exit 6";
+    let mut run = scene.start(&["--pool", "ENCR_a"], &format!("trap : TERM; {script}"));
+    run.wait_for("runs with d1");
+    run.signal(Signal::SIGTERM);
+    assert_eq!(run.exit_code(), Some(6), "{}", said(&run));
+    scene.no_key_is_in_the_drive();
+}
+
+#[test]
 fn a_plain_pool_runs_without_a_key() {
     let scene = Scene::new();
     let mut run = scene.start(&["--pool", "Scratch"], "exit 3");

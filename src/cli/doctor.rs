@@ -174,6 +174,16 @@ fn drives(
                 object: "daemon".into(),
                 finding: finding(Verdict::Ok, "reached", "tapekeyd answers", None),
             });
+            let configured = config.into_iter().flat_map(|config| &config.drives);
+            let meant = configured.filter(|drive| only.is_none_or(|only| only == drive.name));
+            for drive in meant.filter(|drive| drives.iter().all(|examined| examined.name != drive.name)) {
+                let text = "not asked: the running daemon does not know it";
+                let remedy = "restart tapekeyd, so that it reads its configuration again";
+                lines.push(of_drive(
+                    &drive.name,
+                    finding(Verdict::Unknown, "reached", text, Some(remedy)),
+                ));
+            }
             for DriveExamined { name, findings, .. } in drives {
                 lines.extend(findings.into_iter().map(|finding| of_drive(&name, finding)));
             }

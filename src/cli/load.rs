@@ -24,5 +24,13 @@ pub(super) struct LoadArgs {
 
 pub(super) fn run(arguments: LoadArgs, daemon: &DaemonAt, output: &mut Output<'_>) -> Result<(), Failure> {
     let LoadArgs { drive, pool, barcode } = arguments;
-    daemon.job(Command::Load { drive, pool, barcode }, output)
+    daemon.job(
+        Command::Load {
+            drive,
+            pool,
+            barcode,
+            for_program: false,
+        },
+        output,
+    )
 }

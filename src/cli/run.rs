@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use self::outcome::{
-    CANNOT_START, KEY_MAY_REMAIN, NO_SUCH_PROGRAM, NOT_PROVEN, NOT_STARTED, Outcome, OutcomeFile, Problem,
+    CANNOT_START, END_UNKNOWN, KEY_MAY_REMAIN, NO_SUCH_PROGRAM, NOT_PROVEN, NOT_STARTED, Outcome, OutcomeFile, Problem,
 };
 use self::program::{End, Program, Signals, of_signal};
 use super::daemon::{DaemonAt, JOB_MAX, client_failure};
@@ -24,13 +24,10 @@ use super::output::{Exit, Failure, Output, printable};
 use crate::clock::to_text;
 use crate::config::DEFAULT_SOCKET;
 use crate::control::client::{ClientError, ask};
-use crate::control::messages::job::{JobRecord, Outcome as JobOutcome};
+use crate::control::messages::job::{JobKind, JobRecord, Outcome as JobOutcome};
 use crate::control::messages::{Answer, Command, RefusalCode};
 
-/// How often the daemon is asked again to take the key out while it does not answer or the drive is busy. It may just be starting again.
-const TRIES_MAX: u32 = 20;
-
-/// How long to wait before each of them.
+/// How long to wait before the daemon is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 const EXIT_CODES: &str = "\
@@ -39,7 +36,8 @@ Exit codes:
     0  the key is out of the drive, and its statistics show every block on the volume encrypted
        (--restore and plain pools: the key is out of the drive)
   121  not every block on the volume is encrypted, or the proof could not be taken
-  122  the key may still be in the drive
+  122  the key may still be in the drive; so too where the program was not started
+  123  how the program ended is not known
   Where the program was not started:
   125  the key did not go in
   126  the program cannot be started; the key is out again
@@ -69,6 +67,9 @@ pub(super) struct RunArgs {
     /// Write what came of it to this file as JSON; /dev/fd/N names a descriptor. Needed with --json
     #[arg(long, value_name = "FILE")]
     outcome: Option<PathBuf>,
+    /// How long to try to take the key out while the daemon does not answer or the drive is in use
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    wait: u32,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -92,6 +93,7 @@ pub(super) async fn run(arguments: RunArgs, daemon: &DaemonAt, output: &mut Outp
             drive: arguments.drive.clone(),
             ..Outcome::default()
         },
+        tries_max: arguments.wait,
     };
     let exit = running.go(&arguments).await;
     let Running { output, mut known, .. } = running;
@@ -122,15 +124,19 @@ struct Running<'a, 'b> {
     /// The first signal that came while no program was there to be told.
     stop: Option<Signal>,
     known: Outcome,
+    tries_max: u32,
 }
 
 impl Running<'_, '_> {
     async fn go(&mut self, arguments: &RunArgs) -> u8 {
         let job = match self.put_key_in(arguments).await {
             Ok(job) => job,
-            Err(failure) => return self.problem(NOT_STARTED, &failure.text),
+            Err(exit) => return exit,
         };
-        self.known.key_in = Some(job.clone());
+        if job.outcome == JobOutcome::Plain && !asks_for_plain(arguments.pool.as_deref()) {
+            let text = "the volume is a plain one, and nobody asked for that: the program was not started\nhint: name the plain pool with --pool if the program is to write plain blocks";
+            return self.problem(NOT_STARTED, text);
+        }
         if let Some(why) = wrong_pool(arguments, &job) {
             self.problem(NOT_STARTED, &why);
             return self.without_program(&job, NOT_STARTED).await;
@@ -174,38 +180,68 @@ impl Running<'_, '_> {
         }
     }
 
-    async fn put_key_in(&mut self, arguments: &RunArgs) -> Result<Box<JobRecord>, Failure> {
+    /// Has the key put in; the error is what to exit with, once no key is in any more.
+    async fn put_key_in(&mut self, arguments: &RunArgs) -> Result<Box<JobRecord>, u8> {
         let drive = arguments.drive.clone();
         let command = if arguments.restore {
             Command::Unlock {
                 drive,
                 key_by_descriptor: false,
+                for_program: true,
             }
         } else {
             Command::Load {
                 drive,
                 pool: arguments.pool.clone(),
                 barcode: arguments.barcode.clone(),
+                for_program: true,
             }
         };
-        let answer = self.ask(command).await;
-        let lost = matches!(
-            answer,
-            Err(ClientError::NoAnswer { .. } | ClientError::NotAReply { .. })
-        );
-        let job = answer.map_err(|error| {
-            let failure = client_failure(error);
-            if !lost {
-                return failure;
+        let job = match self.ask(command).await {
+            Ok(job) => job,
+            Err(error @ (ClientError::NoAnswer { .. } | ClientError::NotAReply { .. })) => {
+                self.problem(NOT_STARTED, &client_failure(error).text);
+                return Err(match self.newest_job(&arguments.drive).await {
+                    Some(job) => self.without_program(&job, NOT_STARTED).await,
+                    None => {
+                        let line = self.command_line("clear", &arguments.drive);
+                        let text = format!(
+                            "whether a key went into drive {} is not known\nhint: see that tapekeyd runs, then: {line}",
+                            arguments.drive
+                        );
+                        self.problem(KEY_MAY_REMAIN, &text)
+                    }
+                });
             }
-            let text = failure.text.split("\nhint: ").next().unwrap_or_default();
-            let line = self.command_line("clear", &arguments.drive);
-            let text = format!("{text}; whether a key went in is not known, and the program was not started\nhint: see that tapekeyd runs, then: {line}");
-            Failure::new(failure.exit, text)
-        })?;
+            Err(error) => return Err(self.problem(NOT_STARTED, &client_failure(error).text)),
+        };
         self.known.key_in = Some(job.clone());
-        job_failure(&job)?;
-        Ok(job)
+        let Err(failure) = job_failure(&job) else {
+            return Ok(job);
+        };
+        self.problem(NOT_STARTED, &failure.text);
+        if job.outcome == JobOutcome::Refused {
+            return Err(NOT_STARTED);
+        }
+        Err(self.without_program(&job, NOT_STARTED).await)
+    }
+
+    /// The job whose answer was lost: the newest one of the drive, if it is one of ours that puts a key in.
+    async fn newest_job(&mut self, drive: &str) -> Option<JobRecord> {
+        let own = nix::unistd::geteuid().as_raw();
+        for _ in 0..self.tries_max {
+            let command = Command::JobList {
+                drive: Some(drive.to_owned()),
+                limit: 1,
+            };
+            if let Ok(Answer::Jobs(jobs)) = self.daemon.ask(command) {
+                let is_it =
+                    |job: &JobRecord| matches!(job.kind, JobKind::Load | JobKind::Unlock) && job.requested_by == own;
+                return jobs.into_iter().find(is_it);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        None
     }
 
     /// Sends `command` and waits for the job. A signal that comes meanwhile is kept.
@@ -241,15 +277,13 @@ impl Running<'_, '_> {
                 out.id, job.drive.name
             )),
             Ok(None) => {}
-            Err(text) => {
-                self.problem(exit, &known_of(job, None, &text));
-            }
+            Err(text) => return self.problem(KEY_MAY_REMAIN, &known_of(job, None, &text)),
         }
         exit
     }
 
     async fn after_program(&mut self, job: &JobRecord, restore: bool, (name, end): (&str, End)) -> u8 {
-        let code = end.exit_code(NOT_STARTED);
+        let code = end.exit_code(END_UNKNOWN);
         let or = |own: u8| if code == 0 { own } else { code };
         let ended = format!("{name} {end}");
         let out = match self.take_key_out(job).await {
@@ -292,15 +326,18 @@ impl Running<'_, '_> {
                 loaded_by: Some(job.id),
             };
             match self.ask(command).await {
-                Err(error) if tries < TRIES_MAX && may_pass(&error) => {
+                Err(error) if tries < self.tries_max && may_pass(&error) => {
                     if tries == 0 {
                         let text = error.to_string();
                         let what = text.lines().next().unwrap_or_default().to_owned();
                         self.note(&format!(
-                            "the key has to come out of drive {drive}, trying for {TRIES_MAX} s more: {what}"
+                            "the key has to come out of drive {drive}, trying for {} s more: {what}",
+                            self.tries_max
                         ));
                     }
-                    tries += 1;
+                    // Such an answer is waited for an hour by itself.
+                    let is_long = matches!(error, ClientError::NoAnswer { .. });
+                    tries = tries.saturating_add(if is_long { self.tries_max / 2 + 1 } else { 1 });
                     tokio::time::sleep(PAUSE).await;
                 }
                 answer => break answer,
@@ -346,10 +383,17 @@ impl Running<'_, '_> {
 /// Whether the same question may have another answer in a moment. To take out the key of one job is asked as often as one likes.
 fn may_pass(error: &ClientError) -> bool {
     match error {
-        ClientError::Unreachable { .. } | ClientError::NotAReply { .. } => true,
-        ClientError::NoAnswer { .. } => false,
-        ClientError::Refused(refusal) => matches!(refusal.code, RefusalCode::Busy | RefusalCode::TooManyClients),
+        ClientError::Unreachable { .. } | ClientError::NotAReply { .. } | ClientError::NoAnswer { .. } => true,
+        ClientError::Refused(refusal) => matches!(
+            refusal.code,
+            RefusalCode::Busy | RefusalCode::TooManyClients | RefusalCode::State | RefusalCode::DriveHangs
+        ),
     }
+}
+
+/// Whether it was a plain pool that was named.
+fn asks_for_plain(pool: Option<&str>) -> bool {
+    pool.is_some_and(|pool| !pool.to_ascii_uppercase().starts_with("ENCR"))
 }
 
 /// A restore names a pool only so that no volume of another one is read.
@@ -383,4 +427,17 @@ fn known_of(job: &JobRecord, program: Option<&str>, text: &str) -> String {
         "the key was not taken out of drive {}: {what}\n{known}{hint}",
         job.drive.name
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_pool_that_was_named_lets_a_program_write_plain_blocks() {
+        assert!(asks_for_plain(Some("Scratch")));
+        for pool in [None, Some("ENCR_a"), Some("encr_a")] {
+            assert!(!asks_for_plain(pool), "{pool:?}");
+        }
+    }
 }

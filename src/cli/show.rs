@@ -145,7 +145,7 @@ fn key_rows(table: &mut Table, job: &JobRecord) {
     let origin = match (job.kind, key.new) {
         (JobKind::Load, true) => ", new for this volume",
         (JobKind::Load | JobKind::Unlock, _) => ", as the volume is encrypted",
-        (JobKind::Clear | JobKind::Scan | JobKind::Hold | JobKind::Release, _) => "",
+        (JobKind::Clear | JobKind::Scan | JobKind::Doctor | JobKind::Hold | JobKind::Release, _) => "",
     };
     if let (Some(name), Some(group)) = (&key.name, &key.group) {
         let state = key.state.as_deref().unwrap_or("unknown state");

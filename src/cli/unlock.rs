@@ -45,6 +45,7 @@ pub(super) async fn run(arguments: UnlockArgs, daemon: &DaemonAt, output: &mut O
     let command = Command::Unlock {
         drive,
         key_by_descriptor: pipe.is_some(),
+        for_program: false,
     };
     let job = daemon.printed_job(command, pipe.as_ref().map(AsFd::as_fd), output)?;
     job_failure(&job).map_err(|failure| with_way_out(failure, &job, daemon))

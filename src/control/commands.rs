@@ -9,7 +9,7 @@ use super::server::{Caller, Commands, Executing};
 use crate::controller::job::JobGiver;
 use crate::controller::operation::Wish;
 use crate::controller::pool::Pool;
-use crate::controller::runtime::{CommandError, Daemon, HeadBookError};
+use crate::controller::runtime::{CommandError, Daemon, HeadBookError, Provided};
 use crate::kad::KeyId;
 use crate::secret::take_from_pipe;
 
@@ -24,9 +24,17 @@ impl Commands for Daemon {
 
 async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Result<Answer, Refusal> {
     let (drive, wish) = match command {
-        Command::Load { drive, pool, barcode } => (drive, load(pool.as_deref(), barcode)?),
-        Command::Unlock { drive, .. } => match caller.handed {
-            None => (drive, Wish::Unlock),
+        Command::Load {
+            drive,
+            pool,
+            barcode,
+            for_program,
+        } => {
+            let wish = load(pool.as_deref(), barcode)?;
+            return job_if(&daemon, &drive, wish, no_key_in(for_program), &caller).await;
+        }
+        Command::Unlock { drive, for_program, .. } => match caller.handed {
+            None => return job_if(&daemon, &drive, Wish::Unlock, no_key_in(for_program), &caller).await,
             Some(pipe) => {
                 let key = take_from_pipe(pipe, KEY_COMES_WITHIN).await;
                 let key = key.map_err(|error| refusal(RefusalCode::NoKeyCame, &error, "try again"))?;
@@ -38,8 +46,8 @@ async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Resul
             }
         },
         Command::Clear { drive, loaded_by } => {
-            let uid = caller.peer.uid;
-            return Ok(Answer::Job(Box::new(daemon.clear(&drive, loaded_by, uid).await?)));
+            let provided = loaded_by.map_or(Provided::Nothing, Provided::KeyOf);
+            return job_if(&daemon, &drive, Wish::Clear, provided, &caller).await;
         }
         Command::Scan { drive } => (drive, Wish::Scan),
         Command::JobCancel { job } => {
@@ -110,6 +118,26 @@ async fn at_gate(daemon: &Arc<Daemon>, command: Command, uid: u32) -> Result<Ans
     Ok(Answer::Job(Box::new(job)))
 }
 
+async fn job_if(
+    daemon: &Arc<Daemon>,
+    drive: &str,
+    wish: Wish,
+    provided: Provided,
+    caller: &Caller,
+) -> Result<Answer, Refusal> {
+    let job = daemon.carry_out_if(drive, wish, provided, caller.peer.uid).await?;
+    Ok(Answer::Job(Box::new(job)))
+}
+
+/// A program that runs under a key of its own must not get somebody else's taken away.
+fn no_key_in(for_program: bool) -> Provided {
+    if for_program {
+        Provided::NoKeyIn
+    } else {
+        Provided::Nothing
+    }
+}
+
 fn load(pool: Option<&str>, barcode: Option<String>) -> Result<Wish, Refusal> {
     let bad = |error: &dyn Display| refusal(RefusalCode::BadRequest, error, "see tapekey load --help");
     let pool = pool.map(Pool::parse).transpose().map_err(|error| bad(&error))?;
@@ -129,7 +157,7 @@ impl From<CommandError> for Refusal {
             CommandError::BadRelease { .. } => RefusalCode::BadRequest,
             CommandError::Busy { .. } => RefusalCode::Busy,
             CommandError::NotItsKey { .. } => RefusalCode::NotItsKey,
-            CommandError::MayBeInUse { .. } => RefusalCode::Busy,
+            CommandError::NodeInUse { .. } | CommandError::MayBeInUse { .. } => RefusalCode::Busy,
             CommandError::CannotCancel { .. } => RefusalCode::NoSuchJob,
             CommandError::DriveHangs { .. } => RefusalCode::DriveHangs,
             CommandError::Jobs(_) | CommandError::Bug => RefusalCode::State,

@@ -52,6 +52,9 @@ pub enum Command {
         /// The barcode that the volume should have.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         barcode: Option<String>,
+        /// Only if no job has left a key in the drive, which a program may be using.
+        #[serde(default, skip_serializing_if = "is_false")]
+        for_program: bool,
     },
     /// Makes a drive ready for reading the volume in it. Answered by the job, when it has ended.
     Unlock {
@@ -60,12 +63,15 @@ pub enum Command {
         /// The key comes through a pipe whose descriptor is handed over beside the request (SCM_RIGHTS), not from the KMS.
         #[serde(default, skip_serializing_if = "is_false")]
         key_by_descriptor: bool,
+        /// Only if no job has left a key in the drive, which a program may be using.
+        #[serde(default, skip_serializing_if = "is_false")]
+        for_program: bool,
     },
     /// Takes the key out of a drive. Answered by the job, when it has ended.
     Clear {
         /// Name of the drive.
         drive: String,
-        /// Only if no other job than this one put in the key that is there now.
+        /// Only if no other job than this one put in the key that is there now, and no program has the drive's tape node open.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         loaded_by: Option<u64>,
     },
@@ -273,6 +279,7 @@ mod tests {
                     drive: "d0".into(),
                     pool: Some("ENCR_daily".into()),
                     barcode: None,
+                    for_program: false,
                 },
                 r#"{"version":1,"id":7,"command":{"load":{"drive":"d0","pool":"ENCR_daily"}}}"#,
             ),
@@ -280,6 +287,7 @@ mod tests {
                 Command::Unlock {
                     drive: "d0".into(),
                     key_by_descriptor: false,
+                    for_program: false,
                 },
                 r#"{"version":1,"id":7,"command":{"unlock":{"drive":"d0"}}}"#,
             ),
@@ -287,6 +295,7 @@ mod tests {
                 Command::Unlock {
                     drive: "d0".into(),
                     key_by_descriptor: true,
+                    for_program: false,
                 },
                 r#"{"version":1,"id":7,"command":{"unlock":{"drive":"d0","key_by_descriptor":true}}}"#,
             ),

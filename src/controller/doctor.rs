@@ -233,6 +233,14 @@ fn medium_findings(medium: &MediumFacts) -> Vec<Finding> {
             Some("move the switch on the cartridge, if it is to be written"),
         ));
     }
+    if medium.density.is_none() {
+        found.push(finding(
+            Verdict::Unknown,
+            ABOUT,
+            format!("{text}: the drive does not tell its density"),
+            Some(LOOK_IT_UP),
+        ));
+    }
     match medium.worm {
         Some(true) => found.push(finding(
             Verdict::Warning,
@@ -268,7 +276,7 @@ fn statistics(statistics: &Result<bool, DriveError>) -> Finding {
             "the drive says that its volume statistics are not valid: proofs will be unknown",
             Some("unload the volume and load it again; if it stays so, have the cartridge's memory looked at"),
         ),
-        Err(error) => of_error(Verdict::Warning, "proof", error),
+        Err(error) => failed("proof", error),
     }
 }
 

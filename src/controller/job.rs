@@ -85,6 +85,8 @@ pub enum JobKind {
     Hold,
     /// The drive is let go without a key, for a time.
     Release,
+    /// Whether the drive will work. It keeps others from the drive and leaves no record.
+    Doctor,
 }
 
 /// How a job went.
@@ -381,6 +383,7 @@ words! {
         Scan => "scan",
         Hold => "hold",
         Release => "release",
+        Doctor => "doctor",
     }
     Outcome {
         Running => "running",

@@ -19,6 +19,14 @@ pub enum NodeInUse {
         /// Who has it.
         by: String,
     },
+    /// Who has it open cannot be told.
+    #[error(
+        "whether a program uses the drive is not known: {why}\nhint: is st loaded, and does the daemon run as its unit says? see tapekey drive list"
+    )]
+    Unknown {
+        /// Why not.
+        why: String,
+    },
     /// The system refused.
     #[error("open {}: {source}\nhint: the daemon's user must be able to open the drive's tape node", node.display())]
     System {

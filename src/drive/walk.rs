@@ -63,6 +63,10 @@ impl Drive {
     /// # Errors
     /// Whatever kept the drive from answering.
     pub fn look_here(&mut self) -> Result<Place, DriveError> {
+        self.undisturbed("look what stands on the tape", Self::look)
+    }
+
+    fn look(&mut self) -> Result<Place, DriveError> {
         let next = match self.next_block() {
             Err(DriveError::CheckCondition { sense, .. }) if sense.key == SenseKey::BlankCheck => {
                 return Ok(Place {
@@ -95,8 +99,9 @@ impl Drive {
     pub fn next_file(&mut self) -> Result<Spaced, DriveError> {
         match self.move_tape("SPACE over a filemark", &cdb::SPACE_ONE_FILEMARK) {
             Err(DriveError::CheckCondition { sense, .. }) if sense.key == SenseKey::BlankCheck => {
+                let position = self.undisturbed("READ POSITION", Self::position)?;
                 Ok(Spaced::EndOfData {
-                    object: self.position()?.object,
+                    object: position.object,
                 })
             }
             other => other.map(|()| Spaced::NextFile),
@@ -109,6 +114,28 @@ impl Drive {
     /// Whatever kept the drive from it, a medium change or a reset among it.
     pub fn rewind(&mut self) -> Result<(), DriveError> {
         self.move_tape("REWIND", &cdb::REWIND)
+    }
+
+    /// What `work` found, unless the drive reported a medium change or a reset meanwhile: then it is not of this walk.
+    fn undisturbed<T>(
+        &mut self,
+        attempt: &'static str,
+        work: fn(&mut Self) -> Result<T, DriveError>,
+    ) -> Result<T, DriveError> {
+        let before = self.attentions.len();
+        let found = work(self)?;
+        let met = self.attentions.get(before..).unwrap_or_default();
+        let ends_walk = met
+            .iter()
+            .find(|met| matches!(met.meaning(), Meaning::MediumChanged | Meaning::Reset));
+        match ends_walk {
+            None => Ok(found),
+            Some(met) => Err(DriveError::CheckCondition {
+                attempt,
+                path: self.path().to_owned(),
+                sense: met.sense,
+            }),
+        }
     }
 
     /// After a medium change or a reset the walk is over: the tape is another one, or stands elsewhere.

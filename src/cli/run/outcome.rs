@@ -12,8 +12,10 @@ use crate::control::messages::job::{JobRecord, Outcome as JobOutcome};
 
 /// The program ended well, and that every block on the volume is encrypted is not shown.
 pub(super) const NOT_PROVEN: u8 = 121;
-/// The program ended well, and the key may still be in the drive.
+/// The key may still be in the drive, and no failure of the program says otherwise.
 pub(super) const KEY_MAY_REMAIN: u8 = 122;
+/// How the program ended is not known.
+pub(super) const END_UNKNOWN: u8 = 123;
 /// The key did not go in, or not for this volume: the program was not started.
 pub(super) const NOT_STARTED: u8 = 125;
 /// The program cannot be started.

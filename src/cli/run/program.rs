@@ -4,13 +4,13 @@
 //! has reached the program already, since it is in our process group, and is not sent twice.
 
 use std::ffi::{CString, OsString};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
 use nix::libc::SI_KERNEL;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawnp};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
@@ -19,13 +19,17 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// What is passed on.
-const PASSED_ON: [Signal; 6] = [
+const PASSED_ON: [Signal; 10] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
     Signal::SIGTERM,
     Signal::SIGUSR1,
     Signal::SIGUSR2,
+    Signal::SIGALRM,
+    Signal::SIGVTALRM,
+    Signal::SIGPROF,
+    Signal::SIGXCPU,
 ];
 
 /// The signals that would end us, as data.
@@ -148,7 +152,11 @@ impl std::fmt::Display for End {
 }
 
 /// A program under way.
-pub(super) struct Program(Pid);
+pub(super) struct Program {
+    pid: Pid,
+    /// Away from a terminal it leads a group of its own, so that its children are told too; on one they share ours.
+    leads_group: bool,
+}
 
 impl Program {
     /// Starts `command` with our environment, changed by `environment` (`None` takes a variable out).
@@ -164,18 +172,25 @@ impl Program {
         let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
         let file = arguments.first().ok_or(Errno::ENOENT)?;
         let mut attributes = PosixSpawnAttr::init()?;
-        attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
+        let leads_group = !io::stdin().is_terminal();
+        let mut flags = PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF;
+        if leads_group {
+            flags |= PosixSpawnFlags::POSIX_SPAWN_SETPGROUP;
+            attributes.set_pgroup(Pid::from_raw(0))?;
+        }
+        attributes.set_flags(flags)?;
         attributes.set_sigmask(&signals.before)?;
         // Which our own runtime ignores; most programs that write to a pipe rely on it.
         attributes.set_sigdefault(&Signal::SIGPIPE.into())?;
         let actions = PosixSpawnFileActions::init()?;
         let environment = environment_with(environment)?;
-        posix_spawnp(file, &actions, &attributes, &arguments, &environment).map(Self)
+        let pid = posix_spawnp(file, &actions, &attributes, &arguments, &environment)?;
+        Ok(Self { pid, leads_group })
     }
 
     /// Waits for its end and passes on what comes meanwhile. A program that ignores a signal is waited for all the same.
     pub(super) async fn end(self, signals: &Signals) -> End {
-        let pid = self.0;
+        let pid = self.pid;
         // Without taking its status, so that its number is not another program's before the last signal was passed on.
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
         let mut ended = tokio::task::spawn_blocking(move || waitid(Id::Pid(pid), flags));
@@ -183,10 +198,12 @@ impl Program {
             tokio::select! {
                 _ = &mut ended => break,
                 caught = signals.next() => {
-                    if !caught.by_terminal {
-                        // It may have ended just now.
-                        let _ = kill(pid, caught.signal);
-                    }
+                    // It may have ended just now.
+                    let _ = match (self.leads_group, caught.by_terminal) {
+                        (true, _) => killpg(pid, caught.signal),
+                        (false, false) => kill(pid, caught.signal),
+                        (false, true) => Ok(()),
+                    };
                 }
             }
         }

@@ -135,6 +135,7 @@ enum State {
     ScanRewinding,
     ScanLooking,
     ScanSpacing,
+    ScanComparing,
     ScanEnding,
     Ended,
 }
@@ -186,8 +187,8 @@ impl Operation {
             AskingReadiness, CheckingOffer, CheckingStatistics, ClearAskingReadiness, ClearProving, ClearReadingBack,
             ClearReadingVolume, Clearing, FailedClearing, FetchingKnown, FetchingNew, Identifying, Loading, Looking,
             Pausing, PlainClearing, PlainLooking, PlainReadingBack, ReadingVolume, Recalling, RefusedClearing,
-            RefusedReadingBack, RefusedRecalling, ScanEnding, ScanHolding, ScanLooking, ScanReadingBack, ScanRewinding,
-            ScanSpacing, Trying,
+            RefusedReadingBack, RefusedRecalling, ScanComparing, ScanEnding, ScanHolding, ScanLooking, ScanReadingBack,
+            ScanRewinding, ScanSpacing, Trying,
         };
         match (self.state, event) {
             (state, Event::Failed(failure)) => self.failed(state, failure),
@@ -233,6 +234,7 @@ impl Operation {
             (ScanReadingBack, Event::InForce(in_force)) => self.scan_in_force(&in_force),
             (ScanRewinding, Event::Rewound) => self.ask(ScanLooking, Ask::LookHere),
             (ScanLooking, Event::Place(place)) => self.scan_looked(place),
+            (ScanComparing, Event::Volume(volume)) => self.scan_compared(&volume),
             (ScanSpacing, Event::Spaced(spaced)) => self.scan_spaced(spaced),
             (ScanLooking | ScanSpacing, Event::Cancelled(why)) => self.scan_cancelled(&why),
             (ScanEnding, Event::Rewound) => self.scan_ended(),
@@ -337,7 +339,9 @@ impl Operation {
                 self.key_may_remain(failure)
             }
             State::RefusedReadingBack | State::RefusedRecalling => self.refused_unreadable(failure),
-            State::ScanRewinding | State::ScanLooking | State::ScanSpacing => self.scan_failed(failure),
+            State::ScanRewinding | State::ScanLooking | State::ScanSpacing | State::ScanComparing => {
+                self.scan_failed(failure)
+            }
             State::ScanEnding => self.scan_not_rewound(failure),
             _ => self.refuse_failure(failure),
         }

@@ -3,7 +3,7 @@
 use super::{Operation, State};
 use crate::controller::job::{Level, Outcome};
 use crate::controller::step::{Ask, Change, Failure, Step};
-use crate::drive::{KeyInForce, Place, Spaced, Standing};
+use crate::drive::{KeyInForce, Place, Spaced, Standing, VolumeIdentity};
 
 /// Most files. At a second for each filemark that is more than a day.
 const FILES_MAX: u64 = 100_000;
@@ -64,9 +64,17 @@ impl Operation {
         }
     }
 
+    /// Only if it is still the volume that the walk began on.
     fn scan_complete(&mut self) -> Step {
-        self.changes.push(Change::AllFiles);
-        self.ask(State::ScanEnding, Ask::Rewind)
+        self.ask(State::ScanComparing, Ask::Volume)
+    }
+
+    pub(super) fn scan_compared(&mut self, volume: &VolumeIdentity) -> Step {
+        if volume.medium_serial == self.volume.medium_serial {
+            self.changes.push(Change::AllFiles);
+            return self.ask(State::ScanEnding, Ask::Rewind);
+        }
+        self.scan_cancelled("another volume is in the drive now")
     }
 
     pub(super) fn scan_cancelled(&mut self, why: &str) -> Step {

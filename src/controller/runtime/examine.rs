@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use super::hold::Hold;
+use super::job::Place;
 use super::lane::{Heard, LaneError};
 use super::mount::Seen;
 use super::status::join_all;
-use super::{CommandError, Daemon, DriveUnit};
+use super::{CommandError, Daemon, DriveUnit, Provided};
 use crate::controller::doctor::{findings, left_alone, unreached};
+use crate::controller::job::JobKind;
 use crate::controller::report::{DriveExamined, Finding};
 use crate::drive::{Drive, DriveError, Examination, NodeInUse};
 
@@ -35,21 +38,12 @@ impl Daemon {
     }
 
     async fn findings_of(&self, unit: &Arc<DriveUnit>) -> Vec<Finding> {
-        let (running, mount) = {
-            let state = unit.state();
-            (state.running.clone(), state.mount.as_ref().map(|mount| mount.job))
+        // As a job does, so that none begins meanwhile.
+        let _place = match Place::take(self, unit, JobKind::Doctor, Provided::Nothing) {
+            Ok(place) => place,
+            Err(error) => return not_begun(&error),
         };
-        if let Some(job) = running {
-            return left_alone(
-                &format!("job {} is running on it", job.id),
-                "run it again when the job has ended",
-            );
-        }
-        if let Some(job) = mount {
-            let why = format!("job {job} left its key in it, and a program may be using it");
-            return left_alone(&why, "run it again after tapekey clear");
-        }
-        let _held = match self.keep_out(unit).await {
+        let _held = match self.keep_out(unit, Hold::IfThereIsANode).await {
             Ok(held) => held,
             Err(NodeInUse::Open { node, by }) => {
                 let why = format!("{} is open: {by}", node.display());
@@ -83,4 +77,10 @@ impl Daemon {
             _ => first,
         }
     }
+}
+
+fn not_begun(error: &CommandError) -> Vec<Finding> {
+    let text = error.to_string();
+    let (why, remedy) = text.rsplit_once("\nhint: ").unwrap_or((&text, "run it again later"));
+    left_alone(why, remedy)
 }

@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::gate::{AtGate, Note, PlainMount};
+use super::hold::Hold;
 use super::lane::{InFlight, LaneError};
 use super::mount::{Mount, Seen};
 use super::perform::{Hands, Performed};
-use super::{CommandError, Daemon, DriveUnit};
+use super::{CommandError, Daemon, DriveUnit, Provided};
 use crate::controller::job::{JobDrive, JobKind, JobMessage, JobRecord, JobVolume, Level, Outcome};
 use crate::controller::operation::{Operation, Wish};
 use crate::controller::pool::Pool;
@@ -25,7 +26,7 @@ impl Daemon {
     pub(super) async fn run_job(
         self: Arc<Self>,
         unit: Arc<DriveUnit>,
-        (kind, loaded_by): (JobKind, Option<u64>),
+        (kind, provided): (JobKind, Provided),
         (wish, given): (Wish, Option<DataKey>),
         requested_by: u32,
     ) -> Result<JobRecord, CommandError> {
@@ -39,8 +40,17 @@ impl Daemon {
                 error,
             });
         }
-        let place = Place::take(&self, &unit, kind, loaded_by)?;
+        let place = Place::take(&self, &unit, kind, provided)?;
         let id = place.id;
+        // Whoever reads the drive's blocks through a program's child that lives on must not lose the key under it.
+        let _held = match provided {
+            Provided::KeyOf(_) => self.hold(&unit, Hold::IfThereIsANode).await,
+            Provided::Nothing | Provided::NoKeyIn => Ok(Vec::new()),
+        }
+        .map_err(|error| CommandError::NodeInUse {
+            drive: unit.name.clone(),
+            error,
+        })?;
         let mut record = new_record(&self, &unit, id, kind, requested_by);
         record.drive.st_node = self.st_node(&unit).await;
         self.jobs.begin(record).await?;
@@ -98,12 +108,12 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// Takes it, unless the key in the drive is of another job than `loaded_by` says.
+    /// Takes it, unless the key in the drive is not as is `provided`.
     pub(super) fn take(
         daemon: &'a Daemon,
         unit: &'a DriveUnit,
         kind: JobKind,
-        loaded_by: Option<u64>,
+        provided: Provided,
     ) -> Result<Self, CommandError> {
         let mut state = unit.state();
         if let Some(running) = &state.running {
@@ -114,7 +124,7 @@ impl<'a> Place<'a> {
                 kind,
             });
         }
-        if let (Some(expected), Some(mount)) = (loaded_by, &state.mount)
+        if let (Provided::KeyOf(expected), Some(mount)) = (provided, &state.mount)
             && mount.job != expected
         {
             return Err(CommandError::NotItsKey {
@@ -123,7 +133,8 @@ impl<'a> Place<'a> {
                 expected,
             });
         }
-        if let (JobKind::Scan, Some(mount)) = (kind, &state.mount) {
+        let needs_no_key = provided == Provided::NoKeyIn || matches!(kind, JobKind::Scan | JobKind::Doctor);
+        if let (true, Some(mount)) = (needs_no_key, &state.mount) {
             return Err(CommandError::MayBeInUse {
                 drive: unit.name.clone(),
                 job: mount.job,

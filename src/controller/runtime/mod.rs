@@ -44,6 +44,7 @@ use super::record;
 use super::report::{RunningJob, StatusReport};
 use crate::clock::Clock;
 use crate::discovery::Tree;
+use crate::drive::NodeInUse;
 use crate::keysource::{HeadBook, KeySource};
 pub use crate::keysource::{HeadBookError, HeadReport};
 use crate::secret::DataKey;
@@ -69,6 +70,17 @@ pub struct Daemon {
     clock: Arc<dyn Clock>,
     running: AtomicU64,
     one_ended: Notify,
+}
+
+/// What must hold of the key in a drive, or the job is not begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provided {
+    /// Nothing.
+    Nothing,
+    /// No job has left one there.
+    NoKeyIn,
+    /// No other job than this one has put it there, and no program has the drive's tape node open.
+    KeyOf(u64),
 }
 
 /// One drive and what the daemon knows of it.
@@ -282,20 +294,21 @@ impl Daemon {
         wish: Wish,
         requested_by: u32,
     ) -> Result<JobRecord, CommandError> {
-        self.do_job(drive, (wish, None), None, requested_by).await
+        self.do_job(drive, (wish, None), Provided::Nothing, requested_by).await
     }
 
-    /// Takes the key out of `drive`, as [`Daemon::carry_out`] does; with `loaded_by`, only if no other job has put one in since.
+    /// The same, if what is `provided` holds.
     ///
     /// # Errors
-    /// As [`Daemon::carry_out`], and [`CommandError::NotItsKey`].
-    pub async fn clear(
+    /// As [`Daemon::carry_out`], and [`CommandError::NotItsKey`], [`CommandError::MayBeInUse`], [`CommandError::NodeInUse`].
+    pub async fn carry_out_if(
         self: &Arc<Self>,
         drive: &str,
-        loaded_by: Option<u64>,
+        wish: Wish,
+        provided: Provided,
         requested_by: u32,
     ) -> Result<JobRecord, CommandError> {
-        self.do_job(drive, (Wish::Clear, None), loaded_by, requested_by).await
+        self.do_job(drive, (wish, None), provided, requested_by).await
     }
 
     /// Makes `drive` ready for reading with `key`, which the process `by` gave, as [`Daemon::carry_out`] does with the KMS's. No server is
@@ -309,7 +322,7 @@ impl Daemon {
         key: DataKey,
         by: JobGiver,
     ) -> Result<JobRecord, CommandError> {
-        self.do_job(drive, (Wish::UnlockWith(by), Some(key)), None, by.uid)
+        self.do_job(drive, (Wish::UnlockWith(by), Some(key)), Provided::Nothing, by.uid)
             .await
     }
 
@@ -335,7 +348,7 @@ impl Daemon {
         self: &Arc<Self>,
         drive: &str,
         wanted: (Wish, Option<DataKey>),
-        loaded_by: Option<u64>,
+        provided: Provided,
         requested_by: u32,
     ) -> Result<JobRecord, CommandError> {
         let unit = self.unit(drive)?;
@@ -345,7 +358,7 @@ impl Daemon {
             Wish::Clear => JobKind::Clear,
             Wish::Scan => JobKind::Scan,
         };
-        tokio::spawn(self.clone().run_job(unit, (kind, loaded_by), wanted, requested_by))
+        tokio::spawn(self.clone().run_job(unit, (kind, provided), wanted, requested_by))
             .await
             .unwrap_or_else(|error| {
                 tracing::error!(%error, "a job ended by a bug");
@@ -429,6 +442,14 @@ pub enum CommandError {
         drive: String,
         /// The job.
         job: u64,
+    },
+    /// A program has the drive's tape node open, or that cannot be told.
+    #[error("drive {drive}: {error}")]
+    NodeInUse {
+        /// The drive.
+        drive: String,
+        /// Who has it.
+        error: NodeInUse,
     },
     /// Only scans can be ended early.
     #[error("job {job} is no scan that is running\nhint: see tapekey job list; other jobs end by themselves")]

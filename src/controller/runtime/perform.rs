@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use self::ahead::Ahead;
+use super::hold::Hold;
 use super::lane::{Heard, LaneError, PathLoss};
 use super::{Daemon, DriveUnit};
 use crate::clock::Timestamp;
@@ -214,7 +215,7 @@ impl<'a> Hands<'a> {
 
     /// Held until the job has ended.
     async fn hold_node(&mut self) -> Event {
-        match self.daemon.keep_out(self.unit).await {
+        match self.daemon.keep_out(self.unit, Hold::ANode).await {
             Ok(held) => {
                 self.held = held;
                 Event::Held

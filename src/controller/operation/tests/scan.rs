@@ -44,6 +44,22 @@ fn must_end_rewound(play: Play, outcome: Outcome) {
     assert_eq!(play.tell(Event::Rewound).next, Next::End(outcome));
 }
 
+/// The look whether it is still the same volume.
+#[track_caller]
+fn same_volume(play: Play) -> Play {
+    assert_eq!(play.next, Next::Ask(Ask::Volume), "{}", play.said());
+    play.tell(volume())
+}
+
+#[test]
+fn another_volume_at_the_end_of_the_walk_is_no_whole_tape() {
+    let play = walking().tell(place(0, Standing::EndOfData));
+    let play = play.tell(named_volume(Some("V2"), None, None));
+    assert!(!play.changes.contains(&Change::AllFiles));
+    assert!(play.said().contains("another volume is in the drive now"));
+    must_end_rewound(play, Outcome::Failed);
+}
+
 #[test]
 fn every_file_is_looked_at_and_what_follows_the_last_filemark_is_none() {
     for last in [Standing::NotTold, Standing::EndOfData] {
@@ -59,6 +75,7 @@ fn every_file_is_looked_at_and_what_follows_the_last_filemark_is_none() {
             play.tell(end(12))
         };
         assert_eq!(files(&play), [Some(0), Some(9)], "{last:?}");
+        let play = same_volume(play);
         assert!(play.changes.contains(&Change::AllFiles));
         must_end_rewound(play, Outcome::Scanned);
     }
@@ -68,6 +85,7 @@ fn every_file_is_looked_at_and_what_follows_the_last_filemark_is_none() {
 fn a_last_file_without_a_filemark_behind_it_counts() {
     let play = walking().tell(place(0, Standing::NotTold)).tell(end(5));
     assert_eq!(files(&play), [Some(0)]);
+    let play = same_volume(play);
     must_end_rewound(play, Outcome::Scanned);
 }
 
@@ -75,6 +93,7 @@ fn a_last_file_without_a_filemark_behind_it_counts() {
 fn a_blank_volume_has_no_files() {
     let play = walking().tell(place(0, Standing::EndOfData));
     assert_eq!(files(&play), []);
+    let play = same_volume(play);
     must_end_rewound(play, Outcome::Scanned);
 }
 
@@ -101,6 +120,7 @@ fn whatever_ends_the_walk_the_tape_is_rewound_and_what_was_seen_is_kept() {
 fn a_tape_that_cannot_be_rewound_is_said_to_stand_nobody_knows_where() {
     let play = walking()
         .tell(place(0, Standing::EndOfData))
+        .tell(volume())
         .tell(failure(FailureKind::Unchanged));
     assert_eq!(play.next, Next::End(Outcome::Failed));
     assert!(play.said().contains("where the tape stands is not known"));

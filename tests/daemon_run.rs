@@ -39,7 +39,7 @@ impl Scene {
     fn start(&self, options: &[&str], script: &str) -> Running {
         let mut command = self.stage.tapekey_command();
         command
-            .args(["run", "--drive", "d1", "--outcome"])
+            .args(["run", "--drive", "d1", "--wait", "20", "--outcome"])
             .arg(self.outcome_file());
         command.args(options).args(["--", "sh", "-c", script]);
         command.env("LET_GO", self.stage.path("let-go"));

@@ -60,6 +60,7 @@ complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l drive -d 'The dr
 complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l pool -d 'The volume\'s pool; needed for a blank volume. With --restore, the pool that the volume must belong to' -r
 complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l barcode -d 'The barcode that the volume must have' -r
 complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l outcome -d 'Write what came of it to this file as JSON; /dev/fd/N names a descriptor. Needed with --json' -r -F
+complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l wait -d 'How long to try to take the key out while the daemon does not answer or the drive is in use' -r
 complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l socket -d 'Control socket of tapekeyd' -r -F
 complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l restore -d 'Load the key that the volume is encrypted under, as tapekey unlock does'
 complete -c tapekey -n "__fish_tapekey_using_subcommand run" -l json -d 'Print JSON instead of text'

@@ -43,14 +43,16 @@ impl Daemon {
         let place = Place::take(&self, &unit, kind, provided)?;
         let id = place.id;
         // Whoever reads the drive's blocks through a program's child that lives on must not lose the key under it.
-        let _held = match provided {
-            Provided::KeyOf(_) => self.hold(&unit, Hold::IfThereIsANode).await,
+        let held = match provided {
+            Provided::KeyOf(_) => self.keep_out(&unit, Hold::IfThereIsANode).await,
             Provided::Nothing | Provided::NoKeyIn => Ok(Vec::new()),
         }
         .map_err(|error| CommandError::NodeInUse {
             drive: unit.name.clone(),
             error,
         })?;
+        // Where there is a gate, it holds the drive from here on, and would take our own hold for a program's.
+        let _held = if unit.gate.is_some() { Vec::new() } else { held };
         let mut record = new_record(&self, &unit, id, kind, requested_by);
         record.drive.st_node = self.st_node(&unit).await;
         self.jobs.begin(record).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::gate::Maintenance;
 use super::job::{Place, new_record};
-use super::{CommandError, Daemon, DriveUnit};
+use super::{CommandError, Daemon, DriveUnit, Provided};
 use crate::clock::to_text;
 use crate::controller::job::{JobKind, JobMaintenance, JobRecord, Level, Outcome};
 use crate::controller::record;
@@ -93,7 +93,7 @@ impl Daemon {
             Wanted::Hold => JobKind::Hold,
             Wanted::Release(..) => JobKind::Release,
         };
-        let place = Place::take(self, unit, kind, None)?;
+        let place = Place::take(self, unit, kind, Provided::Nothing)?;
         let id = place.id;
         let mut begun = new_record(self, unit, id, kind, requested_by);
         if let Wanted::Release(maintenance, _) = &wanted {

@@ -73,16 +73,7 @@ async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Resul
             scans.for_each(|scan| scan.found.clear());
             return Ok(Answer::Jobs(jobs));
         }
-        Command::JobShow { job } => {
-            let found = daemon.jobs().show(job).map(|record| Answer::Job(Box::new(record)));
-            return found.ok_or_else(|| {
-                refusal(
-                    RefusalCode::NoSuchJob,
-                    &format!("there is no job {job}"),
-                    "see tapekey job list",
-                )
-            });
-        }
+        Command::JobShow { job } => return job_show(&daemon, job),
         Command::KmsHeads {} => return Ok(Answer::KmsHeads(daemon.heads().report())),
         Command::AcceptKmsHead { node, reason } => {
             let node = uuid::Uuid::try_parse(&node);
@@ -96,6 +87,14 @@ async fn execute(daemon: Arc<Daemon>, caller: Caller, command: Command) -> Resul
     Ok(Answer::Job(Box::new(
         daemon.carry_out(&drive, wish, caller.peer.uid).await?,
     )))
+}
+
+fn job_show(daemon: &Daemon, job: u64) -> Result<Answer, Refusal> {
+    let found = daemon.jobs().show(job).map(|record| Answer::Job(Box::new(record)));
+    found.ok_or_else(|| {
+        let text = format!("there is no job {job}");
+        refusal(RefusalCode::NoSuchJob, &text, "see tapekey job list")
+    })
 }
 
 /// What a person wants of a drive's gate.

@@ -236,7 +236,8 @@ fn a_program_that_kills_itself_leaves_no_key_behind() {
 fn signals_are_passed_on_and_the_key_comes_out_when_the_program_has_ended() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let scene = Scene::new();
-        let script = "trap 'kill $!; exit 9' INT TERM HUP; sleep 600 & echo \"runs with $TAPEKEY_DRIVE\"; wait";
+        // A shell cannot trap what was ignored when it began, as under nohup or in the background of a script.
+        let script = r#"exec env --default-signal=INT,TERM,HUP sh -c 'trap "kill \$!; exit 9" INT TERM HUP; sleep 600 & echo "runs with $TAPEKEY_DRIVE"; wait'"#;
         let mut run = scene.start(&["--pool", "ENCR_a"], script);
         run.wait_for("runs with d1");
         scene.write_blocks(1);
